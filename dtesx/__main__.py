@@ -1,0 +1,7 @@
+"""``python -m dtesx`` is the same as ``dtesx``."""
+
+import sys
+
+from dtesx.cli.main import main
+
+sys.exit(main())

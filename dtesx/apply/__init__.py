@@ -1,0 +1,1 @@
+"""Target side: carry out operations below one directory, never outside it."""

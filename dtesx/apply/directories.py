@@ -1,0 +1,100 @@
+"""Directories of the target held open, reached component by component from the root, links never followed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from dtesx.apply.names import components
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_KEEP = 256
+_DEFAULT_ACL = "system.posix_acl_default"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDirectory:
+    """A directory to work in. ``gid`` is the group that new names get; ``inherits`` tells that they
+    get an ACL from it, too."""
+
+    path: bytes
+    fd: int
+    gid: int
+    inherits: bool
+
+
+class Directories:
+    """At most 256 open directories below ``root``; opening one never leaves the root."""
+
+    def __init__(self, root: int) -> None:
+        self._open: OrderedDict[bytes, OpenDirectory] = OrderedDict()
+        self._device = os.fstat(root).st_dev
+        self._root = self._look(b"", os.open(".", _OPEN, dir_fd=root))
+
+    def get(self, path: bytes) -> OpenDirectory:
+        """The directory at ``path``; raises OSError when it is none, or on another file system.
+
+        The result stays open until 256 other directories were asked for.
+        """
+        if not path:
+            return self._root
+        if path in self._open:
+            self._open.move_to_end(path)
+            return self._open[path]
+        names = components(path)
+        parent, known = self._root, 0
+        for count in range(len(names) - 1, 0, -1):
+            if (found := self._open.get(b"/".join(names[:count]))) is not None:
+                parent, known = found, count
+                break
+        return self._descend(parent, names, known)
+
+    def forget(self, path: bytes) -> None:
+        """Close ``path`` and everything below it: it was removed or its metadata changed."""
+        below = path + b"/"
+        for known in [p for p in self._open if p == path or p.startswith(below)]:
+            os.close(self._open.pop(known).fd)
+
+    def close(self) -> None:
+        """Close all of them."""
+        while self._open:
+            os.close(self._open.popitem()[1].fd)
+        os.close(self._root.fd)
+
+    def _descend(self, parent: OpenDirectory, names: list[bytes], known: int) -> OpenDirectory:
+        fd = parent.fd
+        try:
+            for count in range(known, len(names)):
+                below = os.open(names[count], _OPEN, dir_fd=fd)
+                if fd != parent.fd:
+                    os.close(fd)
+                fd = below
+            found = self._look(b"/".join(names), fd)
+        except BaseException:
+            if fd != parent.fd:
+                os.close(fd)
+            raise
+        self._open[found.path] = found
+        if len(self._open) > _KEEP:
+            os.close(self._open.popitem(last=False)[1].fd)
+        return found
+
+    def _look(self, path: bytes, fd: int) -> OpenDirectory:
+        status = os.fstat(fd)
+        if status.st_dev != self._device:
+            raise OSError(errno.EXDEV, "another file system is mounted here on the target")
+        gid = status.st_gid if status.st_mode & stat.S_ISGID else os.getegid()
+        return OpenDirectory(path, fd, gid, _has_default_acl(fd))
+
+
+def _has_default_acl(fd: int) -> bool:
+    try:
+        os.getxattr(fd, _DEFAULT_ACL)
+    except OSError as error:
+        if error.errno in (errno.ENODATA, errno.ENOTSUP):
+            return False
+        raise
+    return True

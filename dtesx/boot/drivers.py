@@ -1,0 +1,108 @@
+"""The drivers of the replica's virtual hardware in its initramfs files."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from dtesx.base.errors import DtesxError
+from dtesx.base.run import run
+from dtesx.boot import cpio
+from dtesx.boot.cpio import Member
+from dtesx.boot.initrd import Initrd
+from dtesx.boot.kernels import Kernel, module_name, parse_builtin, parse_dependencies
+from dtesx.boot.tree import Tree
+
+REQUIRED = ("vmw_pvscsi", "sd_mod", "vmxnet3")
+"""Controller, disk and card of every replica; sd_mod is absent where the source had no SCSI disk."""
+
+_COPIED = ("modules.order", "modules.builtin", "modules.builtin.modinfo")
+
+
+def missing(initrd: Initrd, builtin: Iterable[str]) -> tuple[str, ...]:
+    """The required drivers that are neither in the initramfs nor in the kernel."""
+    present = {module_name(name) for name in initrd.members} | set(builtin)
+    return tuple(name for name in REQUIRED if name not in present)
+
+
+def closure(wanted: Iterable[str], dependencies: dict[str, tuple[str, tuple[str, ...]]]) -> tuple[str, ...]:
+    """The files of modules and of all they need (modules.dep lists needs completely).
+
+    Raises DtesxError when the kernel has no such module.
+    """
+    paths: dict[str, None] = {}
+    for name in wanted:
+        if name not in dependencies:
+            raise DtesxError(
+                f"the kernel has no driver {name}",
+                hint="install the full kernel package on the source (not a cloud one) and mirror again",
+            )
+        path, needed = dependencies[name]
+        paths |= dict.fromkeys((path, *needed))
+    return tuple(paths)
+
+
+def additions(tree: Tree, kernel: Kernel, initrd: Initrd) -> tuple[tuple[str, ...], list[Member]]:
+    """Names of the missing drivers, and the members that add them, their needs and a new index."""
+    names = missing(initrd, parse_builtin(tree.text(f"{kernel.modules}/modules.builtin")))
+    if not names:
+        return (), []
+    dependencies = parse_dependencies(tree.text(f"{kernel.modules}/modules.dep"))
+    prefix = modules_directory(initrd, kernel.version)
+    present = {module_name(name) for name in initrd.members}
+    files = [
+        cpio.regular(f"{prefix}/{path}", _content(tree, f"{kernel.modules}/{path}"))
+        for path in closure(names, dependencies)
+        if module_name(path) not in present
+    ]
+    files += _index(tree, kernel, prefix, [*initrd.files(prefix), *files])
+    return names, [*_parents(files, initrd), *files]
+
+
+def modules_directory(initrd: Initrd, version: str) -> str:
+    """Where the initramfs keeps the kernel's modules: /lib may be a link, which must stay one."""
+    for prefix in (f"usr/lib/modules/{version}", f"lib/modules/{version}"):
+        if initrd.files(prefix):
+            return prefix
+    merged = "lib" not in initrd.members or initrd.members["lib"].mode & 0o170000 == 0o120000
+    return f"usr/lib/modules/{version}" if merged else f"lib/modules/{version}"
+
+
+def _content(tree: Tree, path: str) -> bytes:
+    data = tree.read(path)
+    if not data:
+        raise DtesxError(
+            f"{path} of the replica is missing or empty",
+            hint="reinstall the kernel on the source and mirror again",
+        )
+    return data
+
+
+def _index(tree: Tree, kernel: Kernel, prefix: str, modules: Iterable[Member]) -> list[Member]:
+    """modules.dep and its sisters for exactly the modules that the initramfs will hold."""
+    with tempfile.TemporaryDirectory(prefix="dtesx-depmod-") as scratch:
+        top = Path(scratch, "lib/modules", kernel.version)
+        top.mkdir(parents=True)
+        for name in _COPIED:
+            (top / name).write_bytes(tree.read(f"{kernel.modules}/{name}"))
+        for member in modules:
+            if module_name(member.name):
+                file = top / member.name.removeprefix(f"{prefix}/")
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(member.data)
+        run(["depmod", "--basedir", scratch, kernel.version], hint="install kmod")
+        made = sorted(path for path in top.iterdir() if path.name.startswith("modules."))
+        return [cpio.regular(f"{prefix}/{path.name}", path.read_bytes()) for path in made]
+
+
+def _parents(files: Iterable[Member], initrd: Initrd) -> list[Member]:
+    """The directories to make.
+
+    One that exists must not be named: it could be a link, and the kernel would replace it.
+    """
+    wanted: dict[str, None] = {}
+    for member in files:
+        steps = member.name.split("/")[:-1]
+        wanted |= dict.fromkeys("/".join(steps[: count + 1]) for count in range(len(steps)))
+    return [cpio.directory(name) for name in wanted if name not in initrd.members]

@@ -1,0 +1,64 @@
+"""The fix-ups in their order. Each is repeatable; the boot code, without which nothing starts, is last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from dtesx.base.errors import UsageError
+from dtesx.base.log import get_logger
+from dtesx.boot import fstab, grub, identity, initramfs, resume
+from dtesx.boot.replica import Replica
+from dtesx.boot.tree import Tree
+from dtesx.model.inventory import Firmware
+from dtesx.model.layout import Layout
+
+log = get_logger(__name__)
+
+Step = Callable[[Replica], Sequence[str]]
+"""A fix-up: changes the replica, returns one sentence for each change, none when all was right."""
+
+LOADERS: Mapping[Firmware, Step] = {Firmware.BIOS: grub.install_bios}
+
+
+def make_bootable(
+    root: Path,
+    layout: Layout,
+    system_disk: Path,
+    nic_names: Mapping[str, str],
+    *,
+    hostname: str = "",
+) -> tuple[str, ...]:
+    """Make the tree mounted at ``root`` start as a virtual machine of this layout.
+
+    ``system_disk`` is the device or file of disk 0; ``nic_names`` maps the MAC addresses of the
+    replica's cards to the interface names to keep; an empty ``hostname`` keeps the source's. Runs no
+    program of the replica. Everything is durable on return, and repeating it changes nothing.
+    Returns sentences that say what was changed. Raises DtesxError when the replica could not start.
+    """
+    if layout.firmware not in LOADERS:
+        raise UsageError(
+            f"replicas that start by {layout.firmware.value.upper()} are not supported yet",
+            hint="protect a source that starts by BIOS for now",
+        )
+    replica = Replica(Tree(root), layout, system_disk, nic_names, hostname)
+    changes: list[str] = []
+    for name, step in steps(layout.firmware):
+        made = tuple(step(replica))
+        log.info("boot fix-up", step=name, changes=len(made))
+        changes += made
+    for partition in replica.file_systems:
+        replica.tree.sync(partition.mount_point)
+    return tuple(changes)
+
+
+def steps(firmware: Firmware) -> tuple[tuple[str, Step], ...]:
+    """The named fix-ups for a firmware, in order."""
+    return (
+        ("fstab", fstab.fix),
+        ("host name", identity.fix_hostname),
+        ("network names", identity.fix_nic_names),
+        ("resume device", resume.fix),
+        ("initramfs", initramfs.fix),
+        ("boot loader", LOADERS[firmware]),
+    )

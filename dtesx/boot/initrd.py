@@ -1,0 +1,137 @@
+"""An initramfs file: any number of cpio archives, one after the other, each compressed or not.
+
+Archives unpack over each other, so appending one changes what is in effect without touching the
+rest (kernel: init/initramfs.c).
+"""
+
+from __future__ import annotations
+
+import bz2
+import importlib
+import lzma
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dtesx.base.errors import UsageError
+from dtesx.boot import cpio
+from dtesx.boot.cpio import Member
+
+_Unpacked = tuple[bytes, bytes]  # content, the rest of the file
+
+
+class _Stream(Protocol):
+    """What the decompressors of zlib, lzma, bz2 and zstandard have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Initrd:
+    """What is in effect after unpacking: path -> last member of that path."""
+
+    members: dict[str, Member]
+
+    def files(self, prefix: str) -> tuple[Member, ...]:
+        """The members below a directory."""
+        return tuple(m for name, m in sorted(self.members.items()) if name.startswith(f"{prefix}/"))
+
+
+def read(data: bytes) -> Initrd:
+    """Unpack an initramfs file.
+
+    Raises UsageError for a compression that this machine cannot read, DtesxError when damaged.
+    """
+    members: dict[str, Member] = {}
+    offset = 0
+    while (offset := _skip_zeros(data, offset)) < len(data):
+        if data[offset : offset + 6] in cpio.MAGICS:
+            offset = _collect(data, offset, members)
+            continue
+        content, rest = _decompressor(data[offset : offset + 6])(data[offset:])
+        inner = 0
+        while (inner := _skip_zeros(content, inner)) < len(content):
+            inner = _collect(content, inner, members)
+        offset = len(data) - len(rest)
+    return Initrd(members)
+
+
+def append(data: bytes, members: Sequence[Member]) -> bytes:
+    """The file with one more (uncompressed) archive, aligned as the kernel wants it."""
+    return data + bytes(-len(data) % cpio.ALIGNMENT) + cpio.write(members)
+
+
+def _collect(data: bytes, start: int, members: dict[str, Member]) -> int:
+    offset = start
+    for member, after in cpio.read(data, start):
+        offset = after
+        if member is not None:
+            members[member.name] = member
+    return offset
+
+
+def _skip_zeros(data: bytes, offset: int) -> int:
+    while offset < len(data) and data[offset] == 0:
+        offset += 1
+    return offset
+
+
+def _decompressor(magic: bytes) -> Callable[[bytes], _Unpacked]:
+    for start, name, unpack in _FORMATS:
+        if magic.startswith(start):
+            if unpack is None:
+                raise UsageError(
+                    f"the initramfs is compressed with {name}, which dtesx cannot read",
+                    hint="choose zstd, gzip or xz in the source's initramfs configuration and rebuild it",
+                )
+            return unpack
+    raise cpio.broken("unknown compression")
+
+
+def _gzip(data: bytes) -> _Unpacked:
+    return _unpack(zlib.decompressobj(wbits=31), data)
+
+
+def _xz(data: bytes) -> _Unpacked:
+    return _unpack(lzma.LZMADecompressor(), data)
+
+
+def _bzip2(data: bytes) -> _Unpacked:
+    return _unpack(bz2.BZ2Decompressor(), data)
+
+
+def _zstd(data: bytes) -> _Unpacked:
+    try:
+        zstandard = importlib.import_module("zstandard")
+    except ImportError as error:
+        raise UsageError(
+            "the initramfs is compressed with zstd, which this machine cannot read",
+            hint="install the Python package zstandard (the extra dtesx[appliance])",
+        ) from error
+    return _unpack(zstandard.ZstdDecompressor().decompressobj(), data, zstandard.ZstdError)
+
+
+def _unpack(stream: _Stream, data: bytes, error_type: type[Exception] = ValueError) -> _Unpacked:
+    try:
+        content = stream.decompress(data)
+    except (zlib.error, lzma.LZMAError, OSError, EOFError, error_type) as error:
+        raise cpio.broken(str(error)) from error
+    if not stream.eof:
+        raise cpio.broken("it ends in the middle of its compressed part")
+    return content, stream.unused_data
+
+
+_FORMATS: tuple[tuple[bytes, str, Callable[[bytes], _Unpacked] | None], ...] = (
+    (b"\x28\xb5\x2f\xfd", "zstd", _zstd),
+    (b"\x1f\x8b", "gzip", _gzip),
+    (b"\xfd7zXZ\0", "xz", _xz),
+    (b"\x5d\x00\x00", "lzma", _xz),
+    (b"BZh", "bzip2", _bzip2),
+    (b"\x02\x21\x4c\x18", "lz4", None),
+    (b"\x89LZO", "lzo", None),
+)

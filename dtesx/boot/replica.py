@@ -1,0 +1,49 @@
+"""What every boot fix-up is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dtesx.boot.tree import Tree
+from dtesx.model.layout import Layout, Partition, PartitionRole
+
+
+@dataclass(frozen=True)
+class Replica:
+    """A mounted replica. ``nic_names`` maps MAC addresses of its cards to interface names to keep.
+
+    ``system_disk`` is the device or file of disk 0; ``hostname`` is "" to keep the source's.
+    """
+
+    tree: Tree
+    layout: Layout
+    system_disk: Path
+    nic_names: Mapping[str, str]
+    hostname: str = ""
+
+    @property
+    def file_systems(self) -> tuple[Partition, ...]:
+        """All file systems, parents before children."""
+        return tuple(partition for _, partition in self.layout.file_systems())
+
+    @property
+    def swaps(self) -> tuple[Partition, ...]:
+        """All swap partitions with a known UUID."""
+        parts = [part for disk in self.layout.disks for part in disk.partitions]
+        return tuple(part for part in parts if part.role is PartitionRole.SWAP and part.uuid)
+
+    def holder(self, path: str) -> Partition:
+        """The file system that holds an absolute path of the replica."""
+        below = [p for p in self.file_systems if _holds(p.mount_point, path)]
+        return max(below, key=lambda p: len(p.mount_point))
+
+    @property
+    def boot(self) -> Partition:
+        """The file system that holds /boot."""
+        return self.holder("/boot")
+
+
+def _holds(mount_point: str, path: str) -> bool:
+    return mount_point == "/" or path == mount_point or path.startswith(f"{mount_point}/")

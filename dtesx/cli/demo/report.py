@@ -1,0 +1,47 @@
+"""What a run of the demo found, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One step: how long it took in seconds, and whether all that it checks was right."""
+
+    name: str
+    seconds: float
+    ok: bool
+    title: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class ReplicaReport:
+    """The replica as it was found. ``files_different`` counts what differs and should not.
+
+    ``changed_on_purpose`` names the files that a replica changes to start on new hardware and
+    those that a running server writes, each with the reason; they are compared, not counted.
+    """
+
+    booted: bool = False
+    hostname: str = ""
+    address: str = ""
+    files_compared: int = 0
+    files_different: int = 0
+    last_ledger_line: str = ""
+    ledger_lines: int = 0
+    different: tuple[str, ...] = ()
+    changed_on_purpose: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DemoReport:
+    """The whole run. ``rto_seconds``: from the loss of the server to a login on its replica."""
+
+    ok: bool
+    steps: tuple[StepReport, ...]
+    replica: ReplicaReport
+    rto_seconds: float = 0.0
+    seconds: float = 0.0
+    problem: str = ""

@@ -1,0 +1,73 @@
+"""``dtesx job show``."""
+
+from __future__ import annotations
+
+from dtesx.cli import output, session, steps, watching
+from dtesx.cli.formats import moment, seconds, size
+from dtesx.cli.params import Job, Json
+from dtesx.model.api import JobInfo
+from dtesx.model.entries import MirrorStats
+
+_PROBLEMS_SHOWN = 10
+
+
+def show_job(job: Job, json: Json = False) -> None:
+    """Show one job: state, replica, last mirror, last operation."""
+    found = session.appliance().job(job)
+    if json:
+        output.document(found)
+    else:
+        print_job(found)
+
+
+def print_job(job: JobInfo) -> None:
+    """Print a job for people."""
+    output.pairs(
+        [
+            ("name", job.spec.name),
+            ("state", job.state),
+            ("source", job.spec.source),
+            ("VMware server", job.spec.vmware),
+            ("datastore", job.spec.replica.datastore),
+            ("created", moment(job.created)),
+            ("last mirror", _mirror(job.mirror, job.mirrored_at) if job.mirror else "none yet"),
+            *_replica(job),
+        ]
+    )
+    if job.problem:
+        output.line(f"problem: {job.problem.message}", style="red")
+        if job.problem.hint:
+            output.line(f"hint: {job.problem.hint}")
+    if job.mirror and job.mirror.problems:
+        _print_problems(job.mirror)
+    if job.operation:
+        output.line("")
+        output.line(watching.title(job.operation, job.spec.name), style="bold")
+        for step in job.operation.steps:
+            output.line("  " + steps.describe(step))
+
+
+def _mirror(stats: MirrorStats, when: float) -> str:
+    return (
+        f"{moment(when)}: {stats.files_total} files, {size(stats.bytes_total)};"
+        f" sent {stats.files_sent} files, {size(stats.bytes_sent)} in {seconds(stats.seconds)}"
+    )
+
+
+def _replica(job: JobInfo) -> list[tuple[str, str]]:
+    if job.replica is None:
+        return [("replica", f"{job.spec.replica_name} (not made yet)")]
+    power = "powered on" if job.replica.powered_on else "powered off"
+    return [
+        ("replica", f"{job.replica.name}, {power}"),
+        ("replica disks", ", ".join(size(disk.size_bytes) for disk in job.replica.disks)),
+        ("replica address", job.replica.guest_address),
+    ]
+
+
+def _print_problems(stats: MirrorStats) -> None:
+    output.line(f"{len(stats.problems)} paths could not be mirrored:", style="yellow")
+    for problem in stats.problems[:_PROBLEMS_SHOWN]:
+        output.line(f"  {problem.path}: {problem.reason}")
+    if len(stats.problems) > _PROBLEMS_SHOWN:
+        output.line("  ... all of them with --json")

@@ -1,0 +1,107 @@
+"""The command ``dtesx``: puts the commands together and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+import typer.main
+
+from dtesx.base.errors import DtesxError, ExitCode
+from dtesx.cli import (
+    demo,
+    exit_codes,
+    exits,
+    failover,
+    failures,
+    job,
+    lab,
+    login,
+    server,
+    service,
+    snapshot,
+    teach,
+    version,
+    vmware,
+)
+
+_DEBUG = "DTESX_DEBUG"
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of unexpected errors.")]
+
+app = teach.group(
+    "Keep a running Linux server ready to start as a VMware virtual machine.\n\n"
+    f"{teach.VERBATIM}\n"
+    "The road:\n"
+    "  dtesx login https://APPLIANCE:6325 --token-file FILE\n"
+    "  dtesx server add alpha 10.1.0.11 --token-file FILE\n"
+    "  dtesx vmware add vc1 vcenter.example.org --user dtesx@vsphere.local\n"
+    "  dtesx job create -f job.yaml\n"
+    "  dtesx snapshot take alpha\n"
+    "  dtesx failover alpha --live\n\n"
+    f"{teach.VERBATIM}\n"
+    "Example of the whole road on this machine alone:\n"
+    "  dtesx demo",
+    epilog=f"{teach.VERBATIM}\nExit codes:\n{exits.table()}",
+)
+
+
+@app.callback()
+def root(debug: Debug = False) -> None:
+    """Options that stand before the command."""
+    if debug:
+        os.environ[_DEBUG] = "1"
+
+
+teach.add(
+    app,
+    "login",
+    login.login,
+    "dtesx login https://10.1.0.2:6325 --token-file admin-token",
+    "dtesx login 10.1.0.2 --token-file admin-token --trust-thumbprint AA:BB:...",
+)
+app.add_typer(server.app, name="server")
+app.add_typer(vmware.app, name="vmware")
+app.add_typer(job.app, name="job")
+app.add_typer(snapshot.app, name="snapshot")
+teach.add(
+    app,
+    "failover",
+    failover.failover,
+    "dtesx failover alpha --live",
+    "dtesx failover alpha --live --no-final-mirror --yes --json",
+)
+app.add_typer(lab.app, name="lab")
+teach.add(app, "demo", demo.run_demo, "dtesx demo", "dtesx demo --keep", "dtesx demo --json > demo.json")
+app.add_typer(service.app, name="service")
+teach.add(app, "version", version.version, "dtesx version")
+topics = teach.group("More help, by topic.")
+teach.add(topics, "exit-codes", exit_codes.exit_codes, "dtesx help exit-codes")
+app.add_typer(topics, name="help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line (default: this process's) and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in arguments
+    try:
+        code = typer.main.get_command(app).main(arguments, prog_name="dtesx", standalone_mode=False)
+    except DtesxError as error:
+        return failures.show(error, as_json=as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        return ExitCode.INTERRUPTED
+    except failures.ParserError as error:
+        if failures.is_help(error):
+            typer.echo(str(error), err=True)
+            return ExitCode.USAGE
+        return failures.show(failures.from_parser(error), as_json=as_json)
+    except Exception as error:
+        return failures.show(failures.from_bug(error, debug=_debug()), as_json=as_json)
+    return code if isinstance(code, int) else ExitCode.OK
+
+
+def _debug() -> bool:
+    return bool(os.environ.get(_DEBUG))

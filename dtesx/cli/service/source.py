@@ -1,0 +1,26 @@
+"""``dtesx service source``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dtesx.base import log
+from dtesx.cli.params import ListenAddress, ListenPort, State
+from dtesx.model.api import API_PORT
+
+
+def run_source(
+    address: ListenAddress = "0.0.0.0",
+    port: ListenPort = API_PORT,
+    state: State = Path("/var/lib/dtesx/source"),
+) -> None:
+    """Run the source service, on a server to protect.
+
+    It answers the appliance and sends this server's files.
+
+    The one-time token for dtesx server add is in the file token of the state directory.
+    """
+    from dtesx.services import source
+
+    log.configure()
+    source.run(address, port, state)

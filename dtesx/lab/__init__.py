@@ -1,0 +1,1 @@
+"""A whole site on one machine: vSphere simulator, source, appliance and replica, for demos and tests."""

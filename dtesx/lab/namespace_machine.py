@@ -1,0 +1,225 @@
+"""Machines that are process groups: own network, mount, PID and host name, the host's kernel.
+
+A small shell is the first process of the machine and keeps its namespaces, so that any service in
+it may be killed and started again while its mounts stay, as on a real machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Protocol
+
+from dtesx.base.errors import CommandFailed, ConnectionFailed
+from dtesx.base.retry import wait_until
+from dtesx.base.run import Completed, run, spawn
+from dtesx.lab.namespaces import inside
+from dtesx.lab.network import Network, Port
+from dtesx.lab.processes import children_of, is_alive, terminate
+
+_READY = "machine is up"
+_READY_SECONDS = 60.0
+_TAIL = 1500
+_FOREVER = f"""
+hostname "$1"
+echo "{_READY}"
+while :; do sleep 3600 & wait; done
+"""
+
+
+class Process(Protocol):
+    """What this module needs of a started program."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Its exit status, None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A long-lived program of a machine; it is ready when it wrote ``ready_line`` ("": at once)."""
+
+    name: str
+    argv: tuple[str, ...]
+    ready_line: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+
+
+class NamespaceMachine:
+    """A machine on the host's kernel. Subclasses say what is mounted in it."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        network: Network,
+        address: str,
+        mac: str,
+        directory: Path,
+        services: Sequence[Service],
+    ) -> None:
+        self.name = name
+        self.directory = directory
+        self.services = tuple(services)
+        self._network = network
+        self._address = address
+        self._mac = mac
+        self._init: Process | None = None
+        self._running: dict[str, Process] = {}
+        self._port: Port | None = None
+        self._plugged = ExitStack()
+        self._mark = 0
+
+    @property
+    def address(self) -> str:
+        """Its address in the lab's network, fixed from the beginning."""
+        return self._address
+
+    @property
+    def log(self) -> Path:
+        """What its processes wrote."""
+        return self.directory / f"{self.name}.log"
+
+    @property
+    def pid(self) -> int:
+        """The host's id of the machine's first process; ConnectionFailed when it is off."""
+        children = children_of(self._init.pid) if self._init else ()
+        if not children:
+            raise ConnectionFailed(f"machine {self.name} is off", hint="start it first: dtesx lab status")
+        return children[0]
+
+    def start(self) -> None:
+        """Plug it in, make its namespaces and mounts, start its services."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._port = self._plugged.enter_context(self._network.port(self.name, self._address, self._mac))
+        try:
+            self._boot(self._port)
+            self.start_services()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Kill everything in it at once and unplug it for good."""
+        self._kill()
+        self._plugged.close()
+        self._port = None
+
+    def lose(self) -> None:
+        """Crash it: every process dies and the link goes down at the same moment."""
+        if self._port:
+            self._network.unplug(self._port)
+        self._kill()
+
+    def alive(self) -> bool:
+        """Whether its first process runs."""
+        return self._init is not None and bool(children_of(self._init.pid))
+
+    def run(self, argv: Sequence[str], *, timeout: float = 60.0, ok: Sequence[int] = (0,)) -> Completed:
+        """Run a program inside, with the machine's root, mounts, network and process ids."""
+        return run([*self._enter(), *argv], timeout=timeout, ok=ok)
+
+    def start_service(self, name: str) -> int:
+        """Start one of the machine's services and wait until it is ready; return its host id.
+
+        Raises ConnectionFailed with the log's end when it ends, or is not ready in time.
+        """
+        service = next(service for service in self.services if service.name == name)
+        with self._open_log() as log:
+            process = spawn([*self._enter(), *service.argv], stdout=log, stderr=log, env=service.env)
+        self._running[name] = process
+        wait_until(lambda: self._settled(service), timeout=_READY_SECONDS, interval=0.05)
+        if not self.service_alive(name) or service.ready_line not in self._log_text():
+            raise ConnectionFailed(
+                f"{name} on machine {self.name} did not start: {self._log_text()[-_TAIL:].strip()}",
+                hint=f"the whole log is {self.log}",
+            )
+        return process.pid
+
+    def stop_service(self, name: str, *, patience: float = 5.0) -> None:
+        """End a service: SIGTERM, then SIGKILL after ``patience`` seconds (0: SIGKILL at once)."""
+        process = self._running.pop(name)
+        terminate([*children_of(process.pid), process.pid], patience=patience)
+        process.wait()
+
+    def service_alive(self, name: str) -> bool:
+        """Whether a service still runs."""
+        process = self._running.get(name)
+        return process is not None and process.poll() is None
+
+    def start_services(self) -> None:
+        """Start all its services, in order."""
+        for service in self.services:
+            self.start_service(service.name)
+
+    def _settled(self, service: Service) -> bool:
+        return service.ready_line in self._log_text() or not self.service_alive(service.name)
+
+    def _script(self) -> str:
+        """Shell commands that mount what the machine needs; run in its namespaces, ``set -e``."""
+        raise NotImplementedError
+
+    def _boot(self, port: Port) -> None:
+        with self._open_log() as log:
+            self._init = spawn(
+                [
+                    *inside(port.namespace),
+                    *("unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child=KILL"),
+                    *("--propagation", "private", "/bin/sh", "-e", "-c", self._script() + _FOREVER),
+                    *("machine", self.hostname),
+                ],
+                stdout=log,
+                stderr=log,
+            )
+        self._await_boot()
+
+    @property
+    def hostname(self) -> str:
+        """Its host name."""
+        return self.name
+
+    def _await_boot(self) -> None:
+        init = self._init
+        assert init is not None
+
+        def settled() -> bool:
+            return _READY in self._log_text() or init.poll() is not None
+
+        wait_until(settled, timeout=20, interval=0.02)
+        if not self.alive() or _READY not in self._log_text():
+            raise CommandFailed(
+                f"machine {self.name} did not start: {self._log_text()[-_TAIL:].strip()}",
+                hint=f"the whole log is {self.log}",
+            )
+
+    def _kill(self) -> None:
+        if self._init is None:
+            return
+        terminate([*children_of(self._init.pid), self._init.pid])
+        self._init.wait()
+        for process in self._running.values():
+            terminate([process.pid])
+            process.wait()
+        self._running.clear()
+        self._init = None
+
+    def _enter(self) -> tuple[str, ...]:
+        spaces = ("--mount", "--uts", "--ipc", "--net", "--pid")
+        return ("nsenter", "--target", str(self.pid), *spaces, "--")
+
+    def _open_log(self) -> IO[bytes]:
+        file = self.log.open("ab")
+        self._mark = file.tell()
+        return file
+
+    def _log_text(self) -> str:
+        """What came into the log since the latest program was started."""
+        with self.log.open("rb") as file:
+            file.seek(self._mark)
+            return file.read().decode(errors="replace")

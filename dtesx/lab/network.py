@@ -1,0 +1,139 @@
+"""The lab's network: namespaces joined by a bridge; the host itself gets nothing but loopback sockets.
+
+One namespace is the switch: it holds the bridge, the gateway address and every tap of a QEMU
+machine. Machines that are process groups have a namespace each, with ``eth0`` in it and the other
+end of the pair in the bridge. The addresses repeat in every lab; the names never do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+
+from dtesx.base.run import run
+from dtesx.lab.namespaces import RUN_NETNS
+
+PREFIX = "dtesx-"
+SUBNET = "10.77.0"
+GATEWAY = f"{SUBNET}.1"
+VCENTER = f"{SUBNET}.2"
+APPLIANCE = f"{SUBNET}.10"
+SOURCE = f"{SUBNET}.11"
+BRIDGE = "lab0"
+_MAX_INTERFACE_NAME = 15
+
+
+@dataclass(frozen=True)
+class Port:
+    """A network namespace plugged into the switch: its name and its address."""
+
+    namespace: str
+    address: str
+    switch_interface: str
+
+
+class Network:
+    """The switch of one lab. ``identity`` is short and unique on this host."""
+
+    def __init__(self, identity: str) -> None:
+        self.namespace = f"{PREFIX}{identity}"
+        self.identity = identity
+
+    def build(self) -> None:
+        """Make the switch with its bridge, the gateway and the vCenter's address."""
+        run(["ip", "netns", "add", self.namespace])
+        self._ip("link", "set", "lo", "up")
+        self._ip("link", "add", BRIDGE, "type", "bridge", "stp_state", "0", "forward_delay", "0")
+        for address in (GATEWAY, VCENTER):
+            self._ip("address", "add", f"{address}/24", "dev", BRIDGE)
+        self._ip("link", "set", BRIDGE, "up")
+
+    @contextmanager
+    def port(self, machine: str, address: str, mac: str) -> Iterator[Port]:
+        """A namespace for a process-group machine, plugged in; gone at the end."""
+        name = f"{self.namespace}-{machine}"
+        outer = interface_name("v", machine)
+        with ExitStack() as stack:
+            run(["ip", "netns", "add", name])
+            stack.callback(_delete, name)
+            self._ip("link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", name)
+            stack.callback(self._ip, "link", "delete", outer, missing_ok=True)
+            self._ip("link", "set", outer, "master", BRIDGE, "up")
+            inner = ("ip", "-n", name)
+            run([*inner, "link", "set", "lo", "up"])
+            run([*inner, "link", "set", "eth0", "address", mac, "up"])
+            run([*inner, "address", "add", f"{address}/24", "dev", "eth0"])
+            run([*inner, "route", "add", "default", "via", GATEWAY])
+            yield Port(name, address, outer)
+
+    @contextmanager
+    def tap(self, machine: str) -> Iterator[str]:
+        """A tap for a QEMU machine, in the switch's namespace and bridge; yields its name."""
+        name = interface_name("t", machine)
+        self._ip("tuntap", "add", "dev", name, "mode", "tap")
+        try:
+            self._ip("link", "set", name, "master", BRIDGE, "up")
+            yield name
+        finally:
+            self._ip("link", "delete", name, missing_ok=True)
+
+    def unplug(self, port: Port) -> None:
+        """Take a machine's link down at once, as when its cable is pulled."""
+        self._ip("link", "set", port.switch_interface, "down", missing_ok=True)
+
+    def plug(self, port: Port) -> None:
+        """Undo ``unplug``."""
+        self._ip("link", "set", port.switch_interface, "up")
+
+    def _ip(self, *words: str, missing_ok: bool = False) -> None:
+        run(["ip", "-n", self.namespace, *words], ok=(0, 1, 255) if missing_ok else (0,))
+
+
+def interface_name(kind: str, machine: str) -> str:
+    """An interface name for ``machine``: the kernel allows 15 characters, so long names are hashed.
+
+    >>> interface_name("v", "source")
+    'v-source'
+    """
+    name = f"{kind}-{machine}"
+    if len(name) <= _MAX_INTERFACE_NAME and machine.isascii() and machine.replace("-", "").isalnum():
+        return name
+    return f"{kind}-{sha256(machine.encode()).hexdigest()[:10]}"
+
+
+@contextmanager
+def lab_network(identity: str) -> Iterator[Network]:
+    """The whole network of one lab; every namespace of it is gone at the end."""
+    network = Network(identity)
+    try:
+        network.build()
+        yield network
+    finally:
+        remove_namespaces(identity)
+
+
+def namespaces_of(identity: str) -> tuple[str, ...]:
+    """The names of a lab's network namespaces that exist now, machines' before the switch's."""
+    switch = f"{PREFIX}{identity}"
+    if not RUN_NETNS.is_dir():
+        return ()
+    names = [p.name for p in RUN_NETNS.iterdir() if p.name == switch or p.name.startswith(f"{switch}-")]
+    return tuple(sorted(names, reverse=True))
+
+
+def processes_in(namespace: str) -> tuple[int, ...]:
+    """The ids of all processes that run in a named network namespace."""
+    return tuple(int(word) for word in run(["ip", "netns", "pids", namespace]).text.split())
+
+
+def remove_namespaces(identity: str) -> None:
+    """Delete a lab's network namespaces, with every interface in them."""
+    for name in namespaces_of(identity):
+        _delete(name)
+
+
+def _delete(name: str) -> None:
+    if (RUN_NETNS / name).exists():
+        run(["ip", "netns", "delete", name])

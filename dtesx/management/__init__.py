@@ -1,0 +1,1 @@
+"""The management service: its store, its HTTPS API, and the clients of both APIs."""

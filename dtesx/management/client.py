@@ -1,0 +1,109 @@
+"""The management API as Python calls; what the command line and the lab use."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlsplit
+
+from dtesx.base.errors import UsageError
+from dtesx.management.http_client import HttpClient
+from dtesx.model.api import (
+    API_PORT,
+    FailoverRequest,
+    JobInfo,
+    NewServer,
+    NewSnapshot,
+    NewVmware,
+    ServerInfo,
+    ServerInventory,
+    ServiceStatus,
+    SnapshotInfo,
+    VmwareInfo,
+)
+from dtesx.model.job import JobSpec, Operation
+
+
+class Appliance:
+    """A client of one appliance: ``url`` such as ``https://10.0.0.5:6325``.
+
+    ``certificate`` (PEM) is the only one accepted, ``token`` the API's admin token. Nothing is sent
+    before the first call. Every method raises the DtesxError that the appliance raised,
+    ConnectionFailed when it is away.
+    """
+
+    def __init__(self, url: str, certificate: str, token: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme != "https" or not parts.hostname:
+            raise UsageError(f"{url!r} is not the address of an appliance", hint="use https://ADDRESS:6325")
+        self._http = HttpClient(
+            parts.hostname,
+            parts.port or API_PORT,
+            certificate,
+            what="the appliance",
+            away_hint="check that it runs, its address, and that no firewall blocks the port",
+            changed_hint="if the appliance was set up anew, log in again; if not, someone is in between",
+            refused_hint="log in again with the token in admin-token in the appliance's state directory",
+            bearer=token,
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def status(self) -> ServiceStatus:
+        return self._http.call("GET", "/v1/status", ServiceStatus)
+
+    def add_server(self, server: NewServer) -> ServerInfo:
+        return self._http.call("POST", "/v1/servers", ServerInfo, server)
+
+    def servers(self) -> tuple[ServerInfo, ...]:
+        return self._http.call("GET", "/v1/servers", tuple[ServerInfo, ...])
+
+    def inventory(self, name: str) -> ServerInventory:
+        return self._http.call("GET", f"/v1/servers/{_part(name)}/inventory", ServerInventory)
+
+    def remove_server(self, name: str) -> None:
+        self._http.send("DELETE", f"/v1/servers/{_part(name)}")
+
+    def add_vmware(self, vmware: NewVmware) -> VmwareInfo:
+        return self._http.call("POST", "/v1/vmware", VmwareInfo, vmware)
+
+    def vmware(self) -> tuple[VmwareInfo, ...]:
+        return self._http.call("GET", "/v1/vmware", tuple[VmwareInfo, ...])
+
+    def vmware_details(self, name: str) -> VmwareInfo:
+        return self._http.call("GET", f"/v1/vmware/{_part(name)}", VmwareInfo)
+
+    def remove_vmware(self, name: str) -> None:
+        self._http.send("DELETE", f"/v1/vmware/{_part(name)}")
+
+    def create_job(self, spec: JobSpec) -> JobInfo:
+        return self._http.call("POST", "/v1/jobs", JobInfo, spec)
+
+    def jobs(self) -> tuple[JobInfo, ...]:
+        return self._http.call("GET", "/v1/jobs", tuple[JobInfo, ...])
+
+    def job(self, name: str) -> JobInfo:
+        return self._http.call("GET", f"/v1/jobs/{_part(name)}", JobInfo)
+
+    def delete_job(self, name: str, *, keep_replica: bool) -> Operation:
+        replica = "keep" if keep_replica else "delete"
+        return self._http.call("DELETE", f"/v1/jobs/{_part(name)}?replica={replica}", Operation)
+
+    def mirror(self, name: str) -> Operation:
+        return self._http.call("POST", f"/v1/jobs/{_part(name)}/mirror", Operation)
+
+    def take_snapshot(self, name: str, request: NewSnapshot) -> Operation:
+        return self._http.call("POST", f"/v1/jobs/{_part(name)}/snapshots", Operation, request)
+
+    def snapshots(self, name: str) -> tuple[SnapshotInfo, ...]:
+        return self._http.call("GET", f"/v1/jobs/{_part(name)}/snapshots", tuple[SnapshotInfo, ...])
+
+    def failover(self, name: str, request: FailoverRequest) -> Operation:
+        return self._http.call("POST", f"/v1/jobs/{_part(name)}/failover", Operation, request)
+
+    def operation(self, operation: str) -> Operation:
+        return self._http.call("GET", f"/v1/operations/{_part(operation)}", Operation)
+
+
+def _part(name: str) -> str:
+    """A name as one path segment, whatever the user typed."""
+    return quote(name, safe="")

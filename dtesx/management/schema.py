@@ -1,0 +1,86 @@
+"""The JSON schema of the job file, made from the model that also decodes it."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import is_dataclass
+from typing import Any
+
+import msgspec
+
+from dtesx.model.job import Compare, DiskFormat, JobSpec, MirrorSpec, ReplicaSpec
+
+NAME_PATTERN = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+
+FIELDS: dict[type, dict[str, dict[str, Any]]] = {
+    JobSpec: {
+        "name": {
+            "description": "The job's name: 1 to 63 lower-case letters, digits and hyphens.",
+            "pattern": NAME_PATTERN,
+            "examples": ["alpha"],
+        },
+        "source": {
+            "description": "The source server, by its name in `dtesx server add`.",
+            "examples": ["alpha"],
+        },
+        "vmware": {
+            "description": "The vCenter or ESXi host, by its name in `dtesx vmware add`.",
+            "examples": ["vc"],
+        },
+        "replica": {"description": "The replica VM."},
+        "mirror": {"description": "How files travel."},
+        "route": {
+            "description": "The appliance's address as the source reaches it; "
+            "empty: the address from which the appliance reaches the source."
+        },
+    },
+    ReplicaSpec: {
+        "datastore": {"description": "The datastore that keeps the replica's disks.", "minLength": 1},
+        "name": {"description": "The replica's name in vSphere; empty: the job's name and `-replica`."},
+        "resource_pool": {"description": "The resource pool; empty: the appliance's."},
+        "folder": {"description": "The VM folder; empty: the appliance's."},
+        "cpus": {
+            "description": "Number of virtual CPUs; 0: as the source has.",
+            "minimum": 0,
+            "maximum": 128,
+        },
+        "memory_mib": {
+            "description": "Memory in MiB, at least 512; 0: as the source has.",
+            "minimum": 0,
+            "maximum": 6_128_000,
+        },
+        "disk_format": {"description": "How vSphere provides the disks' space."},
+        "networks": {
+            "description": "Port group for each of the source's network interfaces, by its name; "
+            '"*" stands for every interface not named.',
+            "default": {"*": "VM Network"},
+            "examples": [{"eth0": "VM Network", "*": "Isolated"}],
+        },
+    },
+    MirrorSpec: {
+        "compare": {"description": "Which files a repeated mirror sends."},
+        "exclude": {
+            "description": "Absolute paths on the source that stay behind.",
+            "items": {"type": "string", "pattern": "^/."},
+            "examples": [["/var/cache"]],
+        },
+    },
+}
+"""What the model's types cannot say of a field: its meaning and its limits."""
+
+_TYPES: tuple[type, ...] = (JobSpec, ReplicaSpec, MirrorSpec, DiskFormat, Compare)
+
+
+def job_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of ``job.yaml``; editors and the documentation use it."""
+    made = msgspec.json.schema(JobSpec)
+    definitions: dict[str, dict[str, Any]] = made["$defs"]
+    for kind in _TYPES:
+        definition = definitions[kind.__name__]
+        definition["description"] = inspect.cleandoc(kind.__doc__ or "")
+        if is_dataclass(kind):
+            definition["additionalProperties"] = False
+        for name, more in FIELDS.get(kind, {}).items():
+            definition["properties"][name].update(more)
+    whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "dtesx job", **made}
+    return msgspec.json.decode(msgspec.json.encode(whole), type=dict[str, Any])

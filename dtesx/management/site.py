@@ -1,0 +1,62 @@
+"""One job's surroundings, put together from what the appliance knows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dtesx.base.errors import DtesxError
+from dtesx.base.log import get_logger
+from dtesx.management.source_client import SourceClient
+from dtesx.management.store import Store
+from dtesx.management.vmware import Vmware
+from dtesx.model.record import JobRecord
+from dtesx.recovery.ports import Surroundings, Workers
+from dtesx.volumes.disks import find_disk
+from dtesx.volumes.mounts import release
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class ApplianceSite:
+    """Makes surroundings; ``jobs`` is the directory of all jobs, ``identity`` the appliance's."""
+
+    store: Store
+    vmware: Vmware
+    workers: Workers
+    certificate: str
+    jobs: Path
+    identity: Path
+
+    @contextmanager
+    def __call__(self, record: JobRecord, cancel: threading.Event) -> Iterator[Surroundings]:
+        """The surroundings of one job. Raises NotFound when its source or VMware server is gone."""
+        known = self.store.vmware(record.spec.vmware)
+        server = self.store.server(record.spec.source)
+        with closing(SourceClient(server)) as source:
+            yield Surroundings(
+                source=source,
+                vsphere=lambda: self.vmware.session(known.server, known.password),
+                workers=self.workers,
+                journal=self.store,
+                certificate=self.certificate,
+                appliance_vm=known.appliance_vm,
+                directory=self.jobs / record.id,
+                identity_directory=self.identity,
+                cancel=cancel,
+            )
+
+
+def release_disks(where: Path, disk_uuids: Sequence[str]) -> None:
+    """Undo the mounts below ``where`` and the loop devices that a killed worker left."""
+    devices = []
+    for uuid in disk_uuids:
+        try:
+            devices.append(find_disk(uuid, timeout=0))
+        except DtesxError as error:
+            log.info("a disk is not here any more", uuid=uuid, reason=error.message)
+    release(where, devices)

@@ -1,0 +1,58 @@
+"""The source service's API; docs/api.md describes it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from dtesx import __version__
+from dtesx.base.log import get_logger
+from dtesx.management.mirrors import Mirrors
+from dtesx.management.pairings import Pairings
+from dtesx.management.web import Call, Rule
+from dtesx.model.api import MirrorRequest, MirrorStatus, PairReply, PairRequest, ServiceStatus
+from dtesx.model.inventory import Inventory
+
+log = get_logger(__name__)
+
+
+def rules(
+    pairings: Pairings,
+    mirrors: Mirrors,
+    *,
+    inventory: Callable[[], Inventory],
+    power_off: Callable[[], None],
+) -> tuple[Rule, ...]:
+    """All calls of the source API; all but pairing need the bearer that pairing gave."""
+
+    def pair(call: Call) -> PairReply:
+        return pairings.pair(call.decoded(PairRequest))
+
+    def status(_call: Call) -> ServiceStatus:
+        return ServiceStatus("source", __version__, socket.gethostname(), paired=pairings.paired)
+
+    def take_inventory(_call: Call) -> Inventory:
+        return inventory()
+
+    def start_mirror(call: Call) -> MirrorStatus:
+        return mirrors.start(call.decoded(MirrorRequest))
+
+    def show_mirror(call: Call) -> MirrorStatus:
+        return mirrors.status(call.path["job"])
+
+    def stop_mirror(call: Call) -> None:
+        mirrors.stop(call.path["job"])
+
+    def shut_down(_call: Call) -> None:
+        log.warning("shutting this server down, as its appliance asked")
+        power_off()
+
+    return (
+        Rule("POST", "/v1/pair", pair, public=True),
+        Rule("GET", "/v1/status", status),
+        Rule("GET", "/v1/inventory", take_inventory),
+        Rule("POST", "/v1/mirrors", start_mirror),
+        Rule("GET", "/v1/mirrors/{job}", show_mirror),
+        Rule("DELETE", "/v1/mirrors/{job}", stop_mirror),
+        Rule("POST", "/v1/shutdown", shut_down),
+    )

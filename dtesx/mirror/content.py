@@ -1,0 +1,96 @@
+"""Reading files of the source: whole, or in pieces with their holes."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+SMALL = 256 << 10
+"""Files up to this size (bytes) travel packed into one frame with others."""
+
+CHUNK = 1 << 20
+"""Larger files travel in pieces of at most this size (bytes)."""
+
+# O_NONBLOCK: a fifo that took the file's place must not hold us up.
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_GETFLAGS = 0x80086601  # FS_IOC_GETFLAGS, linux/fs.h
+_NO_FLAGS = (errno.ENOTTY, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS)
+_SPARSE_FROM = 32 << 10
+
+
+@contextmanager
+def opened(name: bytes, directory: int) -> Iterator[tuple[int, os.stat_result]]:
+    """A regular file open for reading, with its state; raises OSError when it is none (any more)."""
+    fd = os.open(name, _OPEN, dir_fd=directory)
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.ESTALE, "was replaced by something else while it was read")
+        yield fd, status
+    finally:
+        os.close(fd)
+
+
+def is_small(status: os.stat_result) -> bool:
+    """Whether a file travels whole: short, and without holes worth keeping."""
+    size = status.st_size
+    return size <= _SPARSE_FROM or (size <= SMALL and status.st_blocks * 512 >= size)
+
+
+def read_whole(fd: int, size: int) -> bytes:
+    """At most ``size`` bytes from the start; less when the file shrank."""
+    data = os.read(fd, size)
+    while 0 < len(data) < size:
+        more = os.read(fd, size - len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def chunks(fd: int, size: int) -> Iterator[tuple[int, bytes]]:
+    """The data of a file up to ``size`` as (offset, bytes), holes left out; ends where it shrank."""
+    for start, end in _extents(fd, size):
+        offset = start
+        while offset < end:
+            data = os.pread(fd, min(CHUNK, end - offset), offset)
+            if not data:
+                return
+            yield offset, data
+            offset += len(data)
+
+
+def _extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
+    offset = 0
+    while offset < size:
+        try:
+            start = os.lseek(fd, offset, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole up to the end
+                return
+            if error.errno == errno.EINVAL:  # a file system that knows no holes
+                yield offset, size
+                return
+            raise
+        end = min(os.lseek(fd, start, os.SEEK_HOLE), size)
+        if start >= size:
+            return
+        yield start, end
+        offset = end
+
+
+def flags(fd: int) -> int:
+    """The chattr(1) flags of an open file or directory; 0 where the file system has none."""
+    try:
+        raw = fcntl.ioctl(fd, _GETFLAGS, bytes(8))
+    except OSError as error:
+        if error.errno in _NO_FLAGS:
+            return 0
+        raise
+    value: int = struct.unpack_from("=I", raw)[0]
+    return value

@@ -1,0 +1,238 @@
+"""Mirroring one tree: walk it beside the target's listing and pack what has to be done."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dtesx.mirror import content
+from dtesx.mirror.diff import Action, Links, Listings, decide, pair
+from dtesx.mirror.packing import Packer
+from dtesx.mirror.scan import Rules, Visit, join, own_item, walk
+from dtesx.mirror.tally import Tally
+from dtesx.model.job import Compare
+from dtesx.wire.items import Item
+from dtesx.wire.operations import Abort, Adjust, Begin, Data, End, Finish, Link, Make, Put, Remove
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A directory that is not finished; ``changed`` when its metadata have to be (re)set at the end."""
+
+    item: Item
+    changed: bool
+
+
+class TreeMirror:
+    """Makes one target tree equal to the tree behind ``root`` (a directory descriptor).
+
+    ``listings`` is what the target has, ``packer`` takes the operations, ``tally`` counts and
+    collects path problems. ``pause`` is called at every directory and chunk and may raise to stop.
+    """
+
+    def __init__(
+        self,
+        root: int,
+        listings: Listings,
+        packer: Packer,
+        tally: Tally,
+        *,
+        skip: frozenset[bytes] = frozenset(),
+        compare: Compare = Compare.ATTRIBUTES,
+        shown: bytes = b"",
+        pause: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._root = root
+        self._listings = listings
+        self._packer = packer
+        self._tally = tally
+        self._skip = skip
+        self._compare = compare
+        self._shown = shown.rstrip(b"/") + b"/"
+        self._pause = pause
+        self._links = Links()
+        self._pending: dict[bytes, _Pending] = {}
+
+    def run(self) -> None:
+        """Walk the tree to its end; every operation has been handed to the packer afterwards."""
+        own = own_item(self._root)
+        theirs = self._listings.root
+        self._pending[b""] = _Pending(own, theirs is None or own != theirs)
+        for visit in walk(self._root, self._rules()):
+            self._pause()
+            if visit.entered:
+                self._visit(visit)
+            else:
+                self._finish(visit.path, visit.fd)
+        for path in list(self._pending):  # directories that could not be entered
+            self._finish(path, None)
+        self._listings.drain()
+        self._packer.flush()
+
+    def _rules(self) -> Rules:
+        return Rules(problem=self._problem, skip=self._skip, leftover=self._reserved, socket=self._socket)
+
+    def _problem(self, path: bytes, reason: str) -> None:
+        self._tally.problem(self._shown + path, reason)
+
+    def _socket(self) -> None:
+        self._tally.sockets_skipped += 1
+
+    def _reserved(self, _fd: int, name: bytes) -> None:
+        self._tally.problem(self._shown + name, "this name is reserved for files in transit")
+
+    def _visit(self, visit: Visit) -> None:
+        tally = self._tally
+        for source, target in pair(visit.entries, self._listings.take(visit.path)):
+            if source is None:
+                if target is not None and target.name not in visit.hidden:
+                    self._orphan(visit, target)
+            elif source.mode & 0o170000 == stat.S_IFDIR:
+                self._directory(visit, source, target)
+            elif source == target and not source.link and self._compare is Compare.ATTRIBUTES:
+                tally.files_skipped += 1
+                tally.bytes_skipped += source.size
+            else:
+                self._name(visit, source, target)
+
+    def _touched(self, path: bytes) -> None:
+        self._pending[path].changed = True
+
+    def _orphan(self, visit: Visit, target: Item) -> None:
+        self._packer.add(visit.path, Remove(target.name), names=len(target.name))
+        self._touched(visit.path)
+
+    def _directory(self, visit: Visit, source: Item, target: Item | None) -> None:
+        path = join(visit.path, source.name)
+        if target is None or target.kind != stat.S_IFDIR:
+            self._packer.add(visit.path, Make(_bare(source)), names=len(source.name))
+            self._touched(visit.path)
+            target = None
+        self._pending[path] = _Pending(source, target is None or source != target)
+        if source.name in visit.mounts:
+            self._finish(path, None)
+
+    def _finish(self, path: bytes, fd: int | None) -> None:
+        pending = self._pending.pop(path)
+        if not pending.changed:
+            return
+        flags = -1
+        try:
+            flags = content.flags(fd) if fd is not None else -1
+            self._packer.add(path, Finish(pending.item, flags), xattrs=pending.item.xattrs)
+        except OSError as error:
+            self._problem(path, error.strerror)
+
+    def _name(self, visit: Visit, source: Item, target: Item | None) -> None:
+        """Deal with one name that is no directory and not plainly unchanged."""
+        path = join(visit.path, source.name)
+        action, link = decide(source, target, path, self._links, self._compare)
+        tally = self._tally
+        if action is Action.KEEP:
+            tally.files_skipped += 1
+            tally.bytes_skipped += source.size
+            return
+        try:
+            if action is Action.LINK:
+                self._packer.add(visit.path, Link(source.name, link), names=len(source.name) + len(link))
+                tally.bytes_skipped += source.size
+            elif action is Action.METADATA:
+                self._adjust(visit, source)
+                tally.bytes_skipped += source.size
+            else:
+                self._content(visit, source)
+        except OSError as error:
+            self._links.forget(source.link)
+            self._problem(path, error.strerror)
+            return
+        if action is not Action.METADATA:
+            self._touched(visit.path)
+        tally.files_sent += 1
+
+    def _adjust(self, visit: Visit, source: Item) -> None:
+        flags = -1
+        if source.kind == stat.S_IFREG:
+            with content.opened(source.name, visit.fd) as (fd, _):
+                flags = content.flags(fd)
+        self._packer.add(visit.path, Adjust(source, flags), names=len(source.name), xattrs=source.xattrs)
+
+    def _content(self, visit: Visit, source: Item) -> None:
+        if source.kind != stat.S_IFREG:
+            names = len(source.name) + len(source.target)
+            self._packer.add(visit.path, Make(source), names=names, xattrs=source.xattrs)
+            return
+        with content.opened(source.name, visit.fd) as (fd, status):
+            flags = content.flags(fd)
+            if content.is_small(status):
+                data = content.read_whole(fd, status.st_size) if status.st_size else b""
+                item = _refreshed(source, status, len(data))
+                self._packer.add(
+                    visit.path,
+                    Put(item, status.st_atime_ns, flags),
+                    data,
+                    names=len(item.name),
+                    xattrs=item.xattrs,
+                )
+                self._tally.bytes_sent += len(data)
+            else:
+                self._pieces(visit, source, fd, status, flags)
+
+    def _pieces(self, visit: Visit, source: Item, fd: int, status: os.stat_result, flags: int) -> None:
+        add, tally = self._packer.add, self._tally
+        add(visit.path, Begin(source.name), names=len(source.name))
+        sent = reached = 0
+        try:
+            for offset, data in content.chunks(fd, status.st_size):
+                add(visit.path, Data(offset, len(data)), data)
+                sent += len(data)
+                reached = offset + len(data)
+                tally.bytes_sent += len(data)
+                self._pause()
+            size = status.st_size if os.fstat(fd).st_size >= status.st_size else reached
+            item = _refreshed(source, status, size)
+            add(visit.path, End(item, status.st_atime_ns, flags), names=len(item.name), xattrs=item.xattrs)
+        except OSError:
+            add(visit.path, Abort())
+            raise
+        tally.bytes_skipped += max(0, size - sent)
+
+
+def _bare(item: Item) -> Item:
+    """A new directory's item: its owner's until Finish gives it its metadata."""
+    return Item(item.name, stat.S_IFDIR | 0o700, item.uid, item.gid, item.mtime_ns)
+
+
+def _refreshed(item: Item, status: os.stat_result, size: int) -> Item:
+    """The item as it was when its content was read, where the file moved on since the walk saw it."""
+    if (item.mode, item.uid, item.gid, item.mtime_ns, item.size) == (
+        status.st_mode,
+        status.st_uid,
+        status.st_gid,
+        status.st_mtime_ns,
+        size,
+    ):
+        return item
+    return Item(
+        item.name,
+        status.st_mode,
+        status.st_uid,
+        status.st_gid,
+        status.st_mtime_ns,
+        size,
+        item.link,
+        xattrs=item.xattrs,
+    )
+
+
+def measure(root: int, skip: frozenset[bytes], tally: Tally, pause: Callable[[], None]) -> None:
+    """Add what is below ``root`` to the totals, without extended attributes and without a word on problems."""
+    rules = Rules(problem=lambda _path, _reason: None, skip=skip, xattrs=False)
+    for visit in walk(root, rules):
+        pause()
+        for item in visit.entries:
+            if item.mode & 0o170000 == stat.S_IFDIR:
+                continue
+            tally.files_total += 1
+            tally.bytes_total += item.size

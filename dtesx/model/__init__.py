@@ -1,0 +1,1 @@
+"""The words of the product as frozen values. No I/O; imports the standard library only."""

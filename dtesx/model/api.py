@@ -1,0 +1,191 @@
+"""The bodies of the two HTTPS APIs (management service and source service)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from dtesx.model.entries import MirrorStats
+from dtesx.model.inventory import Inventory
+from dtesx.model.job import JobSpec, JobState, MirrorSpec, Operation, Problem
+from dtesx.model.layout import Layout
+from dtesx.model.vmware import About, Datastore, Network, VirtualMachine
+
+API_PORT = 6325
+DATA_PORT = 1500
+
+
+@dataclass(frozen=True)
+class PairRequest:
+    """First contact: the caller's certificate and its proof of knowing the one-time token."""
+
+    certificate: str
+    nonce: str
+    proof: str
+
+
+@dataclass(frozen=True)
+class PairReply:
+    """The answer: the server's certificate, its own proof, and the bearer secret for later calls."""
+
+    certificate: str
+    proof: str
+    bearer: str
+    hostname: str
+
+
+class MirrorPhase(StrEnum):
+    """Where a mirror stands on the source."""
+
+    CONNECTING = "connecting"
+    CALCULATING = "calculating"
+    RUNNING = "in-progress"
+    DONE = "done"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class MirrorRequest:
+    """Asks a source to mirror its file systems to a target worker.
+
+    ``mount_points`` are the file systems that travel; ``certificate`` is the target's (PEM), the
+    only one the source will talk to.
+    """
+
+    job: str
+    address: str
+    port: int
+    certificate: str
+    mount_points: tuple[str, ...]
+    mirror: MirrorSpec = MirrorSpec()
+
+
+@dataclass(frozen=True)
+class MirrorStatus:
+    """A mirror as its source sees it."""
+
+    job: str
+    phase: MirrorPhase
+    stats: MirrorStats = MirrorStats()
+    problem: Problem | None = None
+    started: float = 0.0
+
+
+@dataclass(frozen=True)
+class NewServer:
+    """Body of ``dtesx server add``; ``token`` is the source's one-time token."""
+
+    name: str
+    address: str
+    token: str
+    port: int = API_PORT
+
+
+@dataclass(frozen=True)
+class ServerInfo:
+    """A source known to the appliance."""
+
+    name: str
+    address: str
+    port: int
+    hostname: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class ServerInventory:
+    """A source's inventory, taken now."""
+
+    server: ServerInfo
+    inventory: Inventory
+
+
+@dataclass(frozen=True)
+class NewVmware:
+    """Body of ``dtesx vmware add``; an empty thumbprint is refused with the one presented.
+
+    ``appliance_vm`` is the VM that runs the appliance, by name; empty means: found by its UUID.
+    """
+
+    name: str
+    address: str
+    user: str
+    password: str
+    port: int = 443
+    thumbprint: str = ""
+    appliance_vm: str = ""
+
+
+@dataclass(frozen=True)
+class VmwareInfo:
+    """A VMware server known to the appliance, with what it offers when asked for details."""
+
+    name: str
+    address: str
+    port: int
+    user: str
+    thumbprint: str
+    appliance_vm: str
+    about: About | None = None
+    datastores: tuple[Datastore, ...] = ()
+    networks: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True)
+class SnapshotInfo:
+    """A recovery point held as a VMware snapshot; ``created`` is Unix seconds."""
+
+    name: str
+    created: float
+    kind: str
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class JobInfo:
+    """A job as the API shows it."""
+
+    id: str
+    spec: JobSpec
+    state: JobState
+    created: float
+    inventory: Inventory | None = None
+    layout: Layout | None = None
+    replica: VirtualMachine | None = None
+    mirror: MirrorStats | None = None
+    mirrored_at: float = 0.0
+    operation: Operation | None = None
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class FailoverRequest:
+    """Body of a failover. ``final_mirror``: mirror once more if the source still answers."""
+
+    final_mirror: bool = True
+
+
+@dataclass(frozen=True)
+class NewSnapshot:
+    """Body of ``dtesx snapshot take``."""
+
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class DeleteRequest:
+    """Body of ``dtesx job delete``: keep the replica VM and its disks, or destroy them."""
+
+    keep_replica: bool = True
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """What a service says of itself."""
+
+    service: str
+    version: str
+    hostname: str
+    paired: bool = False
+    jobs: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,54 @@
+"""What a target worker is told (WorkerSpec) and what it reports (WorkerStatus)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dtesx.model.entries import MirrorStats
+from dtesx.model.layout import Layout
+
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """Written as ``worker.json`` in the job's directory; complete, so a worker can restart alone.
+
+    ``disk_uuids`` are the backing UUIDs of the layout's disks, in its order. ``address`` and
+    ``port`` are where to listen; ``source_certificate`` is the only peer let in (PEM);
+    ``identity_directory`` holds the appliance's own certificate and key.
+    """
+
+    job: str
+    layout: Layout
+    disk_uuids: tuple[str, ...]
+    address: str
+    port: int
+    source_certificate: str
+    identity_directory: str
+
+
+class WorkerPhase(StrEnum):
+    """Where a worker stands."""
+
+    STARTING = "starting"
+    LISTENING = "listening"
+    RECEIVING = "receiving"
+    TARGET_FULL = "target-full"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """Written as ``status.json`` beside the spec whenever it changes.
+
+    ``code``, ``message`` and ``hint`` are those of the error that ended a FAILED worker.
+    """
+
+    phase: WorkerPhase
+    pid: int
+    port: int = 0
+    stats: MirrorStats = MirrorStats()
+    message: str = ""
+    hint: str = ""
+    code: str = ""

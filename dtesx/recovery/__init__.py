@@ -1,0 +1,1 @@
+"""Protect, mirror, snapshot, failover, delete: persisted, resumable, idempotent steps."""

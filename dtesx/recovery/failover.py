@@ -1,0 +1,117 @@
+"""Failover to live data: the replica becomes the server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+from dtesx.base.errors import Conflict, ConnectionFailed, DtesxError
+from dtesx.boot import fix
+from dtesx.model.inventory import Nic
+from dtesx.model.record import JobRecord
+from dtesx.model.vmware import VirtualNic
+from dtesx.recovery import transfer
+from dtesx.recovery.run import Run
+from dtesx.volumes.disks import find_disk
+from dtesx.volumes.mounts import mounted_layout
+
+_SHUTDOWN_SECONDS = 120.0
+_ADDRESS_SECONDS = 600.0
+
+
+def final_mirror(run: Run) -> None:
+    """Mirror once more if that was asked for and the source still answers."""
+    if not run.param("final_mirror"):
+        run.detail("left out, as asked")
+        return
+    if not _answers(run):
+        run.detail(f"the source does not answer; the replica is as of {_as_of(run.record)}")
+        return
+    try:
+        transfer.attach(run)
+        transfer.start_worker(run)
+        transfer.mirror(run)
+    except ConnectionFailed as error:
+        raise ConnectionFailed(
+            f"the final mirror broke off: {error.message}",
+            hint="run the failover again when the source is back, or with --no-final-mirror to start "
+            "the replica with the files that arrived",
+        ) from error
+
+
+def fence(run: Run) -> None:
+    """Shut the source down if it still answers: two machines must not carry one identity."""
+    if not _answers(run):
+        run.detail("the source does not answer")
+        return
+    run.detail("shutting the source down")
+    run.site.source.shut_down()
+    deadline = time.monotonic() + _SHUTDOWN_SECONDS
+    while _answers(run):
+        if time.monotonic() > deadline:
+            raise Conflict(
+                "the source was asked to shut down but still answers",
+                hint="power it off by hand, then run the failover again",
+            )
+        run.pause(1.0)
+
+
+def make_bootable(run: Run) -> None:
+    """Mount the replica's tree as it will be and adapt it to its new machine."""
+    layout = transfer.layout(run)
+    transfer.attach(run)
+    devices = [find_disk(disk.uuid) for disk in run.record.disks]
+    with run.site.vsphere() as vsphere:
+        nics = vsphere.vm(run.record.replica_ref).nics
+    where = run.site.directory / "boot"
+    where.mkdir(parents=True, exist_ok=True)
+    with mounted_layout(layout, devices, where, nested=True) as mounts:
+        changes = fix.make_bootable(mounts["/"], layout, devices[0], nic_names(run.record, nics))
+    run.result(changes="\n".join(changes))
+    run.detail(f"{len(changes)} changes")
+
+
+def power_on(run: Run) -> None:
+    """Start the replica through the API."""
+    with run.site.vsphere() as vsphere:
+        vsphere.power_on(run.record.replica_ref)
+
+
+def wait_for_address(run: Run) -> None:
+    """Wait until the replica tells its address."""
+
+    def waiting(seconds: float) -> None:
+        run.check()
+        run.detail(f"the replica is starting: {seconds:.0f} s")
+
+    with run.site.vsphere() as vsphere:
+        address = vsphere.wait_for_address(run.record.replica_ref, timeout=_ADDRESS_SECONDS, on_wait=waiting)
+    run.keep(replace(run.record, address=address))
+    run.result(address=address)
+
+
+def nic_names(record: JobRecord, nics: tuple[VirtualNic, ...]) -> Mapping[str, str]:
+    """Which interface name each of the replica's NICs keeps, by MAC (pure).
+
+    The replica's NICs were created in the order of the source's mapped ones.
+    """
+    if record.inventory is None:
+        raise DtesxError("the source's inventory is missing", hint="create the job again")
+    mapped: list[Nic] = [nic for nic in record.inventory.nics if record.spec.replica.network_for(nic.name)]
+    ordered = sorted(nics, key=lambda nic: nic.key)
+    return {made.mac.lower(): nic.name for made, nic in zip(ordered, mapped, strict=False)}
+
+
+def _answers(run: Run) -> bool:
+    try:
+        run.site.source.inventory()
+    except ConnectionFailed:
+        return False
+    return True
+
+
+def _as_of(record: JobRecord) -> str:
+    if not record.mirrored_at:
+        return "no complete mirror"
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(record.mirrored_at))

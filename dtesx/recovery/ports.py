@@ -1,0 +1,92 @@
+"""What recovery needs of its surroundings; the management service supplies it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from dtesx.model.api import MirrorRequest, MirrorStatus
+from dtesx.model.inventory import Inventory
+from dtesx.model.job import Operation
+from dtesx.model.record import JobRecord
+from dtesx.model.target import WorkerSpec, WorkerStatus
+from dtesx.vsphere.client import VSphere
+
+
+class Source(Protocol):
+    """The source service of one server. Every call raises ConnectionFailed when it is away."""
+
+    @property
+    def certificate(self) -> str:
+        """The source's pinned certificate (PEM)."""
+
+    def inventory(self) -> Inventory:
+        """Take the inventory now."""
+
+    def start_mirror(self, request: MirrorRequest) -> MirrorStatus:
+        """Start a mirror, or return the one that is already running for the job."""
+
+    def mirror_status(self, job: str) -> MirrorStatus:
+        """Where the job's latest mirror stands; NotFound when there was none."""
+
+    def stop_mirror(self, job: str) -> None:
+        """Stop a running mirror; does nothing when there is none."""
+
+    def shut_down(self) -> None:
+        """Ask the server to power off; returns when it accepted.
+
+        Needed before the replica of a live source may start: both carry one identity.
+        """
+
+    def local_address(self) -> str:
+        """The appliance's own address on the way to this source."""
+
+
+class Workers(Protocol):
+    """The target workers on this appliance, one process per job."""
+
+    def start(self, spec: WorkerSpec) -> WorkerStatus:
+        """Start the job's worker and wait until it listens; a listening one is left alone."""
+
+    def stop(self, job: str) -> None:
+        """End the job's worker and wait until nothing of it is mounted; fine if none runs."""
+
+    def status(self, job: str) -> WorkerStatus | None:
+        """The worker's last report; None when there is no live worker."""
+
+    def free_port(self) -> int:
+        """A data port that no job uses, 1500 first."""
+
+
+class Journal(Protocol):
+    """Where progress is made durable. What these return from is on disk."""
+
+    def save_job(self, record: JobRecord) -> None:
+        """Store the job."""
+
+    def save_operation(self, operation: Operation) -> None:
+        """Store the operation with its steps."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """One job's surroundings.
+
+    ``directory`` is the job's own, below the service's state; ``identity_directory`` holds the
+    appliance's certificate and key, which its workers use too; ``certificate`` is that certificate.
+    """
+
+    source: Source
+    vsphere: Callable[[], AbstractContextManager[VSphere]]
+    workers: Workers
+    journal: Journal
+    certificate: str
+    appliance_vm: str
+    directory: Path
+    identity_directory: Path
+    listen: str = "0.0.0.0"
+    cancel: threading.Event = field(default_factory=threading.Event)

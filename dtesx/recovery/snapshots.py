@@ -1,0 +1,22 @@
+"""VMware snapshots of the replica as recovery points."""
+
+from __future__ import annotations
+
+import time
+
+from dtesx.recovery.run import Run
+
+
+def take(run: Run) -> None:
+    """Snapshot the powered-off replica, whose disks the appliance has let go.
+
+    The name carries the operation's id, so that a repeated step finds the snapshot it made.
+    """
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(run.operation.started))
+    name = f"dtesx {stamp} UTC {run.operation.id}"
+    with run.site.vsphere() as vsphere:
+        existing = [s for s in vsphere.snapshots(run.record.replica_ref) if s.name == name]
+        if not existing:
+            description = run.operation.params.get("description", "")
+            vsphere.create_snapshot(run.record.replica_ref, name, description)
+    run.result(snapshot=name)

@@ -1,0 +1,147 @@
+"""The part every operation shares: disks to and from the appliance, the worker, the mirror."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from dtesx.base.errors import ConnectionFailed, DtesxError, NotFound, from_code
+from dtesx.model.api import MirrorPhase, MirrorRequest, MirrorStatus
+from dtesx.model.entries import MirrorStats
+from dtesx.model.layout import Layout
+from dtesx.model.target import WorkerSpec
+from dtesx.recovery.run import Run
+from dtesx.vsphere.client import VSphere
+
+_POLL = 0.3
+_SOURCE_PATIENCE = 60.0
+_FINAL = (MirrorPhase.DONE, MirrorPhase.FAILED, MirrorPhase.STOPPED)
+
+
+def attach(run: Run) -> None:
+    """Attach the replica's disks, as they are now (top of chain), to the appliance."""
+    with run.site.vsphere() as vsphere:
+        appliance = vsphere.find_vm(run.site.appliance_vm)
+        refresh_disks(run, vsphere)
+        for number, disk in enumerate(run.record.disks, 1):
+            run.detail(f"disk {number} of {len(run.record.disks)}: {disk.path}")
+            vsphere.attach_disk(appliance.ref, disk)
+
+
+def detach(run: Run) -> None:
+    """Take the replica's disks from the appliance; their files stay."""
+    if not run.record.replica_ref:
+        return
+    with run.site.vsphere() as vsphere:
+        appliance = vsphere.find_vm(run.site.appliance_vm)
+        for disk in run.record.disks:
+            vsphere.detach_disk(appliance.ref, disk)
+
+
+def refresh_disks(run: Run, vsphere: VSphere) -> None:
+    """Read the replica's disks again: a snapshot has moved them to new files."""
+    found = vsphere.vm(run.record.replica_ref).disks
+    ordered = tuple(sorted(found, key=lambda disk: (disk.controller, disk.unit)))
+    run.keep(replace(run.record, disks=ordered))
+
+
+def layout(run: Run) -> Layout:
+    """The job's planned layout."""
+    if run.record.layout is None:
+        raise DtesxError(
+            "the replica's disks were never planned", hint="create the job again with the same file"
+        )
+    return run.record.layout
+
+
+def start_worker(run: Run) -> None:
+    """Start the job's target worker and wait until it listens."""
+    if not run.record.data_port:
+        run.keep(replace(run.record, data_port=run.site.workers.free_port()))
+    run.site.workers.start(worker_spec(run))
+
+
+def stop_worker(run: Run) -> None:
+    """End the worker; afterwards nothing of the replica is mounted."""
+    run.site.workers.stop(run.job)
+
+
+def worker_spec(run: Run) -> WorkerSpec:
+    """What the job's worker is told."""
+    return WorkerSpec(
+        job=run.job,
+        layout=layout(run),
+        disk_uuids=tuple(disk.uuid for disk in run.record.disks),
+        address=run.site.listen,
+        port=run.record.data_port,
+        source_certificate=run.site.source.certificate,
+        identity_directory=str(run.site.identity_directory),
+    )
+
+
+def mirror(run: Run) -> None:
+    """Have the source mirror to the worker and follow it to the end.
+
+    A source service that restarts is asked again, a worker that died is started again; both
+    continue by difference. Gives up when the source is away for a minute.
+    """
+    request = _request(run)
+    status = run.site.source.start_mirror(request)
+    last_seen = time.monotonic()
+    while status.phase not in _FINAL:
+        run.pause(_POLL)
+        if run.site.workers.status(run.job) is None:
+            run.site.workers.start(worker_spec(run))
+        try:
+            status = _ask(run, request)
+            last_seen = time.monotonic()
+        except ConnectionFailed:
+            if time.monotonic() - last_seen > _SOURCE_PATIENCE:
+                raise
+            run.detail("the source does not answer; trying again")
+            continue
+        run.detail(_progress(status.stats), _fraction(status.stats))
+    _conclude(run, status)
+
+
+def _ask(run: Run, request: MirrorRequest) -> MirrorStatus:
+    try:
+        return run.site.source.mirror_status(run.job)
+    except NotFound:
+        return run.site.source.start_mirror(request)
+
+
+def _conclude(run: Run, status: MirrorStatus) -> None:
+    run.detail(_progress(status.stats), _fraction(status.stats))
+    if status.phase is MirrorPhase.STOPPED:
+        raise DtesxError("the mirror was stopped on the source", hint="run `dtesx job mirror` again")
+    if status.problem is not None:
+        raise from_code(status.problem.code, status.problem.message, status.problem.hint)
+    run.keep(replace(run.record, mirror=status.stats, mirrored_at=run.clock()))
+
+
+def _request(run: Run) -> MirrorRequest:
+    spec = run.record.spec
+    planned = layout(run)
+    return MirrorRequest(
+        job=run.job,
+        address=spec.route or run.site.source.local_address(),
+        port=run.record.data_port,
+        certificate=run.site.certificate,
+        mount_points=tuple(partition.mount_point for _, partition in planned.file_systems()),
+        mirror=spec.mirror,
+    )
+
+
+def _progress(stats: MirrorStats) -> str:
+    done = stats.files_sent + stats.files_skipped
+    text = f"{done:,} of {stats.files_total:,} files, {stats.bytes_sent / 1e6:,.0f} MB sent"
+    if stats.problems:
+        text += f", {len(stats.problems)} paths with problems"
+    return text
+
+
+def _fraction(stats: MirrorStats) -> float:
+    if not stats.files_total:
+        return -1.0
+    return min(1.0, (stats.files_sent + stats.files_skipped) / stats.files_total)

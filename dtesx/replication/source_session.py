@@ -1,0 +1,155 @@
+"""One connection as the source sees it: greet, mirror root after root, have each made durable."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+
+from dtesx.base.errors import ConnectionFailed, Refused
+from dtesx.mirror.diff import Listings
+from dtesx.mirror.mirroring import TreeMirror
+from dtesx.mirror.packing import Packer
+from dtesx.mirror.tally import Tally
+from dtesx.model.job import Compare
+from dtesx.wire.channel import Channel, tune
+from dtesx.wire.messages import Acknowledgement, Credit, Directory, Listing, Message
+from dtesx.wire.operations import Operation, Operations
+from dtesx.wire.protocol import SourceProtocol
+
+WINDOW = 32 << 20
+"""Bytes of operations that may be on their way without an acknowledgement."""
+
+_CONNECT_TIMEOUT = 20.0
+
+
+def connect(address: str, port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
+    """Connect with TLS. Raises ConnectionFailed (nobody there) or Refused (not the target we know)."""
+    where = f"{address}:{port}"
+    try:
+        plain = socket.create_connection((address, port), timeout=_CONNECT_TIMEOUT)
+    except OSError as error:
+        raise ConnectionFailed(
+            f"the target at {where} does not answer: {error}",
+            hint="check that the job's target is running and that no firewall blocks the port",
+        ) from error
+    try:
+        tune(plain)
+        return context.wrap_socket(plain)
+    except ssl.SSLCertVerificationError as error:
+        plain.close()
+        raise Refused(
+            f"{where} is not the target that this job belongs to",
+            hint="pair the source with the appliance again (dtesx server add)",
+        ) from error
+    except OSError as error:
+        plain.close()
+        raise ConnectionFailed(
+            f"no secure connection to {where}: {error}", hint="check that this is the target's data port"
+        ) from error
+
+
+class SourceSession:
+    """A connected session. Every method raises the error that ended it.
+
+    ``tick`` is called at least five times a second and may raise to stop.
+    """
+
+    def __init__(
+        self, sock: socket.socket, *, job: str, roots: tuple[str, ...], tally: Tally, tick: Callable[[], None]
+    ) -> None:
+        self._channel = Channel(sock, tick=self._ticked)
+        self._protocol = SourceProtocol(job=job, roots=roots)
+        self._roots = roots
+        self._tally = tally
+        self._tick = tick
+        self._wire_before = tally.bytes_wire
+        self._shown = b""
+        self._listed: list[Listing] = []
+        self.progressed = False
+
+    def greet(self) -> None:
+        """Introduce ourselves; returns when the target let us in."""
+        self._send(self._protocol.hello)
+        self._receive()
+
+    def mirror(self, index: int, root: int, *, skip: frozenset[bytes], compare: Compare) -> None:
+        """Mirror the tree behind ``root`` (a directory descriptor) to the target's root ``index``.
+
+        When it returns, the target has all of it on disk.
+        """
+        self._shown = self._roots[index].encode(errors="surrogateescape").rstrip(b"/")
+        self._send(self._protocol.list_root(index))
+
+        def send(operations: list[Operation], blob: list[bytes]) -> None:
+            self._send_operations(Operations(index, operations), blob)
+
+        TreeMirror(
+            root,
+            Listings(self._directories()),
+            Packer(send),
+            self._tally,
+            skip=skip,
+            compare=compare,
+            shown=self._shown,
+            pause=self._ticked,
+        ).run()
+        while self._protocol.in_flight:
+            self._receive()
+        self._send(self._protocol.commit_root(index))
+        while self._protocol.committing:
+            self._receive()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def _directories(self) -> Iterator[Directory]:
+        last = False
+        while not last:
+            while not self._listed:
+                self._receive()
+            listing = self._listed.pop(0)
+            last = listing.last
+            yield from listing.directories
+            if not last:
+                self._send(Credit(1))
+
+    def _send_operations(self, message: Operations, blob: list[bytes]) -> None:
+        sequence, size = self._send(message, blob)
+        self._protocol.sent(sequence, size)
+        while (frame := self._channel.poll()) is not None:
+            self._handle(self._protocol.receive(frame))
+        while self._protocol.in_flight > WINDOW:
+            self._receive()
+
+    def _send(self, message: Message, blob: list[bytes] | None = None) -> tuple[int, int]:
+        try:
+            return self._channel.send(message, blob or ())
+        except ConnectionFailed:
+            self._explain()
+            raise
+
+    def _explain(self) -> None:
+        """Raise what the target said before it closed, if it said anything."""
+        try:
+            while (frame := self._channel.poll()) is not None:
+                self._handle(self._protocol.receive(frame))
+        except ConnectionFailed:
+            return
+
+    def _receive(self) -> None:
+        self._handle(self._protocol.receive(self._channel.receive()))
+
+    def _handle(self, message: Message) -> None:
+        if isinstance(message, Listing):
+            self._listed.append(message)
+        elif isinstance(message, Acknowledgement):
+            self.progressed = True
+            self._tally.orphans_removed += message.removed
+            for path, reason in message.problems:
+                self._tally.problem(self._shown + b"/" + path, f"on the target: {reason}")
+
+    def _ticked(self) -> None:
+        self._tally.bytes_wire = self._wire_before + self._channel.sent + self._channel.received
+        self._tick()

@@ -1,0 +1,223 @@
+"""One connection as the target sees it: let the source in, list, apply, acknowledge, make durable."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from dtesx.apply.applying import Applier
+from dtesx.apply.durable import sync_file_system
+from dtesx.apply.errors import check_fatal
+from dtesx.apply.removal import remove
+from dtesx.base.errors import ConnectionFailed, DtesxError, Refused
+from dtesx.base.log import get_logger
+from dtesx.mirror.scan import Rules, own_item, walk
+from dtesx.model.entries import MirrorStats
+from dtesx.wire.channel import TICK, Channel
+from dtesx.wire.items import Item
+from dtesx.wire.messages import (
+    Acknowledgement,
+    Commit,
+    Committed,
+    Directory,
+    List,
+    Listing,
+    Message,
+    Welcome,
+)
+from dtesx.wire.operations import Operations
+from dtesx.wire.protocol import PROTOCOL, Phase, TargetProtocol, failure, refusal
+
+log = get_logger(__name__)
+
+_LISTING_ITEMS = 4000
+_LISTING_BYTES = 512 << 10
+_LINGER = 5.0
+_REASON = 300
+_OPEN_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class TargetSession:
+    """Serves one source over ``sock`` until it leaves.
+
+    ``roots`` maps replication roots to the directories that hold them. ``tick`` is called while
+    waiting and may raise to end the session; ``report`` gets the counts after every frame.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        roots: Mapping[str, Path],
+        *,
+        tick: Callable[[], None],
+        report: Callable[[MirrorStats], None],
+    ) -> None:
+        self._channel = Channel(sock, tick=tick)
+        self._protocol = TargetProtocol(roots)
+        self._roots = roots
+        self._report = report
+        self._stack = ExitStack()
+        self._fds: dict[int, int] = {}
+        self._appliers: dict[int, Applier] = {}
+        self._listing: Iterator[Listing] | None = None
+        self._problems: list[tuple[bytes, str]] = []
+        self._problems_total = 0
+        self._applied = 0
+        self._durable = 0
+        self._removed = 0
+
+    def run(self) -> None:
+        """Serve; returns when the source closed after its last commit.
+
+        Raises Refused, TargetFull, ProtocolError or another DtesxError after having told the
+        source, and ConnectionFailed when the link broke.
+        """
+        try:
+            with self._stack:
+                self._serve()
+        except ConnectionFailed:
+            raise
+        except DtesxError as error:
+            self._tell(error)
+            raise
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def _tell(self, error: DtesxError) -> None:
+        greeting = self._protocol.phase is Phase.GREETING
+        try:
+            self._channel.send(refusal(error) if greeting else failure(error))
+            self._channel.linger(_LINGER)
+        except DtesxError as lost:
+            log.info("the source left before it could be told", reason=lost.message)
+
+    def _serve(self) -> None:
+        self._protocol.receive(self._channel.receive())
+        self._channel.send(Welcome(PROTOCOL))
+        self._tell_stats()
+        while True:
+            listing = self._listing is not None and self._protocol.credit > 0
+            frame = self._channel.poll(0.0 if listing else TICK)
+            if frame is not None:
+                self._handle(self._protocol.receive(frame), frame.blob, frame.sequence)
+            elif listing:
+                self._list_some()
+
+    def _handle(self, message: Message, blob: memoryview, sequence: int) -> None:
+        if isinstance(message, Operations):
+            applier = self._applier(message.root)
+            applier.apply(message.operations, blob)
+            self._applied = sequence
+            self._acknowledge()
+            self._tell_stats()
+        elif isinstance(message, List):
+            self._listing = self._listings(message.root)
+        elif isinstance(message, Commit):
+            self._commit(message.root)
+
+    def _acknowledge(self) -> None:
+        removed = sum(applier.removed for applier in self._appliers.values())
+        problems, self._problems = self._problems, []
+        gone, self._removed = removed - self._removed, removed
+        self._channel.send(Acknowledgement(self._applied, self._durable, problems, gone))
+
+    def _commit(self, root: int) -> None:
+        try:
+            sync_file_system(self._root(root))
+        except OSError as error:
+            check_fatal(error, self._protocol.names[root])
+            raise DtesxError(
+                f"the target could not make its files durable: {error.strerror}",
+                hint="look at the target's kernel log (dmesg)",
+            ) from error
+        if (applier := self._appliers.pop(root, None)) is not None:
+            self._removed -= applier.removed
+            applier.close()
+        self._durable = self._applied
+        self._channel.send(Committed(root))
+
+    def _root(self, root: int) -> int:
+        if root not in self._fds:
+            path = self._roots[self._protocol.names[root]]
+            try:
+                self._fds[root] = os.open(path, _OPEN_ROOT)
+            except OSError as error:
+                raise Refused(
+                    f"the target cannot open {path}: {error.strerror}",
+                    hint="check that the replica's file systems are mounted on the target",
+                ) from error
+            self._stack.callback(os.close, self._fds[root])
+        return self._fds[root]
+
+    def _applier(self, root: int) -> Applier:
+        if root not in self._appliers:
+            self._appliers[root] = applier = Applier(self._root(root), self._problem)
+            self._stack.callback(applier.close)
+        return self._appliers[root]
+
+    def _problem(self, path: bytes, reason: str) -> None:
+        self._problems.append((path, reason[:_REASON]))
+        self._problems_total += 1
+
+    def _listings(self, root: int) -> Iterator[Listing]:
+        fd = self._root(root)
+        own: Item | None = own_item(fd)
+        parts: list[Directory] = []
+        count = size = 0
+        for visit in walk(fd, Rules(problem=self._unlisted, leftover=self._leftover)):
+            if not visit.entered:
+                continue
+            items: list[Item] = []
+            for item in visit.entries:
+                items.append(item)
+                count += 1
+                size += _weight(item)
+                if count >= _LISTING_ITEMS or size >= _LISTING_BYTES:
+                    yield Listing(root, [*parts, Directory(visit.path, items, own)])
+                    parts, items, own, count, size = [], [], None, 0, 0
+            parts.append(Directory(visit.path, items, own))
+            own = None
+            count += 1
+            size += len(visit.path)
+        yield Listing(root, parts, last=True)
+
+    def _unlisted(self, path: bytes, reason: str) -> None:
+        # A directory that was removed while the listing was on its way to it is no problem.
+        log.info("not listed", path=path, reason=reason)
+
+    def _leftover(self, directory: int, name: bytes) -> None:
+        try:
+            remove(directory, name)
+        except OSError as error:
+            check_fatal(error, "removing what an interrupted mirror left")
+            self._problem(name, f"left over, and cannot be removed: {error.strerror}")
+
+    def _list_some(self) -> None:
+        assert self._listing is not None
+        listing = next(self._listing)
+        self._channel.send(listing)
+        self._protocol.listed(last=listing.last)
+        if listing.last:
+            self._listing = None
+
+    def _tell_stats(self) -> None:
+        appliers = self._appliers.values()
+        self._report(
+            MirrorStats(
+                files_sent=sum(applier.files for applier in appliers),
+                bytes_sent=sum(applier.content_bytes for applier in appliers),
+                bytes_wire=self._channel.sent + self._channel.received,
+                orphans_removed=self._removed,
+                problems_total=self._problems_total,
+            )
+        )
+
+
+def _weight(item: Item) -> int:
+    weight = 40 + len(item.name) + len(item.target)
+    return weight + sum(len(name) + len(value) for name, value in item.xattrs) if item.xattrs else weight

@@ -1,0 +1,1 @@
+"""The processes: source service, appliance service, target worker."""

@@ -1,0 +1,52 @@
+"""The source service: tells what this server is made of and mirrors its files, when asked to."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from dtesx.base.files import private_directory
+from dtesx.base.log import get_logger
+from dtesx.base.run import run as run_program
+from dtesx.inventory.collect import collect
+from dtesx.management.mirrors import Mirrors
+from dtesx.management.pairings import Pairings
+from dtesx.management.process import alone, say_ready, stop_signals, wait_for_stop
+from dtesx.management.server import serving
+from dtesx.management.source_api import rules
+from dtesx.management.web import application
+from dtesx.replication.sending import run_mirror
+from dtesx.wire.identity import load_or_create
+from dtesx.wire.tls import server_context
+
+log = get_logger(__name__)
+
+
+def run(address: str, port: int, state: Path) -> None:
+    """Serve until SIGTERM or SIGINT; prints one line when ready.
+
+    Makes identity and one-time pairing token in ``state`` at first start. Raises Conflict when the
+    port or the state directory is in use.
+    """
+    private_directory(state)
+    with alone(state), stop_signals() as stop:
+        hostname = socket.gethostname()
+        identity = load_or_create(state, f"dtesx source {hostname}")
+        mirrors = Mirrors(identity, run_mirror)
+        pairings = Pairings(state, identity, hostname)
+        app = application(
+            rules(pairings, mirrors, inventory=collect, power_off=power_off),
+            authorised=pairings.authorised,
+        )
+        with serving(app, address, port, server_context(identity)) as bound:
+            say_ready("source", address, bound)
+            wait_for_stop(stop)
+        mirrors.close()
+    log.info("source service ended")
+
+
+def power_off() -> None:
+    """Ask systemd to shut this machine down; CommandFailed when it does not accept that."""
+    run_program(
+        ["systemctl", "poweroff"], timeout=30, hint="shut the server down by hand, then fail over again"
+    )

@@ -1,0 +1,109 @@
+"""The target worker: one process per job that mounts the replica's disks and receives into them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from dtesx.base.errors import Conflict, DtesxError
+from dtesx.base.files import replace_volatile
+from dtesx.base.log import get_logger
+from dtesx.model.entries import MirrorStats
+from dtesx.model.target import WorkerPhase, WorkerSpec, WorkerStatus
+from dtesx.replication.receiving import serve
+from dtesx.volumes.disks import find_disk
+from dtesx.volumes.mounts import mounted_layout
+from dtesx.wire.identity import load_or_create
+from dtesx.wire.tls import server_context
+
+log = get_logger(__name__)
+
+
+@dataclass
+class Reporter:
+    """Keeps ``status.json`` current; the management service and `dtesx job show` read it."""
+
+    path: Path
+    status: WorkerStatus
+
+    def say(self, phase: WorkerPhase, stats: MirrorStats, message: str = "", hint: str = "") -> None:
+        """Publish where the worker stands."""
+        self.status = replace(self.status, phase=phase, stats=stats, message=message, hint=hint)
+        replace_volatile(self.path, msgspec.json.encode(self.status))
+
+    def phase(self, phase: WorkerPhase) -> None:
+        """Publish a new phase, everything else as it was."""
+        self.say(phase, self.status.stats)
+
+
+def run(directory: Path) -> None:
+    """Serve one job from its directory until SIGTERM, then unmount and return.
+
+    ``directory`` holds worker.json; the process holds a lock on worker.lock for as long as it
+    lives, so a second worker for the same disks cannot start. Raises DtesxError when the disks
+    cannot be found or mounted or the port is taken; status.json then says why.
+    """
+    spec = msgspec.json.decode((directory / "worker.json").read_bytes(), type=WorkerSpec)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with _locked(directory / "worker.lock"):
+        reporter = Reporter(
+            directory / "status.json", WorkerStatus(WorkerPhase.STARTING, os.getpid(), spec.port)
+        )
+        reporter.phase(WorkerPhase.STARTING)
+        try:
+            _serve(spec, directory, reporter, stop)
+        except DtesxError as error:
+            reporter.say(WorkerPhase.FAILED, reporter.status.stats, error.message, error.hint)
+            raise
+        reporter.phase(WorkerPhase.STOPPED)
+
+
+def _serve(spec: WorkerSpec, directory: Path, reporter: Reporter, stop: threading.Event) -> None:
+    identity = load_or_create(Path(spec.identity_directory), socket.gethostname())
+    context = server_context(identity, [spec.source_certificate])
+    devices = [find_disk(uuid) for uuid in spec.disk_uuids]
+    where = directory / "replica"
+    where.mkdir(exist_ok=True)
+    with ExitStack() as stack:
+        roots = stack.enter_context(mounted_layout(spec.layout, devices, where, nested=False))
+        listener = stack.enter_context(_listen(spec.address, spec.port))
+        reporter.phase(WorkerPhase.LISTENING)
+        log.info("worker ready", job=spec.job, port=spec.port, roots=len(roots))
+        serve(listener, context, roots, status=reporter.say, stop=stop)
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((address, port), backlog=4)
+    except OSError as error:
+        raise Conflict(
+            f"port {port} on {address} cannot be opened: {error.strerror}",
+            hint=f"find what uses it with `ss -ltnp sport = :{port}`",
+        ) from error
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the job's lock; the file names the process that does."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Conflict("the job's worker runs already", hint="stop it before starting another") from error
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(fd)

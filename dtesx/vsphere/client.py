@@ -1,0 +1,158 @@
+"""vSphere for the rest of dtesx: one class, model types in and out, every fault explained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from pyVmomi import vim, vmodl
+
+from dtesx.model.vmware import (
+    About,
+    Datastore,
+    Network,
+    ReplicaPlan,
+    Snapshot,
+    VirtualDisk,
+    VirtualMachine,
+    VmwareServer,
+)
+from dtesx.vsphere import disks, inventory, machines, placement, power, replica, snapshots
+from dtesx.vsphere.collector import Row, properties
+from dtesx.vsphere.faults import TRANSPORT, Situation, explained
+from dtesx.vsphere.session import Session, open_session, server_label
+
+
+@contextmanager
+def connect(server: VmwareServer, password: str) -> Iterator[VSphere]:
+    """Log in to a vCenter or ESXi host; log out at the end.
+
+    Raises UntrustedCertificate when the server's thumbprint is not the pinned one (or none is
+    pinned), Refused for wrong credentials, ConnectionFailed when it is away.
+    """
+    with open_session(server, password) as session:
+        yield VSphere(session)
+
+
+class VSphere:
+    """A logged-in server. Not for use by several threads at a time; make one for each.
+
+    ``ref`` arguments are managed object ids. Every method may raise ConnectionFailed, Refused (a
+    privilege is missing), NotFound (the object is gone) and VSphereError besides what it says.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def about(self) -> About:
+        """What the server says it is."""
+        info = self._session.content.about
+        return About(info.name, info.version, info.build, info.apiType, info.instanceUuid or "")
+
+    def datastores(self) -> tuple[Datastore, ...]:
+        """Every datastore that is reachable, by name."""
+        with self._doing("list the datastores"):
+            return inventory.datastores(self._session)
+
+    def networks(self) -> tuple[Network, ...]:
+        """Every port group a VM can be connected to, by name."""
+        with self._doing("list the networks"):
+            return inventory.networks(self._session)
+
+    def find_vm(self, name: str) -> VirtualMachine:
+        """A VM by its display name. NotFound lists what exists; Conflict when several bear it."""
+        with self._doing(f"find the VM {name}"):
+            return machines.machine_by_name(self._session, name)
+
+    def vm(self, ref: str) -> VirtualMachine:
+        """A VM by its managed object id."""
+        with self._doing(f"read the VM {ref}"):
+            return machines.machine(self._session, machines.handle(self._session, ref))
+
+    def vm_by_uuid(self, uuid: str) -> VirtualMachine:
+        """A VM by its BIOS UUID, which its guest reads in /sys/class/dmi/id/product_uuid."""
+        with self._doing(f"find the VM with the UUID {uuid}"):
+            return machines.machine_by_uuid(self._session, uuid)
+
+    def create_replica(self, plan: ReplicaPlan, *, beside: str) -> VirtualMachine:
+        """Make a replica powered off, near the VM ``beside``; one that exists for the owner is returned.
+
+        Raises Conflict when another VM has the name, NotFound for a datastore, network, pool or
+        folder that does not exist, TargetFull when the datastore has no room.
+        """
+        action = f"create the replica {plan.name}"
+        with self._doing(action, datastore=plan.datastore, name=plan.name):
+            appliance = machines.handle(self._session, beside)
+            where = placement.place(self._session, plan, appliance)
+            found = replica.find_replica(self._session, where.datacenter, plan)
+            if found is not None:
+                return found
+            try:
+                return replica.create(self._session, plan, where)
+            except (vim.fault.DuplicateName, vim.fault.AlreadyExists):
+                # A former request of ours may have ended between our look and our request.
+                found = replica.find_replica(self._session, where.datacenter, plan)
+                if found is None:
+                    raise
+                return found
+
+    def attach_disk(self, vm_ref: str, disk: VirtualDisk) -> VirtualDisk:
+        """Attach an existing disk; return it as this VM sees it. Fine when it is attached already.
+
+        Raises Conflict when another running VM holds it, or when the VM has no room.
+        """
+        with self._doing(f"attach the disk {disk.path}", name=disk.path):
+            return disks.attach(self._session, machines.handle(self._session, vm_ref), disk)
+
+    def detach_disk(self, vm_ref: str, disk: VirtualDisk) -> None:
+        """Take a disk off a VM and keep its files. Fine when it is not attached."""
+        with self._doing(f"detach the disk {disk.path}", name=disk.path):
+            disks.detach(self._session, machines.handle(self._session, vm_ref), disk)
+
+    def create_snapshot(self, vm_ref: str, name: str, description: str) -> Snapshot:
+        """Take a snapshot of a VM's disks."""
+        with self._doing(f"take the snapshot {name}", name=name):
+            return snapshots.take(self._session, machines.handle(self._session, vm_ref), name, description)
+
+    def snapshots(self, vm_ref: str) -> tuple[Snapshot, ...]:
+        """All snapshots of a VM, parents before children."""
+        with self._doing("list the snapshots"):
+            return snapshots.listed(self._session, machines.handle(self._session, vm_ref))
+
+    def power_on(self, ref: str) -> None:
+        """Start a VM. Fine when it runs."""
+        with self._doing("power on the VM {vm}", vm=ref):
+            power.power_on(self._session, machines.handle(self._session, ref))
+
+    def power_off(self, ref: str) -> None:
+        """Switch a VM off without asking its guest. Fine when it is off."""
+        with self._doing("power off the VM {vm}", vm=ref):
+            power.power_off(self._session, machines.handle(self._session, ref))
+
+    def wait_for_address(self, ref: str, *, timeout: float, on_wait: Callable[[float], None]) -> str:
+        """Wait until the guest reports an address; see ``power.wait_for_address``."""
+        with self._doing("learn the address of the VM {vm}", vm=ref):
+            machine = machines.handle(self._session, ref)
+            return power.wait_for_address(self._session, machine, timeout=timeout, on_wait=on_wait)
+
+    def destroy_vm(self, ref: str, *, owner: str) -> None:
+        """Switch off and remove a VM with its files, only when its notes name ``owner``."""
+        with self._doing("remove the VM {vm}", vm=ref):
+            power.destroy(self._session, machines.handle(self._session, ref), owner)
+
+    def _doing(
+        self, action: str, *, datastore: str = "", name: str = "", vm: str = ""
+    ) -> AbstractContextManager[None]:
+        server = self._session.server
+        subject = machines.handle(self._session, vm) if vm else None
+        return explained(
+            Situation(server_label(server), server.user, action, datastore, name, subject, self._name_of)
+        )
+
+    def _name_of(self, managed: Any) -> str:
+        """For messages: the display name, or the id of an object that we may not read or that is gone."""
+        try:
+            return Row(managed, properties(self._session, managed, ("name",))).name
+        except (vmodl.MethodFault, *TRANSPORT):
+            return str(managed._moId)

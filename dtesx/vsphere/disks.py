@@ -1,0 +1,92 @@
+"""Handing disks over: attaching an existing file to a VM, and taking it off again without touching it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pyVmomi import vim
+
+from dtesx.base.errors import Conflict, VSphereError
+from dtesx.model.vmware import VirtualDisk
+from dtesx.vsphere.collector import properties
+from dtesx.vsphere.devices import disk_device, free_place, new_controller
+from dtesx.vsphere.machines import DEVICES, disks
+from dtesx.vsphere.session import Session
+from dtesx.vsphere.tasks import run_task
+
+_NEW_DISK = -2000
+
+
+def attach(session: Session, machine: Any, disk: VirtualDisk) -> VirtualDisk:
+    """Give a VM an existing disk; return it as that VM sees it. A disk it has already is left alone.
+
+    Raises Conflict when the VM holds another file of the same disk (an older link of its chain).
+    """
+    devices = _devices(session, machine)
+    present = attached(devices, disk)
+    if present is None:
+        spec = vim.vm.ConfigSpec(deviceChange=attach_changes(devices, disk))
+        run_task(session, lambda: machine.ReconfigVM_Task(spec))
+        present = attached(_devices(session, machine), disk)
+    if present is None:
+        raise VSphereError(
+            f"vSphere reported success, but {disk.path} is not attached",
+            hint="look at the VM's events in the vSphere client, then run the command again",
+        )
+    return present
+
+
+def detach(session: Session, machine: Any, disk: VirtualDisk) -> None:
+    """Take a disk off a VM and keep its files; does nothing when it is not there."""
+    held = [item for item in disks(_devices(session, machine)) if _is(item, disk)]
+    if not held:
+        return
+    spec = vim.vm.ConfigSpec(deviceChange=[_removal(item) for item in held])
+    run_task(session, lambda: machine.ReconfigVM_Task(spec))
+
+
+def attached(devices: Sequence[Any], disk: VirtualDisk) -> VirtualDisk | None:
+    """The disk among a VM's devices, by its path (pure)."""
+    held = [item for item in disks(devices) if _is(item, disk)]
+    for item in held:
+        if item.path == disk.path:
+            return item
+    if held:
+        raise Conflict(
+            f"the VM still holds {held[0].path}, an older file of the disk {disk.path}",
+            hint="detach that file from the VM first: writing to it would spoil the snapshots above it",
+        )
+    return None
+
+
+def attach_changes(devices: Sequence[Any], disk: VirtualDisk) -> list[Any]:
+    """The device changes that add an existing disk, with a controller if there is none (pure)."""
+    place = free_place(devices)
+    backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(fileName=disk.path, diskMode="persistent")
+    addition = vim.vm.device.VirtualDeviceSpec(
+        operation="add",
+        device=disk_device(place, _NEW_DISK, disk.size_bytes, backing),
+    )
+    return [new_controller(place), addition] if place.controller < 0 else [addition]
+
+
+def _removal(disk: VirtualDisk) -> Any:
+    """No fileOperation: the file stays."""
+    device = vim.vm.device.VirtualDisk(
+        key=disk.key,
+        controllerKey=disk.controller,
+        unitNumber=disk.unit,
+        capacityInKB=disk.size_bytes // 1024,
+        backing=vim.vm.device.VirtualDisk.FlatVer2BackingInfo(fileName=disk.path, diskMode="persistent"),
+    )
+    return vim.vm.device.VirtualDeviceSpec(operation="remove", device=device)
+
+
+def _devices(session: Session, machine: Any) -> Sequence[Any]:
+    found: Sequence[Any] = properties(session, machine, (DEVICES,)).get(DEVICES, ())
+    return found
+
+
+def _is(one: VirtualDisk, other: VirtualDisk) -> bool:
+    return one.path == other.path or bool(one.uuid and one.uuid.lower() == other.uuid.lower())

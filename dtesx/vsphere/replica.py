@@ -1,0 +1,134 @@
+"""Making the replica VM: where it goes, what it is made of, and knowing it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pyVmomi import vim
+
+from dtesx.base.errors import Conflict, UsageError
+from dtesx.model.inventory import Firmware
+from dtesx.model.job import DiskFormat
+from dtesx.model.vmware import ReplicaPlan, VirtualMachine
+from dtesx.vsphere import devices, machines
+from dtesx.vsphere.collector import rows_under
+from dtesx.vsphere.placement import Placement
+from dtesx.vsphere.session import Session
+from dtesx.vsphere.tasks import run_task
+
+_OWNER = "dtesx-owner:"
+_FIRST_DISK = -2000
+_FIRST_NIC = -4000
+_FIRMWARE = {Firmware.BIOS: "bios", Firmware.UEFI: "efi"}
+
+
+def annotation(owner: str) -> str:
+    """The notes of a replica; the last line is how we know it again."""
+    return (
+        "Replica kept by dtesx. Do not start, change or move it by hand: its job does that.\n"
+        f"{_OWNER} {owner}"
+    )
+
+
+def is_owned(notes: str, owner: str) -> bool:
+    """Whether a VM's notes carry exactly this owner (other lines may have been added by people)."""
+    return any(line.strip() == f"{_OWNER} {owner}" for line in notes.splitlines())
+
+
+def find_replica(session: Session, root: Any, plan: ReplicaPlan) -> VirtualMachine | None:
+    """The replica a former run has made; None when the name is free.
+
+    Raises Conflict when another VM has the name, or the replica's disks are not the planned ones.
+    """
+    named = [
+        row
+        for row in rows_under(session, root, vim.VirtualMachine, ("name", "config.annotation"))
+        if row.name == plan.name
+    ]
+    if not named:
+        return None
+    for row in named:
+        if is_owned(str(row.values.get("config.annotation", "")), plan.owner):
+            return _checked(machines.machine(session, row.managed), plan)
+    raise Conflict(
+        f"a virtual machine called {plan.name} exists already and does not belong to this job",
+        hint="choose another name (replica.name in the job), or remove that VM if nobody needs it",
+    )
+
+
+def create(session: Session, plan: ReplicaPlan, placement: Placement) -> VirtualMachine:
+    """Make the VM with its disks, powered off; all of it in one task, so there is no half replica."""
+    spec = config_spec(plan, placement)
+    made = run_task(session, lambda: placement.folder.CreateVM_Task(spec, placement.pool, placement.host))
+    return machines.machine(session, made)
+
+
+def config_spec(plan: ReplicaPlan, placement: Placement) -> Any:
+    """The request that makes the replica (pure)."""
+    return vim.vm.ConfigSpec(
+        name=plan.name,
+        annotation=annotation(plan.owner),
+        guestId=plan.guest_id,
+        firmware=_FIRMWARE[plan.firmware],
+        numCPUs=plan.cpus,
+        memoryMB=plan.memory_mib,
+        # Only the datastore: vSphere then makes a folder with the VM's name there, or a variant of it.
+        files=vim.vm.FileInfo(vmPathName=f"[{plan.datastore}]"),
+        # The guest sees the disks' UUIDs only with this switch; without it no udev by-id names.
+        extraConfig=[vim.option.OptionValue(key="disk.EnableUUID", value="TRUE")],
+        deviceChange=[*_disk_changes(plan), *_nic_changes(plan, placement.networks)],
+    )
+
+
+def _checked(found: VirtualMachine, plan: ReplicaPlan) -> VirtualMachine:
+    sizes = tuple(disk.size_bytes for disk in found.disks)
+    if sizes != _rounded(plan.disk_bytes):
+        raise Conflict(
+            f"the replica {plan.name} exists, but its disks are not those of the plan",
+            hint="delete the job together with its replica, then create it again",
+        )
+    return found
+
+
+def _rounded(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple((size + 1023) // 1024 * 1024 for size in sizes)
+
+
+def _disk_changes(plan: ReplicaPlan) -> Iterator[Any]:
+    if len(plan.disk_bytes) > devices.MAX_DISKS:
+        raise UsageError(
+            f"the replica would have {len(plan.disk_bytes)} disks; {devices.MAX_DISKS} are possible",
+            hint="leave out disks or file systems that the replica does not need",
+        )
+    controllers: set[int] = set()
+    for index, (size, spot) in enumerate(zip(_rounded(plan.disk_bytes), devices.places(), strict=False)):
+        if spot.controller not in controllers:
+            controllers.add(spot.controller)
+            yield devices.new_controller(spot)
+        backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(
+            # No file name: vSphere puts the disk into the VM's own folder and names it.
+            fileName=f"[{plan.datastore}]",
+            diskMode="persistent",
+            thinProvisioned=plan.disk_format is DiskFormat.THIN,
+            eagerlyScrub=plan.disk_format is DiskFormat.THICK,
+        )
+        yield vim.vm.device.VirtualDeviceSpec(
+            operation="add",
+            fileOperation="create",
+            device=devices.disk_device(spot, _FIRST_DISK - index, size, backing),
+        )
+
+
+def _nic_changes(plan: ReplicaPlan, backings: Mapping[str, Any]) -> Iterator[Any]:
+    for index, nic in enumerate(plan.nics):
+        card = vim.vm.device.VirtualVmxnet3(
+            key=_FIRST_NIC - index,
+            backing=backings[nic.network],
+            connectable=vim.vm.device.VirtualDevice.ConnectInfo(
+                startConnected=True, allowGuestControl=True, connected=False
+            ),
+        )
+        if nic.mac:
+            card.addressType, card.macAddress = "manual", nic.mac
+        yield vim.vm.device.VirtualDeviceSpec(operation="add", device=card)

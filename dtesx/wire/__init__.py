@@ -1,0 +1,1 @@
+"""What crosses the network: identities, TLS, pairing, frames and messages."""

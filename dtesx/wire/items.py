@@ -1,0 +1,42 @@
+"""One name of a directory as it travels: compact, compared in one step, made a million times a mirror."""
+
+from __future__ import annotations
+
+import stat
+
+import msgspec
+
+Xattrs = tuple[tuple[bytes, bytes], ...]
+
+TEMPORARY_PREFIX = b".dtesx-tmp."
+"""Names that a target gives to files it is still writing; no source file of that name travels."""
+
+
+class Item(msgspec.Struct, frozen=True, array_like=True, gc=False, omit_defaults=True):
+    """A name with everything that is compared about it.
+
+    ``mode`` is st_mode whole, so it holds the kind too. ``size`` counts for regular files only,
+    ``link`` is the inode number where several names share it (0 otherwise; meaningful on one side
+    only), ``target`` a symlink's text, ``xattrs`` are sorted.
+    """
+
+    name: bytes
+    mode: int
+    uid: int
+    gid: int
+    mtime_ns: int
+    size: int = 0
+    link: int = 0
+    rdev: int = 0
+    target: bytes = b""
+    xattrs: Xattrs = ()
+
+    @property
+    def kind(self) -> int:
+        """The S_IFMT part of the mode."""
+        return stat.S_IFMT(self.mode)
+
+    @property
+    def permissions(self) -> int:
+        """The mode without the kind: rwx, setuid, setgid, sticky."""
+        return stat.S_IMODE(self.mode)

@@ -1,0 +1,158 @@
+"""The messages that frames carry, and their codec. Whatever does not decode raises ProtocolError."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from dtesx.wire.errors import ProtocolError
+from dtesx.wire.frames import Frame, FrameType
+from dtesx.wire.items import Item
+from dtesx.wire.operations import Operations
+
+
+class Hello(msgspec.Struct, frozen=True):
+    """First frame of a source. A map, not an array: it must be readable across versions."""
+
+    protocol: int
+    job: str
+    roots: tuple[str, ...]
+    software: str = ""
+
+
+class Welcome(msgspec.Struct, frozen=True):
+    """The target lets the source in."""
+
+    protocol: int
+    software: str = ""
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """The target does not let the source in; ``code`` is one of base.errors."""
+
+    code: str
+    message: str
+    hint: str = ""
+    protocol: int = 0
+
+
+class List(msgspec.Struct, frozen=True, array_like=True):
+    """Ask for everything below a root; ``credit`` listing frames may be sent without asking again."""
+
+    root: int
+    credit: int
+
+
+class Credit(msgspec.Struct, frozen=True, array_like=True):
+    """Room for so many more listing frames."""
+
+    frames: int
+
+
+class Directory(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a directory holds, sorted by name. Large ones come in several parts with equal path.
+
+    ``own`` is the directory itself; set for the root only (others are in their parent's list).
+    """
+
+    path: bytes
+    items: list[Item]
+    own: Item | None = None
+
+
+class Listing(msgspec.Struct, frozen=True, array_like=True):
+    """Directories in walking order (parents first, sorted by components); ``last`` ends the root."""
+
+    root: int
+    directories: list[Directory]
+    last: bool = False
+
+
+class Acknowledgement(msgspec.Struct, frozen=True, array_like=True):
+    """Operations frames up to number ``applied`` were carried out, up to ``durable`` are on disk.
+
+    ``problems`` are paths that failed since the last acknowledgement, with the reason, ``removed``
+    the names that went since then.
+    """
+
+    applied: int
+    durable: int
+    problems: list[tuple[bytes, str]] = []
+    removed: int = 0
+
+
+class Commit(msgspec.Struct, frozen=True, array_like=True):
+    """The root is complete: make everything of it durable."""
+
+    root: int
+
+
+class Committed(msgspec.Struct, frozen=True, array_like=True):
+    """Everything of the root is on disk."""
+
+    root: int
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """The session cannot go on; ``code`` is one of base.errors. The sender then closes."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+Message = (
+    Hello
+    | Welcome
+    | Refusal
+    | List
+    | Credit
+    | Listing
+    | Operations
+    | Acknowledgement
+    | Commit
+    | Committed
+    | Failure
+)
+
+_CLASSES: dict[FrameType, type[Message]] = {
+    FrameType.HELLO: Hello,
+    FrameType.WELCOME: Welcome,
+    FrameType.REFUSAL: Refusal,
+    FrameType.LIST: List,
+    FrameType.CREDIT: Credit,
+    FrameType.LISTING: Listing,
+    FrameType.OPERATIONS: Operations,
+    FrameType.ACKNOWLEDGEMENT: Acknowledgement,
+    FrameType.COMMIT: Commit,
+    FrameType.COMMITTED: Committed,
+    FrameType.FAILURE: Failure,
+}
+_TYPES = {cls: kind for kind, cls in _CLASSES.items()}
+_DECODERS = {kind: msgspec.msgpack.Decoder(cls) for kind, cls in _CLASSES.items()}
+_ENCODER = msgspec.msgpack.Encoder()
+
+M = TypeVar("M")
+
+
+def encode(message: Message) -> tuple[FrameType, bytes]:
+    """The frame type and table of a message."""
+    return _TYPES[type(message)], _ENCODER.encode(message)
+
+
+def decode(frame: Frame) -> Message:
+    """The message of a frame; only operations may carry a blob. Raises ProtocolError."""
+    if frame.blob and frame.type is not FrameType.OPERATIONS:
+        raise ProtocolError(f"{frame.type.name} frame with a blob")
+    try:
+        return _DECODERS[frame.type].decode(frame.table)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ProtocolError(f"malformed {frame.type.name} frame: {error}") from error
+
+
+def expect(message: Message, cls: type[M]) -> M:
+    """The message as ``cls``; raises ProtocolError when it is another one."""
+    if not isinstance(message, cls):
+        raise ProtocolError(f"{type(message).__name__} arrived where {cls.__name__} was due")
+    return message

@@ -1,0 +1,96 @@
+"""What a source tells a target to do, as a stream: ``Enter`` names a directory, the rest act in it.
+
+Names are single components; paths are relative to the replication root, components joined by "/",
+``b""`` for the root itself. Content of ``Put`` and ``Data`` lies in the frame's blob, in order.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from dtesx.wire.items import Item
+
+
+class Enter(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
+    """The following operations happen in the directory ``path``."""
+
+    path: bytes
+
+
+class Make(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """Make a directory, symlink, fifo or device; whatever else has the name gives way.
+
+    A directory that exists stays; its metadata come with ``Finish``.
+    """
+
+    item: Item
+
+
+class Put(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
+    """A whole file: ``item.size`` bytes of the blob. ``flags`` are chattr(1) bits."""
+
+    item: Item
+    atime_ns: int
+    flags: int = 0
+
+
+class Begin(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
+    """A file that comes in pieces starts; one at a time, until ``End`` or ``Abort``."""
+
+    name: bytes
+
+
+class Data(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
+    """``length`` bytes of the blob at ``offset`` of the begun file; what no Data names is a hole."""
+
+    offset: int
+    length: int
+
+
+class End(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
+    """The begun file is complete: ``item.size`` long, and takes its name."""
+
+    item: Item
+    atime_ns: int
+    flags: int = 0
+
+
+class Abort(msgspec.Struct, frozen=True, array_like=True, tag=7, gc=False):
+    """The begun file could not be read to its end; forget it."""
+
+
+class Link(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
+    """``name`` becomes a further name of the file at ``path``."""
+
+    name: bytes
+    path: bytes
+
+
+class Adjust(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
+    """Metadata only; the content is right. ``flags`` is -1 where they are not known."""
+
+    item: Item
+    flags: int = -1
+
+
+class Remove(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
+    """An orphan: remove it with everything below it."""
+
+    name: bytes
+
+
+class Finish(msgspec.Struct, frozen=True, array_like=True, tag=11, gc=False):
+    """The entered directory is complete: give it its metadata (``item.name`` is ignored)."""
+
+    item: Item
+    flags: int = -1
+
+
+Operation = Enter | Make | Put | Begin | Data | End | Abort | Link | Adjust | Remove | Finish
+
+
+class Operations(msgspec.Struct, frozen=True, array_like=True):
+    """The table of an operations frame. ``root`` indexes the roots of the handshake."""
+
+    root: int
+    operations: list[Operation]

@@ -1,0 +1,197 @@
+"""The protocol's two ends as state machines: frames in, messages out, nothing else. No sockets, no clocks."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from enum import Enum
+
+from dtesx import __version__
+from dtesx.base.errors import DtesxError, Refused, from_code
+from dtesx.wire import messages
+from dtesx.wire.errors import ProtocolError
+from dtesx.wire.frames import Frame
+from dtesx.wire.messages import (
+    Acknowledgement,
+    Commit,
+    Committed,
+    Credit,
+    Failure,
+    Hello,
+    List,
+    Listing,
+    Message,
+    Refusal,
+    Welcome,
+    expect,
+)
+from dtesx.wire.operations import Operations
+
+PROTOCOL = 1
+"""Version of the protocol; both sides must have the same."""
+
+LISTING_CREDIT = 4
+"""Listing frames that a target may send ahead of the source's reading."""
+
+_MAX_CREDIT = 64
+
+
+class Phase(Enum):
+    """Where a connection stands."""
+
+    GREETING = "greeting"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class SourceProtocol:
+    """The source's end: what may arrive when, and what is still unacknowledged."""
+
+    def __init__(self, *, job: str, roots: tuple[str, ...]) -> None:
+        self.phase = Phase.GREETING
+        self.hello = Hello(PROTOCOL, job, roots, __version__)
+        self.in_flight = 0
+        self._unacknowledged: deque[tuple[int, int]] = deque()
+        self._listing: int | None = None
+        self._committing: int | None = None
+
+    def receive(self, frame: Frame) -> Message:
+        """Check a frame against the state; returns its message.
+
+        Raises Refused when the target does not let us in, the error of a Failure frame, and
+        ProtocolError for anything out of place.
+        """
+        message = messages.decode(frame)
+        if isinstance(message, Refusal):
+            self.phase = Phase.CLOSED
+            raise _refused(message)
+        if isinstance(message, Failure):
+            self.phase = Phase.CLOSED
+            raise from_code(message.code, message.message, message.hint)
+        if self.phase is Phase.GREETING:
+            welcome = expect(message, Welcome)
+            if welcome.protocol != PROTOCOL:
+                raise ProtocolError(f"the target answered in protocol {welcome.protocol}")
+            self.phase = Phase.OPEN
+            return message
+        self._in_session(message)
+        return message
+
+    def _in_session(self, message: Message) -> None:
+        if isinstance(message, Acknowledgement):
+            self._acknowledged(message.applied)
+        elif isinstance(message, Listing):
+            if message.root != self._listing:
+                raise ProtocolError("a listing arrived that nobody asked for")
+            if message.last:
+                self._listing = None
+        elif isinstance(message, Committed):
+            if message.root != self._committing:
+                raise ProtocolError("a commit was confirmed that nobody asked for")
+            self._committing = None
+        else:
+            raise ProtocolError(f"{type(message).__name__} is nothing that a target sends")
+
+    def list_root(self, root: int) -> List:
+        """The request for a root's listing."""
+        self._listing = root
+        return List(root, LISTING_CREDIT)
+
+    def commit_root(self, root: int) -> Commit:
+        """The request to make a root durable."""
+        self._committing = root
+        return Commit(root)
+
+    @property
+    def committing(self) -> bool:
+        """Whether a commit was asked for and is not confirmed."""
+        return self._committing is not None
+
+    def sent(self, sequence: int, size: int) -> None:
+        """Note an operations frame of ``size`` bytes as on its way."""
+        self._unacknowledged.append((sequence, size))
+        self.in_flight += size
+
+    def _acknowledged(self, applied: int) -> None:
+        known = self._unacknowledged
+        if known and applied > known[-1][0] or not known and applied:
+            raise ProtocolError(f"frame {applied} was acknowledged before it was sent")
+        while known and known[0][0] <= applied:
+            self.in_flight -= known.popleft()[1]
+
+
+class TargetProtocol:
+    """The target's end. ``roots`` are what it holds; afterwards ``names`` are what the source sends."""
+
+    def __init__(self, roots: Mapping[str, object]) -> None:
+        self.phase = Phase.GREETING
+        self.job = ""
+        self.names: tuple[str, ...] = ()
+        self.credit = 0
+        self._roots = roots
+        self._listing = False
+
+    def receive(self, frame: Frame) -> Message:
+        """Check a frame against the state; returns its message.
+
+        Raises Refused (to be answered with a Refusal) when the source cannot be let in, and
+        ProtocolError for anything out of place.
+        """
+        message = messages.decode(frame)
+        if self.phase is Phase.GREETING:
+            return self._greeted(expect(message, Hello))
+        if isinstance(message, (List, Commit, Operations)) and not 0 <= message.root < len(self.names):
+            raise ProtocolError(f"there is no replication root {message.root}")
+        if isinstance(message, List):
+            if self._listing:
+                raise ProtocolError("a listing was asked for while another is under way")
+            self._listing, self.credit = True, 0
+            self._grant(message.credit)
+        elif isinstance(message, Credit):
+            self._grant(message.frames)
+        elif not isinstance(message, (Operations, Commit)):
+            raise ProtocolError(f"{type(message).__name__} is nothing that a source sends")
+        return message
+
+    def _greeted(self, hello: Hello) -> Hello:
+        if hello.protocol != PROTOCOL:
+            raise Refused(
+                f"the target speaks protocol {PROTOCOL}, the source {hello.protocol}",
+                hint="install the same version of dtesx on the source and on the appliance",
+            )
+        missing = [name for name in hello.roots if name not in self._roots]
+        if missing or len(set(hello.roots)) != len(hello.roots):
+            raise Refused(
+                f"the target holds no replication root {', '.join(missing) or 'twice'}",
+                hint="run the job again so that source and target agree on what is protected",
+            )
+        self.phase = Phase.OPEN
+        self.job, self.names = hello.job, hello.roots
+        return hello
+
+    def _grant(self, frames: int) -> None:
+        self.credit += frames
+        if frames < 1 or self.credit > _MAX_CREDIT:
+            raise ProtocolError(f"impossible listing credit {frames}")
+
+    def listed(self, *, last: bool) -> None:
+        """Note a listing frame as sent."""
+        self.credit -= 1
+        self._listing = not last
+
+
+def refusal(error: DtesxError) -> Refusal:
+    """The frame that tells a source why it is not let in."""
+    return Refusal(error.code, error.message, error.hint, PROTOCOL)
+
+
+def failure(error: DtesxError) -> Failure:
+    """The frame that tells a source why the session ends."""
+    return Failure(error.code, error.message, error.hint)
+
+
+def _refused(refusal: Refusal) -> DtesxError:
+    error = from_code(refusal.code, refusal.message, refusal.hint)
+    if isinstance(error, Refused):
+        return error
+    return Refused(refusal.message, hint=refusal.hint)

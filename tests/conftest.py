@@ -1,0 +1,23 @@
+"""Tiers: unit tests need nothing; integration and vm tests need root and say so when they lack it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+_NEEDS_ROOT = ("integration", "vm")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Cheap tiers first; without root the others are skipped with the reason."""
+    for item in items:
+        if os.geteuid() != 0 and any(item.get_closest_marker(name) for name in _NEEDS_ROOT):
+            item.add_marker(pytest.mark.skip(reason="needs root (loop devices, namespaces, mounts)"))
+    items.sort(key=_tier)
+
+
+def _tier(item: pytest.Item) -> int:
+    if item.get_closest_marker("vm"):
+        return 2
+    return 1 if item.get_closest_marker("integration") else 0

@@ -1,0 +1,233 @@
+"""A fake appliance and a way to run command lines against it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dtesx.base.errors import DtesxError, NotFound, UntrustedCertificate
+from dtesx.cli import session, watching
+from dtesx.cli.api import Api
+from dtesx.cli.main import main
+from dtesx.model.api import (
+    FailoverRequest,
+    JobInfo,
+    NewServer,
+    NewSnapshot,
+    NewVmware,
+    ServerInfo,
+    ServerInventory,
+    ServiceStatus,
+    SnapshotInfo,
+    VmwareInfo,
+)
+from dtesx.model.entries import MirrorStats, PathProblem
+from dtesx.model.inventory import FileSystem, Firmware, Inventory, Nic, OperatingSystem, SourceDisk
+from dtesx.model.job import (
+    JobSpec,
+    JobState,
+    Operation,
+    OperationKind,
+    Problem,
+    ReplicaSpec,
+    Step,
+    StepState,
+)
+from dtesx.model.vmware import About, Datastore, Network
+
+THUMBPRINT = ":".join(["AB"] * 32)
+INVENTORY = Inventory(
+    hostname="alpha",
+    os=OperatingSystem("debian", "12", "Debian 12"),
+    kernel="6.1.0",
+    architecture="x86_64",
+    firmware=Firmware.BIOS,
+    cpus=2,
+    memory_bytes=1 << 31,
+    disks=(SourceDisk("sda", 4 << 30),),
+    file_systems=(FileSystem("/", "/dev/sda1", "sda", "ext4", "u-u", "", 4 << 30, 1 << 30),),
+    swaps=(),
+    nics=(Nic("eth0", "02:00:00:00:00:01", ("10.0.0.2/24",), ("10.0.0.1",)),),
+)
+
+
+def operation(kind: OperationKind, state: StepState = StepState.DONE, **changes: Any) -> Operation:
+    """An operation of two steps."""
+    steps = (
+        Step("one", "First thing", StepState.DONE, 100.0, 103.5),
+        Step("two", "Second thing", state, 103.5, 110.0 if state is StepState.DONE else 0.0),
+    )
+    base = Operation(id="op1", job="id1", kind=kind, state=state, steps=steps, started=100.0)
+    return replace(base, **changes)
+
+
+@dataclass
+class FakeApi:
+    """Answers every call from memory; ``fail`` is raised instead, ``script`` feeds operation()."""
+
+    fail: DtesxError | None = None
+    script: list[Operation | BaseException] = field(default_factory=list)
+    calls: list[tuple[str, Any]] = field(default_factory=list)
+    job_info: JobInfo = field(
+        default_factory=lambda: JobInfo(
+            id="id1",
+            spec=JobSpec("web", "alpha", "vc1", ReplicaSpec("ds1")),
+            state=JobState.PROTECTED,
+            created=1.0,
+            mirror=MirrorStats(10, 3, 7, 2048, 1024, problems=(PathProblem("/x", "busy"),)),
+            mirrored_at=5.0,
+        )
+    )
+
+    def _called(self, name: str, argument: Any = None) -> None:
+        self.calls.append((name, argument))
+        if self.fail is not None:
+            raise self.fail
+
+    def status(self) -> ServiceStatus:
+        self._called("status")
+        return ServiceStatus("appliance", "1.2", "vra")
+
+    def add_server(self, server: NewServer) -> ServerInfo:
+        self._called("add_server", server)
+        return ServerInfo(server.name, server.address, server.port, "alpha.lan", THUMBPRINT)
+
+    def servers(self) -> Sequence[ServerInfo]:
+        self._called("servers")
+        return (ServerInfo("alpha", "10.0.0.2", 6325, "alpha.lan", THUMBPRINT),)
+
+    def inventory(self, name: str) -> ServerInventory:
+        self._called("inventory", name)
+        if name != "alpha":
+            raise NotFound(f"no server {name}", hint="dtesx server list")
+        return ServerInventory(self.servers()[0], INVENTORY)
+
+    def remove_server(self, name: str) -> None:
+        self._called("remove_server", name)
+
+    def add_vmware(self, vmware: NewVmware) -> VmwareInfo:
+        self._called("add_vmware", vmware)
+        if vmware.thumbprint != THUMBPRINT:
+            raise UntrustedCertificate("not trusted", thumbprint=THUMBPRINT, hint="pin it")
+        return self.vmware_details(vmware.name)
+
+    def vmware(self) -> Sequence[VmwareInfo]:
+        self._called("vmware")
+        return (VmwareInfo("vc1", "10.0.0.3", 443, "root", THUMBPRINT, "vra"),)
+
+    def vmware_details(self, name: str) -> VmwareInfo:
+        self._called("vmware_details", name)
+        return VmwareInfo(
+            name,
+            "10.0.0.3",
+            443,
+            "root",
+            THUMBPRINT,
+            "vra",
+            About("vCenter", "8.0", "1", "VirtualCenter", "uuid"),
+            (Datastore("ds-1", "ds1", "VMFS", 10 << 30, 5 << 30),),
+            (Network("n-1", "VM Network", False),),
+        )
+
+    def remove_vmware(self, name: str) -> None:
+        self._called("remove_vmware", name)
+
+    def create_job(self, spec: JobSpec) -> JobInfo:
+        self._called("create_job", spec)
+        running = operation(OperationKind.PROTECT, StepState.RUNNING)
+        return replace(self.job_info, spec=spec, operation=running)
+
+    def jobs(self) -> Sequence[JobInfo]:
+        self._called("jobs")
+        return (self.job_info,)
+
+    def job(self, name: str) -> JobInfo:
+        self._called("job", name)
+        return self.job_info
+
+    def delete_job(self, name: str, *, keep_replica: bool) -> Operation:
+        self._called("delete_job", (name, keep_replica))
+        return operation(OperationKind.DELETE)
+
+    def mirror(self, name: str) -> Operation:
+        self._called("mirror", name)
+        return operation(OperationKind.MIRROR, StepState.RUNNING)
+
+    def take_snapshot(self, name: str, request: NewSnapshot) -> Operation:
+        self._called("take_snapshot", request)
+        return operation(OperationKind.SNAPSHOT, result={"snapshot": "snap-1"})
+
+    def snapshots(self, name: str) -> Sequence[SnapshotInfo]:
+        self._called("snapshots", name)
+        return (SnapshotInfo("later", 20.0, "fuzzy"), SnapshotInfo("first", 10.0, "fuzzy", "note"))
+
+    def failover(self, name: str, request: FailoverRequest) -> Operation:
+        self._called("failover", request)
+        return operation(OperationKind.FAILOVER, StepState.RUNNING)
+
+    def operation(self, operation: str) -> Operation:
+        self._called("operation", operation)
+        answer = self.script.pop(0)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+def failed(kind: OperationKind, code: str, message: str, hint: str = "") -> Operation:
+    """An operation that ended with a problem."""
+    return operation(kind, StepState.FAILED, problem=Problem(code, message, hint))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command line did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """Standard output as the one JSON document it must be."""
+        return json.loads(self.out)
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
+    """The appliance that commands talk to."""
+    fake = FakeApi()
+    answer: Callable[[], Api] = lambda: fake  # noqa: E731
+    monkeypatch.setattr(session, "appliance", answer)
+    monkeypatch.setattr(watching, "_POLL_SECONDS", 0.0)
+    return fake
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Run one command line, without a terminal, with an empty configuration."""
+    monkeypatch.setenv("DTESX_CONFIG", str(tmp_path / "config"))
+    monkeypatch.delenv("DTESX_DEBUG", raising=False)
+    monkeypatch.delenv("DTESX_VMWARE_PASSWORD", raising=False)
+
+    def call(*arguments: str) -> Outcome:
+        code = main(arguments)
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def job_file(tmp_path: Path) -> Path:
+    """A good job file."""
+    path = tmp_path / "job.yaml"
+    path.write_text("name: web\nsource: alpha\nvmware: vc1\nreplica:\n  datastore: ds1\n")
+    return path

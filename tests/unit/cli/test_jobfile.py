@@ -1,0 +1,111 @@
+"""Mistakes in job files are named with file, line and field."""
+
+from __future__ import annotations
+
+import dataclasses
+import string
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dtesx.base.errors import ExitCode, UsageError
+from dtesx.cli import jobfile
+from dtesx.management.schema import job_schema
+from dtesx.model.job import Compare, DiskFormat, JobSpec, MirrorSpec, ReplicaSpec
+
+from .conftest import Run
+
+GOOD = """\
+name: web
+source: alpha
+vmware: vc1
+route: 10.0.0.1
+replica:
+  datastore: ds1
+  cpus: 2
+  disk_format: thick
+  networks: {"*": Office, eth1: Backup}
+mirror:
+  compare: none
+  exclude: [/var/cache]
+"""
+
+
+def _message(text: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        jobfile.parse(text, "job.yaml")
+    assert caught.value.hint
+    return caught.value.message
+
+
+def test_a_whole_file() -> None:
+    assert jobfile.parse(GOOD, "job.yaml") == JobSpec(
+        "web",
+        "alpha",
+        "vc1",
+        ReplicaSpec("ds1", cpus=2, disk_format=DiskFormat.THICK, networks={"*": "Office", "eth1": "Backup"}),
+        MirrorSpec(Compare.NONE, ("/var/cache",)),
+        "10.0.0.1",
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("name: web", "nmae: web", "job.yaml:1: unknown field nmae; did you mean name?"),
+        ("  datastore: ds1", "  datastor: ds1", "job.yaml:6: unknown field replica.datastor; did you mean"),
+        ("  cpus: 2", "  cpus: '2'", "job.yaml:7: replica.cpus must be a whole number, not text"),
+        ("  cpus: 2", "  cpus: 999", "job.yaml:7: replica.cpus must be between 1 and 128"),
+        ("vmware: vc1", "vmware: 1", "job.yaml:3: vmware must be text, not a whole number"),
+        ("vmware: vc1", "vmware: no", "job.yaml:3: vmware must be text, not yes/no"),
+        ("vmware: vc1\n", "", "job.yaml: vmware is missing"),
+        ("  datastore: ds1\n", "", "job.yaml:5: replica.datastore is missing"),
+        ("name: web", "name: WEB", "job.yaml:1: name: 'WEB' must be 1-63 lower-case"),
+        ("thick", "fat", "job.yaml:8: replica.disk_format: Invalid enum value 'fat'"),
+        ("[/var/cache]", "[cache]", "job.yaml:12: mirror.exclude: 'cache' must be an absolute path"),
+        ("[/var/cache]", "[1]", "mirror.exclude[0] must be text, not a whole number"),
+        ("  cpus: 2", "  cpus: 2\n  cpus: 3", "job.yaml:8: replica.cpus is given twice"),
+        ("name: web", "name: [", "job.yaml: not valid YAML: line "),
+        ("name: web", "? [a, b]\n: c\nname: web", "not valid YAML: line 1"),
+        ("name: web", "name: 2026-99-99", "not valid YAML"),
+    ],
+)
+def test_mistakes(old: str, new: str, message: str) -> None:
+    assert old in GOOD
+    assert message in _message(GOOD.replace(old, new))
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "hello", "[" * 5000, "a: &x [*x]"])
+def test_what_is_no_job_at_all(text: str) -> None:
+    assert _message(text).startswith("job.yaml")
+
+
+_KNOWN = {f.name for kind in (JobSpec, ReplicaSpec, MirrorSpec) for f in dataclasses.fields(kind)}
+_KEYS = st.text(string.ascii_lowercase + "_", min_size=1, max_size=12).filter(
+    lambda key: key not in _KNOWN | {"y", "n", "no", "on", "off", "yes", "true", "false", "null"}
+)
+
+
+@given(_KEYS, st.sampled_from(["", "replica", "mirror"]))
+def test_an_unknown_field_is_never_ignored(key: str, block: str) -> None:
+    stray = f"{key}: 1\n"
+    text = GOOD.replace(f"{block}:\n", f"{block}:\n  {stray}") if block else GOOD + stray
+    assert f"unknown field {block}{'.' if block else ''}{key}" in _message(text)
+
+
+@given(st.text(max_size=200))
+def test_no_text_makes_the_reader_fall_over(text: str) -> None:
+    with pytest.raises(UsageError):
+        jobfile.parse(text, "job.yaml")
+
+
+def test_a_file_that_is_not_there(run: Run, tmp_path: Path) -> None:
+    done = run("job", "create", "-f", str(tmp_path / "absent.yaml"))
+    assert done.code == ExitCode.USAGE
+    assert "absent.yaml cannot be read" in done.err
+
+
+def test_the_schema_is_printed(run: Run) -> None:
+    assert run("job", "schema").document == job_schema()

@@ -1,0 +1,157 @@
+"""Stand-ins for what surrounds the manager: an executor that waits to be told, and no VMware."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+from dtesx.base.errors import Conflict
+from dtesx.management.records import KnownVmware, PairedServer
+from dtesx.management.store import Store
+from dtesx.model.api import ServerInfo
+from dtesx.model.job import (
+    STATES,
+    JobSpec,
+    JobState,
+    Operation,
+    OperationKind,
+    Problem,
+    ReplicaSpec,
+    Step,
+    StepState,
+)
+from dtesx.model.record import JobRecord
+from dtesx.model.target import WorkerSpec, WorkerStatus
+from dtesx.model.vmware import Snapshot, VmwareServer
+from dtesx.recovery.ports import Surroundings
+
+SPEC = JobSpec("alpha", source="alpha", vmware="vc", replica=ReplicaSpec(datastore="ds1"))
+
+
+def furnished(directory: Path) -> Store:
+    """A store that knows the source and the VMware server of SPEC."""
+    store = Store(directory)
+    store.add_server(
+        PairedServer(ServerInfo("alpha", "127.0.0.1", 6325, "alpha", "AA"), "PEM", "bearer-secret")
+    )
+    store.add_vmware(KnownVmware(VmwareServer("vc", "127.0.0.1", "root"), "appliance", "vc-secret"))
+    return store
+
+
+@dataclass
+class FakeExecutor:
+    """One step an operation; ``go`` lets it end, ``fail`` makes it fail, ``die`` kills the thread."""
+
+    go: threading.Event = field(default_factory=threading.Event)
+    fail: bool = False
+    die: bool = False
+    executed: list[str] = field(default_factory=list)
+    resumed: list[str] = field(default_factory=list)
+    number: int = 0
+
+    def allowed(self, state: JobState, kind: OperationKind) -> None:
+        if state is JobState.FAILED_OVER and kind is not OperationKind.DELETE:
+            raise Conflict("has failed over", hint="delete it")
+
+    def new_operation(self, record: JobRecord, kind: OperationKind, params: dict[str, str]) -> Operation:
+        self.number += 1
+        step = Step("only", "The only step")
+        name = f"op-{record.id}-{self.number}"
+        return Operation(name, record.id, kind, StepState.PENDING, (step,), 1.0, params=params)
+
+    def resume(self, operation: Operation) -> Operation:
+        self.resumed.append(operation.id)
+        return replace(operation, state=StepState.PENDING, problem=None)
+
+    def interrupt(self, operation: Operation) -> Operation:
+        return replace(
+            operation, state=StepState.INTERRUPTED, problem=Problem("interrupted", "cut off", "again")
+        )
+
+    def execute(
+        self, operation: Operation, record: JobRecord, surroundings: Surroundings
+    ) -> tuple[Operation, JobRecord]:
+        journal = surroundings.journal
+        running, succeeded, failed = STATES[operation.kind]
+        self.executed.append(operation.id)
+        operation = replace(operation, state=StepState.RUNNING)
+        record = replace(record, state=running)
+        journal.save_job(record)
+        journal.save_operation(operation)
+        while not self.go.wait(0.01):
+            if surroundings.cancel.is_set():
+                operation = replace(operation, state=StepState.INTERRUPTED)
+                record = replace(record, state=failed)
+                journal.save_job(record)
+                journal.save_operation(operation)
+                return operation, record
+        if self.die:
+            raise RuntimeError("the thread dies as the process would")
+        record = replace(record, state=failed if self.fail else succeeded, replica_ref="vm-7")
+        operation = replace(
+            operation,
+            state=StepState.FAILED if self.fail else StepState.DONE,
+            problem=Problem("connection", "vCenter is away", "start it") if self.fail else None,
+        )
+        journal.save_job(record)
+        journal.save_operation(operation)
+        return operation, record
+
+
+@dataclass
+class FakeWorkers:
+    """No worker, or one whose report is set."""
+
+    report: WorkerStatus | None = None
+
+    def start(self, spec: WorkerSpec) -> WorkerStatus:
+        raise AssertionError("the fake executor starts no worker")
+
+    def stop(self, job: str) -> None:
+        return None
+
+    def status(self, job: str) -> WorkerStatus | None:
+        return self.report
+
+    def free_port(self) -> int:
+        return 1500
+
+
+@dataclass
+class FakeSite:
+    """Surroundings with the real store as journal; vSphere holds ``snapshots``."""
+
+    store: Store
+    workers: FakeWorkers = field(default_factory=FakeWorkers)
+    snapshots: tuple[Snapshot, ...] = ()
+    error: Exception | None = None
+
+    @contextmanager
+    def __call__(self, record: JobRecord, cancel: threading.Event) -> Iterator[Surroundings]:
+        if self.error is not None:
+            raise self.error
+        yield Surroundings(
+            source=cast(Any, None),
+            vsphere=cast(Any, self.vsphere),
+            workers=self.workers,
+            journal=self.store,
+            certificate="PEM",
+            appliance_vm="appliance",
+            directory=Path("/nonexistent"),
+            identity_directory=Path("/nonexistent"),
+            cancel=cancel,
+        )
+
+    @contextmanager
+    def vsphere(self) -> Iterator[Any]:
+        held = self.snapshots
+
+        class Held:
+            def snapshots(self, _ref: str) -> tuple[Snapshot, ...]:
+                return held
+
+        yield Held()

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dtesx.base.errors import Conflict
+from dtesx.model.job import JobState, Operation, OperationKind, StepState
+from dtesx.model.record import JobRecord
+from dtesx.recovery import operations
+from dtesx.recovery.operations import allowed, execute, interrupt, new_operation, resume
+
+from tests.unit.recovery.world import Killed, World, record
+
+K = OperationKind
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World(tmp_path)
+    made.patch(monkeypatch)
+    return made
+
+
+def perform(world: World, job: JobRecord, kind: K, **params: str) -> tuple[Operation, JobRecord]:
+    allowed(job.state, kind)
+    return execute(new_operation(job, kind, params), job, world.surroundings())
+
+
+def protected(world: World) -> JobRecord:
+    operation, job = perform(world, record(), K.PROTECT)
+    assert operation.problem is None
+    return job
+
+
+def test_the_whole_road(world: World) -> None:
+    job = protected(world)
+    assert job.state is JobState.PROTECTED
+    assert world.worker
+    assert job.mirror is not None
+    operation, job = perform(world, job, K.SNAPSHOT, description="before the update")
+    assert (job.state, len(world.snapshots), world.worker) == (JobState.PROTECTED, 1, True)
+    assert all("-1.vmdk" in disk.path for disk in job.disks)
+    operation, job = perform(world, job, K.MIRROR)
+    operation, job = perform(world, job, K.FAILOVER, final_mirror="yes")
+    assert (job.state, job.address) == (JobState.FAILED_OVER, "10.0.0.2")
+    assert operation.result["address"] == "10.0.0.2"
+    assert not world.source_up
+    operation, job = perform(world, job, K.DELETE, keep_replica="yes")
+    assert operation.state is StepState.DONE
+    assert world.replica is not None
+
+
+def test_a_running_replica_is_never_destroyed(world: World) -> None:
+    _, job = perform(world, protected(world), K.FAILOVER)
+    operation, job = perform(world, job, K.DELETE, keep_replica="no")
+    assert operation.problem is not None
+    assert "is running" in operation.problem.message
+    assert (job.state, world.replica is not None) == (JobState.DELETE_FAILED, True)
+
+
+def test_deleting_can_remove_the_replica(world: World) -> None:
+    job = protected(world)
+    operation, _ = perform(world, job, K.DELETE, keep_replica="no")
+    assert operation.state is StepState.DONE
+    assert (world.replica, world.attached, world.worker) == (None, set(), False)
+
+
+def test_failover_without_the_source(world: World) -> None:
+    job = protected(world)
+    world.source_up = False
+    mirrors = world.mirrors
+    operation, job = perform(world, job, K.FAILOVER, final_mirror="yes")
+    assert job.state is JobState.FAILED_OVER
+    assert world.mirrors == mirrors
+    assert "does not answer; the replica is as of" in operation.steps[0].detail
+
+
+def test_a_source_that_stays_up_stops_the_failover(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations.failover, "_SHUTDOWN_SECONDS", 0.0)
+    job = protected(world)
+    world.obeys_shutdown = False
+    operation, job = perform(world, job, K.FAILOVER)
+    assert job.state is JobState.FAILOVER_FAILED
+    assert operation.problem is not None
+    assert "power it off by hand" in operation.problem.hint
+    world.source_up = False
+    operation, job = execute(resume(operation), job, world.surroundings())
+    assert job.state is JobState.FAILED_OVER
+
+
+def test_a_failed_snapshot_puts_the_job_back_to_work(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = protected(world)
+
+    def refuse(*args: object) -> None:
+        raise Conflict("vCenter refuses", hint="look there")
+
+    monkeypatch.setattr(world, "create_snapshot", refuse)
+    operation, job = perform(world, job, K.SNAPSHOT)
+    assert job.state is JobState.SNAPSHOT_FAILED
+    assert operation.problem is not None
+    assert operation.problem.message == "vCenter refuses"
+    assert world.worker, "replication must go on after a failed snapshot"
+
+
+def test_an_operation_needs_the_right_state() -> None:
+    for state, kind in [
+        (JobState.CREATED, K.FAILOVER),
+        (JobState.PROTECTING, K.DELETE),
+        (JobState.FAILED_OVER, K.MIRROR),
+        (JobState.MIRROR_FAILED, K.SNAPSHOT),
+        (JobState.PROTECTED, K.PROTECT),
+    ]:
+        with pytest.raises(Conflict) as caught:
+            allowed(state, kind)
+        assert caught.value.hint
+
+
+def test_a_defect_is_reported_and_leaves_a_named_state(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world, "create_replica", lambda *a, **k: 1 / 0)
+    operation, job = perform(world, record(), K.PROTECT)
+    assert job.state is JobState.PROTECT_FAILED
+    assert operation.problem is not None
+    assert operation.problem.code == "defect"
+
+
+def _restart(world: World) -> tuple[Operation, JobRecord]:
+    """What a restarted service finds: the last saved job and operation; processes and mounts died."""
+    world.mounted = world.worker
+    return interrupt(world.operations[-1]), world.jobs[-1]
+
+
+@pytest.mark.parametrize("how", ["die_at", "fail_at"])
+@pytest.mark.parametrize("kind", [K.PROTECT, K.SNAPSHOT, K.MIRROR, K.FAILOVER, K.DELETE])
+def test_trouble_at_any_call_can_be_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: K, how: str
+) -> None:
+    point = 0
+    while True:
+        point += 1
+        world = World(tmp_path)
+        world.patch(monkeypatch)
+        job = record() if kind is K.PROTECT else protected(world)
+        operation = new_operation(job, kind, {})
+        world.save_operation(operation)
+        setattr(world, how, world.calls + point)
+        try:
+            operation, job = execute(operation, job, world.surroundings())
+            hit = operation.problem is not None
+        except (Killed, Conflict):  # a journal that cannot be written ends the process, too
+            operation, job = _restart(world)
+            hit = True
+        if not hit:
+            assert point > len(operation.steps)
+            break
+        world.die_at = world.fail_at = 0
+        operation, job = execute(resume(operation), job, world.surroundings())
+        assert operation.problem is None, (point, operation.problem)
+        _check(world, job, kind)
+
+
+def _check(world: World, job: JobRecord, kind: K) -> None:
+    if kind is K.FAILOVER:
+        assert job.state is JobState.FAILED_OVER
+        assert world.replica is not None
+        assert world.replica.powered_on
+    elif kind is K.DELETE:
+        assert (world.attached, world.worker, world.mounted) == (set(), False, False)
+    else:
+        assert job.state is JobState.PROTECTED
+        assert world.worker
+        assert len(world.snapshots) == (1 if kind is K.SNAPSHOT else 0)

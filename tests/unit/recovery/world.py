@@ -1,0 +1,288 @@
+"""A small world for recovery: every outside call may be the one at which the process dies.
+
+The real parts are tested elsewhere; this stands in for faults that cannot be produced otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from dtesx.base.errors import Conflict, ConnectionFailed, NotFound
+from dtesx.model.api import MirrorPhase, MirrorRequest, MirrorStatus
+from dtesx.model.entries import MirrorStats
+from dtesx.model.inventory import FileSystem, Firmware, Inventory, Nic, OperatingSystem, SourceDisk
+from dtesx.model.job import JobSpec, JobState, Operation, ReplicaSpec
+from dtesx.model.layout import DiskLayout, Layout
+from dtesx.model.record import JobRecord
+from dtesx.model.target import WorkerPhase, WorkerSpec, WorkerStatus
+from dtesx.model.vmware import ReplicaPlan, Snapshot, VirtualDisk, VirtualMachine, VirtualNic
+from dtesx.recovery import failover, protect
+from dtesx.recovery.ports import Surroundings
+from dtesx.vsphere.client import VSphere
+
+GIB = 1 << 30
+APPLIANCE, REPLICA = "vm-1", "vm-2"
+
+
+class Killed(BaseException):
+    """The process died here (kill -9): nothing of ours catches it."""
+
+
+INVENTORY = Inventory(
+    hostname="alpha",
+    os=OperatingSystem("debian", "12", "Debian 12"),
+    kernel="6.1.0",
+    architecture="x86_64",
+    firmware=Firmware.BIOS,
+    cpus=2,
+    memory_bytes=2 * GIB,
+    disks=(SourceDisk("sda", 4 * GIB),),
+    file_systems=(FileSystem("/", "/dev/sda1", "sda", "ext4", "u-u", "", 4 * GIB, GIB),),
+    swaps=(),
+    nics=(Nic("eth0", "52:54:00:00:00:01", ("10.0.0.2/24",)),),
+)
+
+
+@dataclass
+class World:
+    """Everything outside the process; survives its death."""
+
+    directory: Path
+    source_up: bool = True
+    obeys_shutdown: bool = True
+    replica: VirtualMachine | None = None
+    attached: set[str] = field(default_factory=set)
+    worker: bool = False
+    mounted: bool = False
+    prepared: set[str] = field(default_factory=set)
+    snapshots: list[Snapshot] = field(default_factory=list)
+    mirrors: int = 0
+    bootable: bool = False
+    calls: int = 0
+    die_at: int = 0
+    fail_at: int = 0
+    jobs: list[JobRecord] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list)
+
+    def tick(self) -> None:
+        """One call to the outside."""
+        self.calls += 1
+        if self.calls == self.die_at:
+            raise Killed
+        if self.calls == self.fail_at:
+            raise Conflict("made to fail", hint="try again")
+
+    # -- source ---------------------------------------------------------------------------
+    @property
+    def certificate(self) -> str:
+        return "source certificate"
+
+    def inventory(self) -> Inventory:
+        self._source()
+        return INVENTORY
+
+    def start_mirror(self, request: MirrorRequest) -> MirrorStatus:
+        self._source()
+        assert self.worker, "a mirror needs a listening worker"
+        assert request.mount_points == ("/",)
+        return MirrorStatus(request.job, MirrorPhase.RUNNING)
+
+    def mirror_status(self, job: str) -> MirrorStatus:
+        self._source()
+        self.mirrors += 1
+        return MirrorStatus(job, MirrorPhase.DONE, MirrorStats(files_total=5, files_sent=5))
+
+    def stop_mirror(self, job: str) -> None:
+        self._source()
+
+    def shut_down(self) -> None:
+        self._source()
+        self.source_up = not self.obeys_shutdown
+
+    def local_address(self) -> str:
+        return "10.0.0.1"
+
+    def _source(self) -> None:
+        self.tick()
+        if not self.source_up:
+            raise ConnectionFailed("alpha does not answer", hint="check it")
+
+    # -- workers --------------------------------------------------------------------------
+    def start(self, spec: WorkerSpec) -> WorkerStatus:
+        self.tick()
+        assert self.replica is not None
+        assert {d.uuid for d in self.replica.disks} == set(spec.disk_uuids)
+        assert {d.path for d in self.replica.disks} == self.attached, "worker without its disks"
+        self.worker = self.mounted = True
+        return WorkerStatus(WorkerPhase.LISTENING, 1)
+
+    def stop(self, job: str) -> None:
+        self.tick()
+        self.worker = self.mounted = False
+
+    def status(self, job: str) -> WorkerStatus | None:
+        return WorkerStatus(WorkerPhase.LISTENING, 1) if self.worker else None
+
+    def free_port(self) -> int:
+        return 1500
+
+    # -- journal --------------------------------------------------------------------------
+    def save_job(self, record: JobRecord) -> None:
+        self.tick()
+        self.jobs.append(record)
+
+    def save_operation(self, operation: Operation) -> None:
+        self.tick()
+        self.operations.append(operation)
+
+    # -- vSphere --------------------------------------------------------------------------
+    @contextmanager
+    def vsphere(self) -> Iterator[VSphere]:
+        self.tick()
+        yield cast(VSphere, self)
+
+    def find_vm(self, name: str) -> VirtualMachine:
+        self.tick()
+        return VirtualMachine(APPLIANCE, name, "uuid", True, ())
+
+    def vm(self, ref: str) -> VirtualMachine:
+        self.tick()
+        if self.replica is None:
+            raise NotFound("gone")
+        return self.replica
+
+    def create_replica(self, plan: ReplicaPlan, *, beside: str) -> VirtualMachine:
+        self.tick()
+        if self.replica is None:
+            disks = tuple(
+                VirtualDisk(2000 + i, f"[ds] r/r{i}.vmdk", f"6000C29-{i}", size, 0, i)
+                for i, size in enumerate(plan.disk_bytes)
+            )
+            nics = (VirtualNic(4000, "00:50:56:00:00:01", plan.nics[0].network),)
+            self.replica = VirtualMachine(REPLICA, plan.name, "u", False, disks, nics, annotation=plan.owner)
+        self.tick()
+        return self.replica
+
+    def attach_disk(self, ref: str, disk: VirtualDisk) -> VirtualDisk:
+        self.tick()
+        assert self.replica is not None
+        assert not self.replica.powered_on, "the disk is in use by the replica"
+        self.attached.add(disk.path)
+        return disk
+
+    def detach_disk(self, ref: str, disk: VirtualDisk) -> None:
+        self.tick()
+        assert not self.mounted, "detached under a mount"
+        self.attached.discard(disk.path)
+
+    def create_snapshot(self, ref: str, name: str, description: str) -> Snapshot:
+        self.tick()
+        assert not self.attached, "snapshot of a disk that the appliance holds"
+        assert self.replica is not None
+        made = Snapshot(f"snapshot-{len(self.snapshots)}", name, description, 0.0, True)
+        self.snapshots.append(made)
+        moved = tuple(replace(d, path=d.path.replace(".vmdk", "-1.vmdk")) for d in self.replica.disks)
+        self.replica = replace(self.replica, disks=moved)
+        self.tick()
+        return made
+
+    def list_snapshots(self) -> tuple[Snapshot, ...]:
+        return tuple(self.snapshots)
+
+    def power_on(self, ref: str) -> None:
+        self.tick()
+        assert self.replica is not None
+        assert self.bootable, "started before it was made bootable"
+        assert not self.attached, "started while the appliance holds its disks"
+        assert not self.source_up, "two machines with one identity"
+        self.replica = replace(self.replica, powered_on=True)
+        self.tick()
+
+    def wait_for_address(self, ref: str, *, timeout: float, on_wait: Any) -> str:
+        self.tick()
+        on_wait(1.0)
+        return "10.0.0.2"
+
+    def destroy_vm(self, ref: str, *, owner: str) -> None:
+        self.tick()
+        assert self.replica is not None
+        assert owner in self.replica.annotation
+        self.replica = None
+
+    # -- volumes and boot -----------------------------------------------------------------
+    def prepare_disk(self, device: Path, disk: DiskLayout) -> None:
+        self.tick()
+        self.prepared.add(str(device))
+
+    @contextmanager
+    def mounted_layout(
+        self, layout: Layout, devices: list[Path], where: Path, *, nested: bool
+    ) -> Iterator[dict[str, Path]]:
+        self.tick()
+        assert not self.mounted, "mounted twice"
+        assert self.attached, "mounted without disks"
+        self.mounted = True
+        try:
+            yield {"/": where}
+        finally:
+            self.mounted = False
+
+    def make_bootable(
+        self, root: Path, layout: Layout, system_disk: Path, nic_names: Mapping[str, str]
+    ) -> tuple[str, ...]:
+        self.tick()
+        assert nic_names == {"00:50:56:00:00:01": "eth0"}
+        self.bootable = True
+        return ("changed",)
+
+    # -------------------------------------------------------------------------------------
+    def surroundings(self) -> Surroundings:
+        return Surroundings(
+            source=self,
+            vsphere=_Snapshots(self).vsphere,
+            workers=self,
+            journal=self,
+            certificate="appliance certificate",
+            appliance_vm="appliance",
+            directory=self.directory / "job",
+            identity_directory=self.directory,
+        )
+
+    def patch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Put this world in place of disks and boot code."""
+        monkeypatch.setattr(protect, "prepare_disk", self.prepare_disk)
+        monkeypatch.setattr(protect, "find_disk", lambda uuid: Path("/dev") / uuid)
+        monkeypatch.setattr(failover, "find_disk", lambda uuid: Path("/dev") / uuid)
+        monkeypatch.setattr(failover, "mounted_layout", self.mounted_layout)
+        monkeypatch.setattr(failover.fix, "make_bootable", self.make_bootable)
+
+
+class _Snapshots:
+    """The world as vSphere shows it, where ``snapshots`` is a call and not the list."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    @contextmanager
+    def vsphere(self) -> Iterator[VSphere]:
+        with self._world.vsphere():
+            yield cast(VSphere, self)
+
+    def snapshots(self, ref: str) -> tuple[Snapshot, ...]:
+        self._world.tick()
+        return self._world.list_snapshots()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._world, name)
+
+
+def record(state: JobState = JobState.CREATED) -> JobRecord:
+    """A new job."""
+    spec = JobSpec("alpha", "alpha", "lab", ReplicaSpec("ds"))
+    return JobRecord("j1", spec, state, 0.0)
