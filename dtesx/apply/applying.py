@@ -1,4 +1,4 @@
-"""Carrying out operations below one root. The peer's word is checked; a path that fails is told, not fatal."""
+"""Carrying out operations below one root. The peer's word is checked; a failing path is only told."""
 
 from __future__ import annotations
 

@@ -17,8 +17,10 @@ _DEFAULT_ACL = "system.posix_acl_default"
 
 @dataclass(frozen=True, slots=True)
 class OpenDirectory:
-    """A directory to work in. ``gid`` is the group that new names get; ``inherits`` tells that they
-    get an ACL from it, too."""
+    """A directory to work in.
+
+    ``gid`` is the group that new names get; ``inherits`` tells that they get an ACL from it, too.
+    """
 
     path: bytes
     fd: int

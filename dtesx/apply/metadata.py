@@ -36,7 +36,7 @@ def settle(
         _try(complain, "owner", lambda: os.chown(target, item.uid, item.gid))
     _try(complain, "extended attributes", lambda: _set_xattrs(target, item, complain))
     if item.kind != stat.S_IFLNK:
-        _try(complain, "mode", lambda: os.chmod(target, item.permissions))
+        _try(complain, "mode", lambda: os.chmod(target, item.permissions))  # noqa: PTH101
     _try(complain, "times", lambda: os.utime(target, ns=(atime_ns, item.mtime_ns)))
 
 

@@ -62,7 +62,7 @@ def _enter(parent: int, name: bytes, device: int) -> _Level:
     try:
         if os.fstat(fd).st_dev != device:
             raise OSError(errno.EBUSY, "another file system is mounted here on the target")
-        return _Level(name, fd, [os.fsencode(entry) for entry in os.listdir(fd)])
+        return _Level(name, fd, [os.fsencode(entry) for entry in os.listdir(fd)])  # noqa: PTH208
     except BaseException:
         os.close(fd)
         raise

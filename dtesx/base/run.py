@@ -14,6 +14,9 @@ from dtesx.base.log import get_logger
 
 log = get_logger(__name__)
 
+Process = subprocess.Popen[bytes]
+"""A program that spawn() started."""
+
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TAIL = 2000
 
@@ -86,7 +89,7 @@ def spawn(
     stderr: int | IO[bytes] | None = None,
     env: Mapping[str, str] | None = None,
     pass_fds: Sequence[int] = (),
-) -> subprocess.Popen[bytes]:
+) -> Process:
     """Start a long-lived program in a session of its own; the caller ends it by pid.
 
     Outputs default to nowhere. Raises CommandFailed when the program is missing.

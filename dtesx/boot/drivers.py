@@ -17,6 +17,8 @@ from dtesx.boot.tree import Tree
 REQUIRED = ("vmw_pvscsi", "sd_mod", "vmxnet3")
 """Controller, disk and card of every replica; sd_mod is absent where the source had no SCSI disk."""
 
+_FOR_ROOT = frozenset({"vmw_pvscsi", "sd_mod"})
+
 _COPIED = ("modules.order", "modules.builtin", "modules.builtin.modinfo")
 
 
@@ -24,6 +26,20 @@ def missing(initrd: Initrd, builtin: Iterable[str]) -> tuple[str, ...]:
     """The required drivers that are neither in the initramfs nor in the kernel."""
     present = {module_name(name) for name in initrd.members} | set(builtin)
     return tuple(name for name in REQUIRED if name not in present)
+
+
+def check_builtin(tree: Tree, kernel: Kernel) -> None:
+    """Raise DtesxError when a kernel that starts without initramfs cannot reach its disk."""
+    absent = _FOR_ROOT.intersection(missing(Initrd({}), parse_builtin(tree.text(_builtin(kernel)))))
+    if absent:
+        raise DtesxError(
+            f"kernel {kernel.version} has no initramfs and lacks {', '.join(sorted(absent))}",
+            hint="make an initramfs on the source (update-initramfs -c, dracut) and mirror again",
+        )
+
+
+def _builtin(kernel: Kernel) -> str:
+    return f"{kernel.modules}/modules.builtin"
 
 
 def closure(wanted: Iterable[str], dependencies: dict[str, tuple[str, tuple[str, ...]]]) -> tuple[str, ...]:
@@ -45,7 +61,7 @@ def closure(wanted: Iterable[str], dependencies: dict[str, tuple[str, tuple[str,
 
 def additions(tree: Tree, kernel: Kernel, initrd: Initrd) -> tuple[tuple[str, ...], list[Member]]:
     """Names of the missing drivers, and the members that add them, their needs and a new index."""
-    names = missing(initrd, parse_builtin(tree.text(f"{kernel.modules}/modules.builtin")))
+    names = missing(initrd, parse_builtin(tree.text(_builtin(kernel))))
     if not names:
         return (), []
     dependencies = parse_dependencies(tree.text(f"{kernel.modules}/modules.dep"))

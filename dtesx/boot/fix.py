@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from dtesx.base.errors import UsageError
+from dtesx.base.errors import DtesxError, TargetFull, UsageError
 from dtesx.base.log import get_logger
 from dtesx.boot import fstab, grub, identity, initramfs, resume
 from dtesx.boot.replica import Replica
@@ -44,12 +45,27 @@ def make_bootable(
     replica = Replica(Tree(root), layout, system_disk, nic_names, hostname)
     changes: list[str] = []
     for name, step in steps(layout.firmware):
-        made = tuple(step(replica))
+        made = _run(name, step, replica)
         log.info("boot fix-up", step=name, changes=len(made))
         changes += made
     for partition in replica.file_systems:
         replica.tree.sync(partition.mount_point)
     return tuple(changes)
+
+
+def _run(name: str, step: Step, replica: Replica) -> tuple[str, ...]:
+    try:
+        return tuple(step(replica))
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise TargetFull(
+                f"no space left on the replica while fixing its {name}",
+                hint="free some space on the source's / or /boot (old kernels), mirror again, then fail over",
+            ) from error
+        raise DtesxError(
+            f"the replica's {name} cannot be fixed: {error}",
+            hint="check the replica's disk and the kernel log (dmesg), then try again",
+        ) from error
 
 
 def steps(firmware: Firmware) -> tuple[tuple[str, Step], ...]:

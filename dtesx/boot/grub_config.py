@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dtesx.boot.kernels import Kernel
 from dtesx.model.layout import Partition
 
-_LINUX = re.compile(r"^\s*linux(?:16|efi)?\s+(\S+)(.*)$", re.MULTILINE)
-_SEARCH = re.compile(r"^\s*search\s.*--fs-uuid.*\s(\S+)\s*$", re.MULTILINE)
+_LINUX = re.compile(r"^[ \t]*linux(?:16|efi)?[ \t]+(\S+)(.*)$", re.MULTILINE)
+_SEARCH = re.compile(r"^[ \t]*search[ \t].*--fs-uuid.*[ \t](\S+)[ \t]*$", re.MULTILINE)
 _CMDLINE = ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT")
 _OWN_ARGUMENTS = ("root=", "rootfstype=", "rootflags=", "BOOT_IMAGE=", "ro", "rw")
 _TIMEOUT = 2

@@ -41,6 +41,7 @@ def fix(replica: Replica) -> Sequence[str]:
 
 def _fix_one(replica: Replica, kernel: Kernel) -> Sequence[str]:
     if not kernel.initrd:
+        drivers.check_builtin(replica.tree, kernel)
         return ()
     data = replica.tree.read(kernel.initrd)
     content = initrd.read(data)

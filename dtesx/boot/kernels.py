@@ -45,7 +45,8 @@ def _kernel(tree: Tree, image: str, version: str, names: tuple[str, ...]) -> Ker
 def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
     """Sort key: numbers as numbers, release candidates before the release."""
     parts = re.findall(r"\d+|[a-z]+|~", version.lower())
-    return tuple((1, int(part), "") if part.isdigit() else _word(part) for part in parts)
+    key = tuple((1, int(part), "") if part.isdigit() else _word(part) for part in parts)
+    return (*key, (0, 0, ""))  # the end sorts behind "rc" and before everything else
 
 
 def _word(part: str) -> tuple[int, int, str]:

@@ -87,7 +87,7 @@ class ApplianceMachine(NamespaceMachine):
 
 
 def default_services(state: Path) -> tuple[Service, ...]:
-    """dtesx's appliance service, from the environment that runs the lab."""
+    """The appliance service of dtesx, from the environment that runs the lab."""
     argv = (sys.executable, "-m", "dtesx", "service", "appliance", "--address", "0.0.0.0")
     return (Service("appliance", (*argv, "--state", str(state)), "dtesx appliance ready"),)
 

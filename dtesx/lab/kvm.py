@@ -53,9 +53,7 @@ def _try(kernel: Path, seconds: float) -> bool:
         ]
         process = spawn(argv)
         try:
-            wait_until(
-                lambda: process.poll() is not None or _proved(console), timeout=seconds, interval=0.1
-            )
+            wait_until(lambda: process.poll() is not None or _proved(console), timeout=seconds, interval=0.1)
             return _proved(console)
         finally:
             terminate([process.pid])

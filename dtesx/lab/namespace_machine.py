@@ -17,7 +17,7 @@ from dtesx.base.retry import wait_until
 from dtesx.base.run import Completed, run, spawn
 from dtesx.lab.namespaces import inside
 from dtesx.lab.network import Network, Port
-from dtesx.lab.processes import children_of, is_alive, terminate
+from dtesx.lab.processes import children_of, terminate
 
 _READY = "machine is up"
 _READY_SECONDS = 60.0
@@ -72,7 +72,6 @@ class NamespaceMachine:
         self._mac = mac
         self._init: Process | None = None
         self._running: dict[str, Process] = {}
-        self._port: Port | None = None
         self._plugged = ExitStack()
         self._mark = 0
 
@@ -97,9 +96,9 @@ class NamespaceMachine:
     def start(self) -> None:
         """Plug it in, make its namespaces and mounts, start its services."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._port = self._plugged.enter_context(self._network.port(self.name, self._address, self._mac))
+        port = self._plugged.enter_context(self._network.port(self.name, self._address, self._mac))
         try:
-            self._boot(self._port)
+            self._boot(port)
             self.start_services()
         except BaseException:
             self.stop()
@@ -109,12 +108,10 @@ class NamespaceMachine:
         """Kill everything in it at once and unplug it for good."""
         self._kill()
         self._plugged.close()
-        self._port = None
 
     def lose(self) -> None:
         """Crash it: every process dies and the link goes down at the same moment."""
-        if self._port:
-            self._network.unplug(self._port)
+        self._network.unplug(self.name)
         self._kill()
 
     def alive(self) -> bool:

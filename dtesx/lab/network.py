@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 
+from dtesx.base.errors import NotFound
 from dtesx.base.run import run
 from dtesx.lab.namespaces import RUN_NETNS
 
@@ -27,11 +28,11 @@ _MAX_INTERFACE_NAME = 15
 
 @dataclass(frozen=True)
 class Port:
-    """A network namespace plugged into the switch: its name and its address."""
+    """A machine's network namespace, plugged into the switch."""
 
+    machine: str
     namespace: str
     address: str
-    switch_interface: str
 
 
 class Network:
@@ -53,7 +54,7 @@ class Network:
     @contextmanager
     def port(self, machine: str, address: str, mac: str) -> Iterator[Port]:
         """A namespace for a process-group machine, plugged in; gone at the end."""
-        name = f"{self.namespace}-{machine}"
+        name = self.namespace_of(machine)
         outer = interface_name("v", machine)
         with ExitStack() as stack:
             run(["ip", "netns", "add", name])
@@ -66,7 +67,7 @@ class Network:
             run([*inner, "link", "set", "eth0", "address", mac, "up"])
             run([*inner, "address", "add", f"{address}/24", "dev", "eth0"])
             run([*inner, "route", "add", "default", "via", GATEWAY])
-            yield Port(name, address, outer)
+            yield Port(machine, name, address)
 
     @contextmanager
     def tap(self, machine: str) -> Iterator[str]:
@@ -79,13 +80,17 @@ class Network:
         finally:
             self._ip("link", "delete", name, missing_ok=True)
 
-    def unplug(self, port: Port) -> None:
-        """Take a machine's link down at once, as when its cable is pulled."""
-        self._ip("link", "set", port.switch_interface, "down", missing_ok=True)
+    def namespace_of(self, machine: str) -> str:
+        """The network namespace of a process-group machine."""
+        return f"{self.namespace}-{machine}"
 
-    def plug(self, port: Port) -> None:
-        """Undo ``unplug``."""
-        self._ip("link", "set", port.switch_interface, "up")
+    def unplug(self, machine: str) -> None:
+        """Take a machine's link down at once, as when its cable is pulled; NotFound if there is none."""
+        if not (RUN_NETNS / self.namespace_of(machine)).exists():
+            raise NotFound(
+                f"lab {self.identity} has no machine {machine}", hint="see its machines: dtesx lab status"
+            )
+        self._ip("link", "set", interface_name("v", machine), "down")
 
     def _ip(self, *words: str, missing_ok: bool = False) -> None:
         run(["ip", "-n", self.namespace, *words], ok=(0, 1, 255) if missing_ok else (0,))

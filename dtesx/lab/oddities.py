@@ -46,11 +46,9 @@ def _names(where: Path) -> None:
         "x" * 255,
     ):
         (where / name).write_text(f"content of {name!r}\n")
-    raw = os.fsencode(where)
-    for raw_name in (b"latin1-\xe9\xe8.txt", b"broken-\xff\xfe\x80"):
-        with open(os.path.join(raw, raw_name), "wb") as file:
-            file.write(b"named by bytes\n")
-    os.mkdir(os.path.join(raw, b"dir-\xc3\x28"))
+    for raw in (b"latin1-\xe9\xe8.txt", b"broken-\xff\xfe\x80"):
+        (where / os.fsdecode(raw)).write_text("named by bytes\n")
+    (where / os.fsdecode(b"dir-\xc3\x28")).mkdir()
 
 
 def _links(where: Path) -> None:
@@ -64,7 +62,7 @@ def _links(where: Path) -> None:
     (where / "dangling").symlink_to("/no/such/thing")
     (where / "outside").symlink_to("../../../../../../../../etc/passwd")
     (where / "loop").symlink_to("loop")
-    os.symlink(b"target-\xff", os.fsencode(where / "bytes"))
+    (where / "bytes").symlink_to(os.fsdecode(b"target-\xff"))
     os.lchown(where / "dangling", 1234, 4321)
     os.utime(where / "dangling", ns=(_OLD, _OLD), follow_symlinks=False)
 
@@ -94,11 +92,11 @@ def _specials(where: Path) -> None:
         os.close(directory)
     for name, mode in (("setuid", 0o4755), ("setgid", 0o2755), ("none", 0o000)):
         (where / name).write_text("#!/bin/sh\nid\n")
-        os.chmod(where / name, mode)
+        (where / name).chmod(mode)
     (where / "sticky").mkdir()
-    os.chmod(where / "sticky", 0o1777)
+    (where / "sticky").chmod(0o1777)
     (where / "inherits-group").mkdir()
-    os.chmod(where / "inherits-group", 0o2775)
+    (where / "inherits-group").chmod(0o2775)
     (where / "strange-owner").write_text("owned by ids without names\n")
     os.chown(where / "strange-owner", 54321, 65000)
     os.utime(where / "strange-owner", ns=(_OLD, _OLD))
@@ -142,4 +140,4 @@ def _home(home: Path, number: int) -> None:
     for path in (home / "notes.txt", home / ".profile-local", *(home / "Projects").rglob("*")):
         os.chown(path, owner.st_uid, owner.st_gid)
     os.chown(home / "Projects", owner.st_uid, owner.st_gid)
-    os.chmod(home / "notes.txt", 0o600)
+    (home / "notes.txt").chmod(0o600)

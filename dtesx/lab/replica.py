@@ -42,6 +42,7 @@ class QemuMachine:
         *,
         network: Network,
         directory: Path,
+        monitor: Path,
         shell: Shell,
         kvm: Callable[[], bool],
         found: Found,
@@ -51,6 +52,7 @@ class QemuMachine:
         self.hardware = hardware
         self._network = network
         self._directory = directory
+        self._monitor = monitor
         self._shell = shell
         self._kvm = kvm
         self._found = found
@@ -73,7 +75,7 @@ class QemuMachine:
     def start(self) -> None:
         """Power it on. Returns when QEMU runs. CommandFailed with QEMU's words when it does not."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        files = qemu.GuestFiles(self.log, self._directory / "monitor")
+        files = qemu.GuestFiles(self.log, self._monitor)
         files.monitor.unlink(missing_ok=True)
         self._off.clear()
         self._address = ""
@@ -119,10 +121,14 @@ class QemuMachine:
             mark = out.tell()
             process = spawn(argv, stdout=out, stderr=out)
         self._process = process
-        wait_until(lambda: monitor.exists() or process.poll() is not None, timeout=_START_SECONDS, interval=0.05)
+        wait_until(
+            lambda: monitor.exists() or process.poll() is not None, timeout=_START_SECONDS, interval=0.05
+        )
         if not monitor.exists() or process.poll() is not None:
             said = words.read_bytes()[mark:].decode(errors="replace").strip()
-            raise CommandFailed(f"QEMU did not start {self.name}: {said or 'no message'}", hint=f"see {words}")
+            raise CommandFailed(
+                f"QEMU did not start {self.name}: {said or 'no message'}", hint=f"see {words}"
+            )
 
     def _watch(self, tap: str) -> None:
         watch = AddressWatch(

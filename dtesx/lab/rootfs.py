@@ -88,7 +88,7 @@ def _device_lines(tree: MountedTree) -> tuple[str, ...]:
 def _bind_lines(binds: Mapping[Path, str]) -> Iterator[str]:
     if not binds:
         return
-    common = os.path.commonpath([os.path.dirname(inside) for inside in binds.values()]).lstrip("/")
+    common = os.path.commonpath([Path(inside).parent for inside in binds.values()]).lstrip("/")
     yield f"mkdir -p {shlex.quote(common)}"
     yield f"mount -t tmpfs -o mode=755 tmpfs {shlex.quote(common)}"
     for outside, inside in binds.items():

@@ -21,7 +21,12 @@ class SourceMachine(NamespaceMachine):
     """The server that is protected. Its tree is mounted by whoever makes the machine."""
 
     def __init__(
-        self, *, net: network.Network, directory: Path, tree: rootfs.MountedTree, services: tuple[Service, ...]
+        self,
+        *,
+        net: network.Network,
+        directory: Path,
+        tree: rootfs.MountedTree,
+        services: tuple[Service, ...],
     ) -> None:
         super().__init__(
             "source",

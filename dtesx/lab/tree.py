@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -92,7 +91,7 @@ def _build(cache: Path, tree: BaseTree, progress: Progress) -> None:
             _configure(mounted)
             _copy_kernel(mounted.root, tree)
             run(["fstrim", str(where)])
-        os.rename(image, tree.image)
+        image.rename(tree.image)
     finally:
         image.unlink(missing_ok=True)
         if where.is_dir():

@@ -33,6 +33,8 @@ log = get_logger(__name__)
 
 _END_SECONDS = 10.0
 _OPEN = (StepState.PENDING, StepState.RUNNING)
+_UNPROTECTED = (JobState.CREATED, JobState.PROTECT_FAILED)
+_DELETION = (JobState.DELETING, JobState.DELETE_FAILED)
 _UNFINISHED = (StepState.FAILED, StepState.INTERRUPTED)
 
 Site = Callable[[JobRecord, threading.Event], AbstractContextManager[Surroundings]]
@@ -87,7 +89,12 @@ class Jobs:
                     f"there is a job {spec.name} already, and it is another one",
                     hint="choose another name, delete that job first, or repeat its own file to resume it",
                 )
-            elif record.state in (JobState.CREATED, JobState.PROTECT_FAILED):
+            elif record.state in _DELETION:
+                raise Conflict(
+                    f"job {spec.name} is being deleted",
+                    hint=f"wait until it is gone (dtesx job watch {spec.name}), or repeat the deletion",
+                )
+            elif record.state in _UNPROTECTED and record.id not in self._running:
                 self._begin(record, OperationKind.PROTECT, {})
         return self.info(spec.name)
 

@@ -18,6 +18,7 @@ from dtesx.wire.identity import Identity
 log = get_logger(__name__)
 
 _STOP_SECONDS = 30.0
+_OVER = (MirrorPhase.DONE, MirrorPhase.FAILED, MirrorPhase.STOPPED)
 
 Progress = Callable[[MirrorPhase, MirrorStats], None]
 
@@ -58,7 +59,9 @@ class Mirrors:
         with self._lock:
             present = self._mirrors.get(request.job)
             if present is not None and present.runs:
-                if present.request == request:
+                # One that has its result, but whose thread still lives for a moment, is over: it
+                # must not pass for the new mirror.
+                if present.request == request and present.status.phase not in _OVER:
                     return present.status
                 self._end(present)
             status = MirrorStatus(request.job, MirrorPhase.CONNECTING, started=time.time())
@@ -121,9 +124,8 @@ class Mirrors:
             hint = "this is a defect in dtesx: please report it with the source service's log"
             _fail(mirror, Problem("defect", f"{type(error).__name__}: {error}", hint))
         else:
-            phase = MirrorPhase.STOPPED if mirror.stop.is_set() else MirrorPhase.DONE
-            mirror.status = replace(mirror.status, phase=phase, stats=stats)
-            log.info("mirror ended", job=mirror.request.job, phase=phase.value, seconds=stats.seconds)
+            mirror.status = replace(mirror.status, phase=MirrorPhase.DONE, stats=stats)
+            log.info("mirror done", job=mirror.request.job, files=stats.files_sent, seconds=stats.seconds)
 
 
 def _fail(mirror: _Mirror, problem: Problem) -> None:

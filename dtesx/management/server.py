@@ -18,7 +18,7 @@ from dtesx.base.log import get_logger
 log = get_logger(__name__)
 
 _START_SECONDS = 20.0
-_STOP_SECONDS = 5
+_STOP_SECONDS = 3
 _IDLE_SECONDS = 15
 
 

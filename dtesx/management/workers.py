@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -13,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -45,11 +44,20 @@ class Limits:
     stop: float = 60.0
 
 
+class Child(Protocol):
+    """A process that base.run started."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+
 class LocalWorkers:
     """Implements recovery's port ``Workers`` with one process per job.
 
     A worker lives in ``root/JOB`` and outlives this service: its lock file names its process, by
-    which a restarted service finds it. ``release`` undoes the mounts that a killed worker left;
+    which a restarted service finds it. ``release`` undoes what a killed worker left mounted;
     ``cancel`` ends waiting for a worker.
     """
 
@@ -64,7 +72,7 @@ class LocalWorkers:
     ) -> None:
         self._root, self._release, self._command, self._limits = root, release, tuple(command), limits
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._children: dict[str, Child] = {}
         self._ports = threading.Lock()
         self._reserved: set[int] = set()
         self._cancel = cancel or threading.Event()
@@ -143,7 +151,7 @@ class LocalWorkers:
             self._end(job)
             raise
 
-    def _await(self, child: subprocess.Popen[bytes], job: str, directory: Path) -> WorkerStatus:
+    def _await(self, child: Child, job: str, directory: Path) -> WorkerStatus:
         deadline = time.monotonic() + self._limits.start
         while time.monotonic() < deadline:
             ended = child.poll()  # before the report is read: a report cannot follow the end
@@ -175,10 +183,10 @@ class LocalWorkers:
                     f"the target worker of job {job} (process {self._pid(job)}) cannot be ended",
                     hint="look at the appliance's kernel log: its disk may not answer",
                 )
+        # Always, not only after a kill: a worker may have died long ago, or while it unmounted.
         directory = self._root / job
         spec = _read(directory / "worker.json", WorkerSpec)
-        status = _read(directory / "status.json", WorkerStatus)
-        if spec is not None and status is not None and status.phase is not WorkerPhase.STOPPED:
+        if spec is not None:
             self._release(directory / "replica", spec.disk_uuids)
 
     def _terminate(self, job: str, number: signal.Signals, seconds: float) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from dtesx.mirror import content
 from dtesx.mirror.diff import Action, Links, Listings, decide, pair
 from dtesx.mirror.packing import Packer
-from dtesx.mirror.scan import Rules, Visit, join, own_item, walk
+from dtesx.mirror.scan import Rules, Visit, join, own_item, reason, walk
 from dtesx.mirror.tally import Tally
 from dtesx.model.job import Compare
 from dtesx.wire.items import Item
@@ -123,7 +123,7 @@ class TreeMirror:
             flags = content.flags(fd) if fd is not None else -1
             self._packer.add(path, Finish(pending.item, flags), xattrs=pending.item.xattrs)
         except OSError as error:
-            self._problem(path, error.strerror)
+            self._problem(path, reason(error))
 
     def _name(self, visit: Visit, source: Item, target: Item | None) -> None:
         """Deal with one name that is no directory and not plainly unchanged."""
@@ -145,7 +145,7 @@ class TreeMirror:
                 self._content(visit, source)
         except OSError as error:
             self._links.forget(source.link)
-            self._problem(path, error.strerror)
+            self._problem(path, reason(error))
             return
         if action is not Action.METADATA:
             self._touched(visit.path)
@@ -227,7 +227,7 @@ def _refreshed(item: Item, status: os.stat_result, size: int) -> Item:
 
 
 def measure(root: int, skip: frozenset[bytes], tally: Tally, pause: Callable[[], None]) -> None:
-    """Add what is below ``root`` to the totals, without extended attributes and without a word on problems."""
+    """Add what is below ``root`` to the totals, quickly; problems are for the mirror to tell."""
     rules = Rules(problem=lambda _path, _reason: None, skip=skip, xattrs=False)
     for visit in walk(root, rules):
         pause()

@@ -1,4 +1,4 @@
-"""Walking a tree by directory descriptors: parents first, names sorted, one file system, links never followed."""
+"""Walking a tree by descriptors: parents first, names sorted, one file system, no link followed."""
 
 from __future__ import annotations
 
@@ -67,6 +67,11 @@ def own_item(fd: int) -> Item:
     return _item(b"", status, fd, b"")
 
 
+def reason(error: OSError) -> str:
+    """Why something failed, without its path."""
+    return error.strerror or str(error)
+
+
 def walk(root: int, rules: Rules) -> Iterator[Visit]:
     """Visit ``root`` (a directory descriptor) and every directory below it, on entering and on leaving.
 
@@ -113,7 +118,7 @@ class _Walker:
         try:
             fd = os.open(name, _OPEN, dir_fd=level.fd)
         except OSError as error:
-            self._rules.problem(path, error.strerror)
+            self._rules.problem(path, reason(error))
             return None
         below = _Level(path, fd)
         self._stack.append(below)
@@ -124,9 +129,9 @@ class _Walker:
 
     def _enter(self, level: _Level) -> Visit | None:
         try:
-            names = sorted(map(os.fsencode, os.listdir(level.fd)))
+            names = sorted(map(os.fsencode, os.listdir(level.fd)))  # noqa: PTH208
         except OSError as error:
-            self._rules.problem(level.path, error.strerror)
+            self._rules.problem(level.path, reason(error))
             return None
         visit = Visit(level.path, level.fd, entered=True, entries=iter(()))
         visit.entries = self._entries(level, names, visit)
@@ -137,7 +142,7 @@ class _Walker:
         visit.hidden |= self._skip.get(level.path, set())
         prefix = b"/proc/self/fd/%d/" % fd
         for name in names:
-            if name in visit.hidden or name.startswith(TEMPORARY_PREFIX) and self._leftover(fd, name):
+            if name in visit.hidden or (name.startswith(TEMPORARY_PREFIX) and self._leftover(fd, name)):
                 continue
             try:
                 status = os.stat(name, dir_fd=fd, follow_symlinks=False)
@@ -165,7 +170,7 @@ class _Walker:
         # What vanished since the directory was listed is gone; anything else must not look so.
         if error.errno != errno.ENOENT:
             visit.hidden.add(name)
-            self._rules.problem(join(visit.path, name), error.strerror)
+            self._rules.problem(join(visit.path, name), reason(error))
 
 
 def _item(

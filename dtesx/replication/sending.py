@@ -143,16 +143,14 @@ class _Mirror:
 
     def _tick(self) -> None:
         if self._stop.is_set():
-            raise Interrupted(
-                "the mirror was stopped", hint="start it again; it goes on with what differs"
-            )
+            raise Interrupted("the mirror was stopped", hint="start it again; it goes on with what differs")
         now = time.monotonic()
         if now >= self._next_report:
             self._next_report = now + _PROGRESS
             self._progress(self._phase, self._tally.stats())
 
 
-class _Lost(Exception):  # noqa: N818
+class _Lost(Exception):
     """A connection that could not be made or broke; ``progressed``: the target had taken something."""
 
     def __init__(self, error: ConnectionFailed, *, progressed: bool) -> None:

@@ -135,9 +135,6 @@ class TargetSession:
                 f"the target could not make its files durable: {error.strerror}",
                 hint="look at the target's kernel log (dmesg)",
             ) from error
-        if (applier := self._appliers.pop(root, None)) is not None:
-            self._removed -= applier.removed
-            applier.close()
         self._durable = self._applied
         self._channel.send(Committed(root))
 

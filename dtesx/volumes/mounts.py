@@ -13,7 +13,7 @@ from dtesx.base.errors import Conflict
 from dtesx.base.log import get_logger
 from dtesx.base.retry import wait_until
 from dtesx.base.run import run
-from dtesx.model.layout import Layout, Partition
+from dtesx.model.layout import DiskLayout, Layout, Partition, PartitionRole
 from dtesx.volumes.nodes import flush, partition_nodes, release_loops
 
 log = get_logger(__name__)
@@ -43,7 +43,7 @@ def mounted_layout(
         for device in devices:
             stack.callback(flush, device)
         nodes = {
-            disk.index: stack.enter_context(partition_nodes(device, disk.partitions))
+            disk.index: stack.enter_context(partition_nodes(device, _mountable(disk)))
             for disk, device in zip(layout.disks, devices, strict=True)
         }
         mounted: dict[str, Path] = {}
@@ -134,6 +134,10 @@ def _unmount(directory: Path) -> None:
             f"{directory} cannot be unmounted: {last}",
             hint=f"end what uses it (fuser -v -m {directory}), then try again",
         )
+
+
+def _mountable(disk: DiskLayout) -> list[Partition]:
+    return [part for part in disk.partitions if part.role is PartitionRole.FILE_SYSTEM]
 
 
 def _unescape(path: str) -> str:

@@ -106,10 +106,10 @@ def prepare_disk(device: Path, disk: DiskLayout) -> None:
     too small; CommandFailed when a tool fails.
     """
     _partition(device, disk)
-    with partition_nodes(device, disk.partitions) as nodes:
-        for partition in disk.partitions:
-            if partition.role is not PartitionRole.BIOS_BOOT:
-                _make(partition, nodes[partition.number])
+    with_content = [part for part in disk.partitions if part.role is not PartitionRole.BIOS_BOOT]
+    with partition_nodes(device, with_content) as nodes:
+        for partition in with_content:
+            _make(partition, nodes[partition.number])
     flush(device)
 
 

@@ -86,10 +86,13 @@ def watch(
     stays behind on the server.
     """
     started = time.monotonic()
+    seen = 0
 
     def attempt() -> T:
+        nonlocal seen
         with _private_collector(session, managed, paths) as collector:
             for values in _versions(session, collector, managed, paths, started + timeout, every):
+                seen += 1
                 result = found(values)
                 if result is not None:
                     return result
@@ -99,7 +102,14 @@ def watch(
                 on_wait(elapsed)
             raise AssertionError("the versions of an object never end")
 
-    return session.read(attempt)
+    while True:
+        before = seen
+        try:
+            return session.read(attempt)
+        except vim.fault.NotAuthenticated:
+            # A long wait may outlive several sessions, as long as each of them was good for something.
+            if seen == before:
+                raise
 
 
 def _versions(

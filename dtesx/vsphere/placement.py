@@ -8,6 +8,7 @@ from typing import Any
 
 from pyVmomi import vim
 
+from dtesx.base.errors import Conflict
 from dtesx.model.vmware import ReplicaPlan
 from dtesx.vsphere import inventory
 from dtesx.vsphere.collector import Row, properties, rows_under
@@ -35,7 +36,12 @@ def place(session: Session, plan: ReplicaPlan, appliance: Any) -> Placement:
     The datastore must be one of the appliance's host, because the appliance writes the disks.
     """
     beside = properties(session, appliance, ("parent", "resourcePool", "runtime.host"))
-    host = beside["runtime.host"]
+    host = beside.get("runtime.host")
+    if host is None:
+        raise Conflict(
+            "vSphere does not know on which ESXi host the appliance's VM is",
+            hint="look at the appliance's VM in the vSphere client: it must run on a connected host",
+        )
     datacenter = inventory.datacenter_of(session, host)
     pool = beside.get("resourcePool")
     if plan.resource_pool or pool is None:

@@ -43,7 +43,7 @@ def find_replica(session: Session, root: Any, plan: ReplicaPlan) -> VirtualMachi
     """
     named = [
         row
-        for row in rows_under(session, root, vim.VirtualMachine, ("name", "config.annotation"))
+        for row in rows_under(session, root, vim.VirtualMachine, ("name", "config.uuid", "config.annotation"))
         if row.name == plan.name
     ]
     if not named:
@@ -51,6 +51,11 @@ def find_replica(session: Session, root: Any, plan: ReplicaPlan) -> VirtualMachi
     for row in named:
         if is_owned(str(row.values.get("config.annotation", "")), plan.owner):
             return _checked(machines.machine(session, row.managed), plan)
+    if any("config.uuid" not in row.values for row in named):
+        raise Conflict(
+            f"a virtual machine called {plan.name} is being created, or its files cannot be read",
+            hint="wait for its task in the vSphere client (Recent Tasks), then run the command again",
+        )
     raise Conflict(
         f"a virtual machine called {plan.name} exists already and does not belong to this job",
         hint="choose another name (replica.name in the job), or remove that VM if nobody needs it",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -26,7 +27,13 @@ CALL_TIMEOUT = 120.0
 _IDLE_CONNECTION = 30
 """Seconds after which an unused connection is dropped, before the server's proxy drops it unseen."""
 
-_CLOSED_WHILE_IDLE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+_CLOSED_WHILE_IDLE = (
+    http.client.RemoteDisconnected,
+    ConnectionResetError,
+    BrokenPipeError,
+    ssl.SSLEOFError,
+    ssl.SSLZeroReturnError,
+)
 
 
 class Session:
@@ -54,7 +61,10 @@ class Session:
             return self._renewing(action)
 
     def change(self, action: Callable[[], T]) -> T:
-        """Do what changes something: repeated once only when the server refused it unauthenticated."""
+        """Do what changes something: repeated once only when the server refused it unauthenticated.
+
+        Read something right before, which replaces a connection that was closed while idle.
+        """
         return self._renewing(action)
 
     def managed(self, kind: type[Any], ref: str) -> Any:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dtesx.base.errors import DtesxError
 
+_HINT = "check that both sides run the same version of dtesx"
+
 
 class ProtocolError(DtesxError):
     """The peer sent something that the protocol does not allow; the connection ends, nothing else."""
 
     code = "protocol"
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, hint="check that both sides run the same version of dtesx")
+    def __init__(self, message: str, *, hint: str = _HINT) -> None:
+        super().__init__(message, hint=hint)

@@ -1,4 +1,4 @@
-"""Frames: a fixed header, a msgpack table, a blob. Sans-I/O; every length is checked before memory is taken."""
+"""Frames: a fixed header, a msgpack table, a blob. Sans-I/O; lengths are checked before memory is taken."""
 
 from __future__ import annotations
 

@@ -51,6 +51,7 @@ class SourceProtocol:
         self.phase = Phase.GREETING
         self.hello = Hello(PROTOCOL, job, roots, __version__)
         self.in_flight = 0
+        self._last = 0
         self._unacknowledged: deque[tuple[int, int]] = deque()
         self._listing: int | None = None
         self._committing: int | None = None
@@ -109,13 +110,14 @@ class SourceProtocol:
 
     def sent(self, sequence: int, size: int) -> None:
         """Note an operations frame of ``size`` bytes as on its way."""
+        self._last = sequence
         self._unacknowledged.append((sequence, size))
         self.in_flight += size
 
     def _acknowledged(self, applied: int) -> None:
-        known = self._unacknowledged
-        if known and applied > known[-1][0] or not known and applied:
+        if applied > self._last:
             raise ProtocolError(f"frame {applied} was acknowledged before it was sent")
+        known = self._unacknowledged
         while known and known[0][0] <= applied:
             self.in_flight -= known.popleft()[1]
 

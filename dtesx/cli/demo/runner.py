@@ -25,7 +25,7 @@ class DemoStep:
 
 
 class Runner:
-    """Keeps the state of all steps; a step that raises is marked failed and ends the run."""
+    """Keeps the state of all steps; a step that raises is marked failed and its error goes through."""
 
     def __init__(self, title: str, view: StepsView) -> None:
         self._title = title
@@ -33,10 +33,15 @@ class Runner:
         self._shown: list[Step] = []
         self._current = 0
 
-    def run(self, steps: Sequence[DemoStep]) -> None:
-        """Run all steps in order; what a step raises goes through."""
+    def plan(self, steps: Sequence[DemoStep]) -> None:
+        """Show what is going to be run."""
         self._shown = [Step(step.name, step.title) for step in steps]
-        for self._current, step in enumerate(steps):
+
+    def run(self, *steps: DemoStep) -> None:
+        """Run planned steps one after the other; what a step raises ends the run."""
+        names = [step.name for step in self._shown]
+        for step in steps:
+            self._current = names.index(step.name)
             self._one(step)
 
     def say(self, line: str, fraction: float = -1.0) -> None:

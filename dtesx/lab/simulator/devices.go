@@ -180,12 +180,11 @@ func (l *lab) planNewDisk(
 		change.create = true
 		change.file, f = l.freshDisk(device, asked, l.newDiskPath(vm, asked.FileName, taken), index)
 	case "":
-		change.file, f = l.readDisk(asked.FileName)
+		if change.file, f = l.readDisk(asked.FileName); f == nil {
+			f = attachedTwice(plan.all, change.file.path, index)
+		}
 	default:
 		f = refuse(new(types.NotSupported), "The file operation '%s' is not supported.", c.FileOperation)
-	}
-	if f == nil {
-		f = attachedTwice(plan.all, change.file.path, index)
 	}
 	if f != nil {
 		return f

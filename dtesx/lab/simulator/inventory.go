@@ -106,6 +106,8 @@ func addSwitch(ctx context.Context, client *vim25.Client, folders *object.Datace
 		return err
 	}
 	dvs := object.NewDistributedVirtualSwitch(client, info.Result.(types.ManagedObjectReference))
+	center := simulator.Map.Any("Datacenter").(*simulator.Datacenter)
+	simulator.RemoveReference(&center.Network, dvs.Reference()) // a switch is no network; the library lists it
 	if task, err = dvs.AddPortgroup(ctx, []types.DVPortgroupConfigSpec{{Name: portGroupName}}); err != nil {
 		return err
 	}

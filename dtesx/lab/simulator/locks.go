@@ -77,3 +77,22 @@ func (l *lab) allFiles(vm *simulator.VirtualMachine) []string {
 	}
 	return files
 }
+
+// usedFiles lists the host's paths of all disk files that running machines have open.
+func (l *lab) usedFiles() []string {
+	var files []string
+	for _, entity := range simulator.Map.All("VirtualMachine") {
+		vm := entity.(*simulator.VirtualMachine)
+		if !poweredOn(vm) {
+			continue
+		}
+		for _, device := range disksOf(vm.Config.Hardware.Device) {
+			for _, file := range chain(flatBacking(device)) {
+				if d, f := l.diskFile(file); f == nil {
+					files = append(files, d.descriptor, d.data)
+				}
+			}
+		}
+	}
+	return files
+}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net/http"
 	"os"
 	"path"
@@ -21,8 +20,6 @@ var taskMethods = map[string]taskMethod{
 	"PowerOnVM_Task":               powerOnVM,
 	"PowerOffVM_Task":              powerOffVM,
 	"ResetVM_Task":                 resetVM,
-	"SuspendVM_Task":               unsupported,
-	"CloneVM_Task":                 unsupported,
 	"CreateSnapshot_Task":          createSnapshot,
 	"RevertToSnapshot_Task":        revertToSnapshot,
 	"RevertToCurrentSnapshot_Task": revertToCurrent,
@@ -31,6 +28,20 @@ var taskMethods = map[string]taskMethod{
 	"ConsolidateVMDisks_Task":      consolidateDisks,
 	"CreateVirtualDisk_Task":       createVirtualDisk,
 	"DeleteVirtualDisk_Task":       deleteVirtualDisk,
+	"DeleteDatastoreFile_Task":     deleteFile,
+
+	// These would change disks or power behind the back of the locks and the hooks.
+	"CloneVM_Task":           unsupported,
+	"RelocateVM_Task":        unsupported,
+	"SuspendVM_Task":         unsupported,
+	"PowerOnMultiVM_Task":    unsupported,
+	"CopyVirtualDisk_Task":   unsupported,
+	"MoveVirtualDisk_Task":   unsupported,
+	"MoveDatastoreFile_Task": unsupported,
+	"RegisterVM_Task":        unsupported,
+	"RegisterChildVM_Task":   unsupported,
+	"CreateChildVM_Task":     unsupported,
+	"InstantClone_Task":      unsupported,
 }
 
 // taskName turns a method into what the simulator calls its task: CreateVM_Task -> createVm.
@@ -334,40 +345,4 @@ func shutdownGuest(g *gate, w http.ResponseWriter, _ *http.Request, c *call) {
 		return
 	}
 	writeResult(w, c.method.Name, "")
-}
-
-func queryDiskUUID(g *gate, w http.ResponseWriter, _ *http.Request, c *call) {
-	d, f := g.lab.readDisk(c.method.Body.(*types.QueryVirtualDiskUuid).Name)
-	if f != nil {
-		f.write(w)
-		return
-	}
-	writeResult(w, c.method.Name, fmt.Sprintf("<returnval>%s</returnval>", escaped(spread(d.uuid))))
-}
-
-func createVirtualDisk(l *lab, c *call) (types.AnyType, *fault) {
-	request := c.method.Body.(*types.CreateVirtualDisk_Task)
-	spec, ok := request.Spec.(*types.FileBackedVirtualDiskSpec)
-	if !ok || spec.CapacityKb <= 0 {
-		return nil, refuse(&types.InvalidArgument{InvalidProperty: "spec"}, "A specified parameter was not correct: spec")
-	}
-	d, f := l.diskFile(request.Name)
-	if f != nil {
-		return nil, f
-	}
-	d.size, d.uuid = spec.CapacityKb<<10, newDiskUUID()
-	d.thin, d.eager = spec.DiskType == "thin", spec.DiskType == "eagerZeroedThick"
-	return d.path, l.createDisk(d)
-}
-
-func deleteVirtualDisk(l *lab, c *call) (types.AnyType, *fault) {
-	d, f := l.readDisk(c.method.Body.(*types.DeleteVirtualDisk_Task).Name)
-	if f != nil {
-		return nil, f
-	}
-	if f := l.inUse(new(simulator.VirtualMachine), []string{d.path}); f != nil {
-		return nil, f
-	}
-	d.remove()
-	return nil, nil
 }

@@ -9,9 +9,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dtesx.base.errors import CommandFailed, Conflict
+from dtesx.base.run import run
 from dtesx.model.inventory import Firmware
 from dtesx.model.layout import MIB, DiskLayout, Layout, Partition, PartitionRole
 from dtesx.volumes import mounts, prepare
@@ -167,13 +169,12 @@ def test_a_failing_third_mount_unwinds_the_first_two(
 ) -> None:
     prepare_all(disks)
     where = tmp_path / "replica"
-    real = mounts.run
 
     def third_fails(argv: list[str], **rest: object) -> object:
         if argv[0] == "mount" and "btrfs" in argv:
             assert len(mounts_below(where)) == 2
             raise CommandFailed("mount failed", hint="test")
-        return real(argv, **rest)  # type: ignore[arg-type]
+        return run(argv, **rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(mounts, "run", third_fails)
     with (
@@ -209,7 +210,6 @@ with mounted_layout(layout, [Path(p) for p in sys.argv[3:]], Path(sys.argv[2]), 
 
 
 def test_leftovers_of_a_killed_process_are_cleared(disks: list[Path], tmp_path: Path) -> None:
-    import msgspec
 
     prepare_all(disks)
     where = tmp_path / "replica"

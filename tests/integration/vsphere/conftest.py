@@ -18,7 +18,7 @@ from dtesx.vsphere.client import VSphere, connect
 from dtesx.vsphere.trust import presented_thumbprint
 from dtesx.wire.identity import load_or_create
 
-CACHE = Path(__file__).parents[3] / ".cache" / "tests"
+CACHE = Path(__file__).parents[3] / ".cache" / "simulator"
 APPLIANCE = "dtesx-appliance"
 UUID = "42010203-0405-0607-0809-0a0b0c0d0e0f"
 MIB = 1 << 20
@@ -86,6 +86,11 @@ def running_site(directory: Path) -> Iterator[Site]:
     with Simulator(build(CACHE), config, directory) as simulator:
         pin = presented_thumbprint("127.0.0.1", config.port)
         yield Site(simulator, VmwareServer("vc", "127.0.0.1", "admin", config.port, pin), directory / "ds")
+
+
+@pytest.fixture
+def privileges() -> tuple[str, ...]:
+    return PRIVILEGES
 
 
 @pytest.fixture(scope="session")

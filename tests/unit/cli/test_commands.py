@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from dtesx.base.errors import ConnectionFailed, ExitCode
 from dtesx.cli import ask
@@ -110,7 +111,7 @@ def test_vmware_add_on_a_terminal_asks_and_pins(
     api: FakeApi, run: Run, secret: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ask, "on_terminal", lambda: True)
-    monkeypatch.setattr(ask.typer, "confirm", lambda *a, **k: True)
+    monkeypatch.setattr(typer, "confirm", lambda *a, **k: True)
     done = run("vmware", "add", "vc1", "h", "--user", "root", "--password-file", secret)
     assert done.code == 0, done.err
     assert [c[1].thumbprint for c in api.calls if c[0] == "add_vmware"] == ["", THUMBPRINT]
@@ -216,9 +217,14 @@ def test_snapshot_description_travels(api: FakeApi, run: Run) -> None:
 def test_confirmation_on_a_terminal(
     api: FakeApi, run: Run, monkeypatch: pytest.MonkeyPatch, answers: bool
 ) -> None:
-    asked: list[Any] = []
+    asked: list[str] = []
+
+    def confirm(question: str, **options: Any) -> bool:
+        asked.append(question)
+        return answers
+
     monkeypatch.setattr(ask, "on_terminal", lambda: True)
-    monkeypatch.setattr(ask.typer, "confirm", lambda question, **k: asked.append(question) or answers)
+    monkeypatch.setattr(typer, "confirm", confirm)
     done = run("job", "delete", "web", "--delete-replica")
     assert "DESTROY" in asked[0]
     assert (done.code == 0) is answers

@@ -159,6 +159,18 @@ def test_delete_forgets_the_job_and_its_name_is_free(protected: Service) -> None
     protected.ended(JobState.PROTECTED)
 
 
+def test_a_job_that_is_being_deleted_is_not_made_again(protected: Service) -> None:
+    protected.executor.go.clear()
+    protected.jobs.delete("alpha", keep_replica=True)
+    with pytest.raises(Conflict, match="being deleted"):
+        protected.jobs.create(SPEC)
+    protected.executor.fail = True
+    protected.executor.go.set()
+    protected.ended(JobState.DELETE_FAILED)
+    with pytest.raises(Conflict, match="being deleted"):
+        protected.jobs.create(SPEC)
+
+
 def test_killed_service_leaves_an_interrupted_operation_that_resumes(tmp_path: Path) -> None:
     store = furnished(tmp_path)
     first = life(store)

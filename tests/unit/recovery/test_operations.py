@@ -144,6 +144,7 @@ def test_trouble_at_any_call_can_be_resumed(
         world.patch(monkeypatch)
         job = record() if kind is K.PROTECT else protected(world)
         operation = new_operation(job, kind, {})
+        world.save_job(job)
         world.save_operation(operation)
         setattr(world, how, world.calls + point)
         try:

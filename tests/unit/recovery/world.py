@@ -22,7 +22,7 @@ from dtesx.model.layout import DiskLayout, Layout
 from dtesx.model.record import JobRecord
 from dtesx.model.target import WorkerPhase, WorkerSpec, WorkerStatus
 from dtesx.model.vmware import ReplicaPlan, Snapshot, VirtualDisk, VirtualMachine, VirtualNic
-from dtesx.recovery import failover, protect
+from dtesx.recovery import failover, protect, transfer
 from dtesx.recovery.ports import Surroundings
 from dtesx.vsphere.client import VSphere
 
@@ -256,6 +256,7 @@ class World:
 
     def patch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Put this world in place of disks and boot code."""
+        monkeypatch.setattr(transfer, "_POLL", 0.0)
         monkeypatch.setattr(protect, "prepare_disk", self.prepare_disk)
         monkeypatch.setattr(protect, "find_disk", lambda uuid: Path("/dev") / uuid)
         monkeypatch.setattr(failover, "find_disk", lambda uuid: Path("/dev") / uuid)

@@ -68,6 +68,14 @@ def test_an_expired_session_hidden_in_missing_properties_is_renewed(
     assert server.calls.count("Login") == 1
 
 
+def test_an_expired_session_hidden_in_a_listing_is_renewed_too(
+    session: Session, server: Any, vm: Any, make_page: Page
+) -> None:
+    lost = make_page((vm, {}), missing=vim.fault.NotAuthenticated())
+    server.answer_properties(lost, make_page((vm, {"name": "a"})))
+    assert collector.rows(session, [vm], vim.VirtualMachine, ("name",))[0].name == "a"
+
+
 def test_a_forbidden_object_is_told_when_asked_for_alone_only(
     session: Session, server: Any, vm: Any, make_page: Page
 ) -> None:
@@ -165,6 +173,25 @@ def test_a_watch_goes_on_after_its_session_expired(
     ]
     assert collector.watch(session, vm, ["runtime.powerState"], timeout=5, found=power) == "poweredOn"
     assert server.calls.count("Login") == 1
+
+
+def test_a_watch_gives_up_when_a_new_session_is_no_better(
+    session: Session, server: Any, vm: Any, watched: list[Any]
+) -> None:
+    watched += [vim.fault.NotAuthenticated()] * 9
+    with pytest.raises(vim.fault.NotAuthenticated):
+        collector.watch(session, vm, ["runtime.powerState"], timeout=5, found=power)
+    assert server.calls.count("Login") == 1
+
+
+def test_a_long_watch_may_outlive_several_sessions(
+    session: Session, server: Any, vm: Any, watched: list[Any]
+) -> None:
+    off = update(vm, {"runtime.powerState": "poweredOff"}, kind="enter")
+    watched += [off, vim.fault.NotAuthenticated()] * 4
+    watched += [update(vm, {"runtime.powerState": "poweredOn"}, kind="enter")]
+    assert collector.watch(session, vm, ["runtime.powerState"], timeout=5, found=power) == "poweredOn"
+    assert server.calls.count("Login") >= 2
 
 
 def test_an_object_that_vanishes_ends_the_watch(session: Session, vm: Any, watched: list[Any]) -> None:

@@ -1,0 +1,74 @@
+"""Clearing what a killed lab left: processes, mounts, loop devices, namespaces, found by the lab's name."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from hashlib import sha256
+from pathlib import Path
+
+from dtesx.base.log import get_logger
+from dtesx.base.run import run
+from dtesx.lab.network import namespaces_of, processes_in, remove_namespaces
+from dtesx.lab.processes import terminate
+
+log = get_logger(__name__)
+
+
+def lab_identity(directory: Path) -> str:
+    """The name of the lab in ``directory``: the same at every start, different for each directory."""
+    return sha256(os.fsencode(directory.resolve())).hexdigest()[:8]
+
+
+def runtime_directory(identity: str) -> Path:
+    """Where a lab's sockets are: a Unix socket's path holds 107 bytes, a lab's own may be longer."""
+    return Path("/run") / f"dtesx-lab-{identity}"
+
+
+def clear(directory: Path) -> tuple[str, ...]:
+    """Undo everything a dead lab left in ``directory``; returns what was found, as sentences.
+
+    Every process of a lab runs in one of its network namespaces, every mount and loop device of it
+    lies below its directory: that is how they are told from everybody else's.
+    """
+    identity = lab_identity(directory)
+    found: list[str] = []
+    names = namespaces_of(identity)
+    pids = sorted({pid for name in names for pid in processes_in(name)})
+    if pids:
+        terminate(pids)
+        found.append(f"ended processes {pids}")
+    for where in mounts_below(directory.resolve(), Path("/proc/self/mountinfo").read_text()):
+        run(["umount", where])
+        found.append(f"unmounted {where}")
+    for device in _loops_below(directory.resolve()):
+        run(["losetup", "--detach", device], ok=(0, 1))
+        found.append(f"freed {device}")
+    if names:
+        remove_namespaces(identity)
+        found.append(f"removed namespaces {', '.join(names)}")
+    shutil.rmtree(runtime_directory(identity), ignore_errors=True)
+    for sentence in found:
+        log.info("leftover of a lab", did=sentence)
+    return tuple(found)
+
+
+def mounts_below(directory: Path, mountinfo: str) -> tuple[str, ...]:
+    """Mount points below ``directory`` in proc(5) mountinfo, the latest mount first."""
+    prefix = f"{directory}/"
+    points = [_unescape(line.split()[4]) for line in mountinfo.splitlines() if line]
+    return tuple(point for point in reversed(points) if point.startswith(prefix))
+
+
+def _unescape(word: str) -> str:
+    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        word = word.replace(code, character)
+    return word
+
+
+def _loops_below(directory: Path) -> tuple[str, ...]:
+    text = run(["losetup", "--json", "--list", "--output", "NAME,BACK-FILE"]).text
+    devices = json.loads(text)["loopdevices"] if text.strip() else []
+    prefix = f"{directory}/"
+    return tuple(d["name"] for d in devices if (d["back-file"] or "").startswith(prefix))

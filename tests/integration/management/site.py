@@ -1,0 +1,139 @@
+"""A source's API and an appliance's API on 127.0.0.1, over real TLS."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dtesx.management.mirrors import Mirrors, Progress
+from dtesx.management.pairings import Pairings
+from dtesx.management.server import serving
+from dtesx.management.source_api import rules
+from dtesx.management.web import Call, Rule, application
+from dtesx.model.api import MirrorPhase, MirrorRequest, PairReply
+from dtesx.model.entries import MirrorStats
+from dtesx.model.inventory import Firmware, Inventory, OperatingSystem
+from dtesx.wire.identity import Identity, create, load_or_create
+from dtesx.wire.tls import server_context
+
+INVENTORY = Inventory(
+    "alpha",
+    OperatingSystem("debian", "12", "Debian 12"),
+    "6.1.0",
+    "x86_64",
+    Firmware.BIOS,
+    2,
+    2 << 30,
+    (),
+    (),
+    (),
+    (),
+)
+
+
+@dataclass
+class SourceSite:
+    """A running source API; ``powered_off`` counts the requests to shut down."""
+
+    state: Path
+    port: int = 0
+    powered_off: int = 0
+    requests: list[MirrorRequest] = field(default_factory=list)
+
+    @property
+    def token(self) -> str:
+        return (self.state / "token").read_text().strip()
+
+    def run_mirror(
+        self, request: MirrorRequest, identity: Identity, *, progress: Progress, stop: threading.Event
+    ) -> MirrorStats:
+        self.requests.append(request)
+        progress(MirrorPhase.RUNNING, MirrorStats(files_total=2))
+        return MirrorStats(files_total=2, files_sent=2)
+
+    def power_off(self) -> None:
+        self.powered_off += 1
+
+
+@contextmanager
+def source_site(state: Path, port: int = 0) -> Iterator[SourceSite]:
+    """Serve a source API whose state is in ``state``."""
+    site = SourceSite(state)
+    identity = load_or_create(state, "source")
+    pairings = Pairings(state, identity, "alpha")
+    mirrors = Mirrors(identity, site.run_mirror)
+    made = rules(pairings, mirrors, inventory=lambda: INVENTORY, power_off=site.power_off)
+    app = application(made, authorised=pairings.authorised)
+    with serving(app, "127.0.0.1", port, server_context(identity)) as bound:
+        site.port = bound
+        yield site
+    mirrors.close()
+
+
+@contextmanager
+def someone_in_the_middle(port: int) -> Iterator[int]:
+    """Terminate TLS with a certificate of one's own and pass everything on to ``port``."""
+    shown = server_context(create("someone in the middle"))
+    onward = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    onward.check_hostname = False
+    onward.verify_mode = ssl.CERT_NONE
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        stop = threading.Event()
+        thread = threading.Thread(target=_relay, args=(listener, shown, onward, port, stop), daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        stop.set()
+        socket.create_connection(listener.getsockname()).close()
+        thread.join(5)
+
+
+def _relay(
+    listener: socket.socket, shown: ssl.SSLContext, onward: ssl.SSLContext, port: int, stop: threading.Event
+) -> None:
+    while True:
+        plain, _ = listener.accept()
+        if stop.is_set():
+            plain.close()
+            return
+        try:
+            with (
+                shown.wrap_socket(plain, server_side=True) as near,
+                onward.wrap_socket(socket.create_connection(("127.0.0.1", port))) as far,
+            ):
+                pumps = [threading.Thread(target=_pump, args=pair) for pair in ((near, far), (far, near))]
+                for pump in pumps:
+                    pump.start()
+                for pump in pumps:
+                    pump.join(5)
+        except OSError:
+            continue
+
+
+def _pump(source: ssl.SSLSocket, target: ssl.SSLSocket) -> None:
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+    except OSError:
+        return
+    finally:
+        with suppress(OSError):  # closed already
+            target.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def pretender() -> Iterator[int]:
+    """A server that accepts every proof, without knowing the token."""
+    identity = create("pretender")
+
+    def pair(_call: Call) -> PairReply:
+        return PairReply(identity.certificate, "0" * 64, "a bearer of its own", "alpha")
+
+    app = application((Rule("POST", "/v1/pair", pair, public=True),), authorised=lambda _bearer: True)
+    with serving(app, "127.0.0.1", 0, server_context(identity)) as port:
+        yield port

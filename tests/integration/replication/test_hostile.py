@@ -1,0 +1,268 @@
+"""A source that means harm: it must not reach outside its replication root, nor take the target down."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import stat
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dtesx.base.errors import DtesxError, Refused
+from dtesx.wire.channel import Channel
+from dtesx.wire.errors import ProtocolError
+from dtesx.wire.frames import MAX_TABLE
+from dtesx.wire.items import TEMPORARY_PREFIX, Item
+from dtesx.wire.messages import Acknowledgement, Hello
+from dtesx.wire.operations import (
+    Adjust,
+    Begin,
+    Data,
+    End,
+    Enter,
+    Finish,
+    Link,
+    Make,
+    Operation,
+    Operations,
+    Put,
+    Remove,
+)
+from dtesx.wire.protocol import PROTOCOL, SourceProtocol
+from dtesx.wire.tls import client_context
+
+if TYPE_CHECKING:
+    from .conftest import Site
+
+pytestmark = pytest.mark.integration
+
+
+def _file(name: bytes, size: int = 0, mode: int = 0o644) -> Item:
+    return Item(name, stat.S_IFREG | mode, 0, 0, 1, size)
+
+
+def _link(name: bytes, target: bytes) -> Item:
+    return Item(name, stat.S_IFLNK | 0o777, 0, 0, 1, target=target)
+
+
+def _directory(name: bytes) -> Item:
+    return Item(name, stat.S_IFDIR | 0o700, 0, 0, 1)
+
+
+def _connected(site: Site) -> ssl.SSLSocket:
+    plain = socket.create_connection(("127.0.0.1", site.port), timeout=10)
+    return client_context(site.them.certificate, site.us).wrap_socket(plain)
+
+
+def attack(site: Site, operations: Sequence[Operation], blob: bytes = b"") -> list[tuple[bytes, str]]:
+    """Send operations as an authenticated source would; returns the problems, raises what ended it."""
+    channel = Channel(_connected(site))
+    protocol = SourceProtocol(job="job", roots=("/data",))
+    try:
+        channel.send(protocol.hello)
+        protocol.receive(channel.receive())
+        protocol.sent(*channel.send(Operations(0, list(operations)), [blob]))
+        answer = protocol.receive(channel.receive())
+        assert isinstance(answer, Acknowledgement)
+        return answer.problems
+    finally:
+        channel.close()
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A directory beside the target that nobody may touch."""
+    path = tmp_path / "outside"
+    path.mkdir()
+    (path / "precious").write_bytes(b"precious")
+    (path / "precious").chmod(0o644)
+    os.utime(path / "precious", ns=(5, 5))
+    return path
+
+
+def _untouched(outside: Path) -> None:
+    assert [p.name for p in outside.iterdir()] == ["precious"]
+    status = (outside / "precious").stat()
+    assert (status.st_nlink, status.st_mtime_ns, stat.S_IMODE(status.st_mode)) == (1, 5, 0o644)
+    assert (outside / "precious").read_bytes() == b"precious"
+
+
+BAD_NAMES = [b"..", b".", b"", b"a/b", b"../outside/x", b"/etc/x", b"nul\0", b"x" * 256, TEMPORARY_PREFIX + b"1"]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_impossible_names_end_the_connection(site: Site, outside: Path, name: bytes) -> None:
+    for operation in (
+        Put(_file(name, 1), 0),
+        Make(_directory(name)),
+        Make(_link(name, b"x")),
+        Begin(name),
+        Link(name, b"x"),
+        Remove(name),
+        Adjust(_file(name)),
+    ):
+        with pytest.raises(ProtocolError, match="name"):
+            attack(site, [operation], b"x" if isinstance(operation, Put) else b"")
+    _untouched(outside)
+    assert list(site.target.iterdir()) == []
+    _still_serves(site)
+
+
+def _still_serves(site: Site) -> None:
+    (site.source / "after").write_bytes(b"fine")
+    site.mirror()
+    assert site.differences() == ""
+
+
+@pytest.mark.parametrize("path", [b"..", b"a/../..", b"/", b"/etc", b"a//b", b"./a", b"a/"])
+def test_impossible_paths_end_the_connection(site: Site, outside: Path, path: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        attack(site, [Make(_directory(b"a")), Enter(path), Put(_file(b"x", 1), 0)], b"x")
+    with pytest.raises(ProtocolError):
+        attack(site, [Link(b"l", path)])
+    _untouched(outside)
+
+
+def test_symlinks_lead_nowhere(site: Site, outside: Path) -> None:
+    away = os.fsencode(outside)
+    problems = attack(
+        site,
+        [
+            Make(_link(b"d", away)),
+            Make(_link(b"p", away + b"/precious")),
+            Put(_file(b"p", 3), 0),  # replaces the link, does not write through it
+            Make(_link(b"p2", away + b"/precious")),
+            Adjust(_file(b"p2", mode=0o777)),
+            Begin(b"p2"),
+            Data(0, 3),
+            End(_file(b"p2", 3), 0),
+            Link(b"stolen", b"d/precious"),
+            Enter(b"d"),
+            Put(_file(b"x", 3), 0),
+            Make(_directory(b"y")),
+            Remove(b"precious"),
+            Finish(_directory(b"")),
+        ],
+        b"abcdefghi",
+    )
+    _untouched(outside)
+    assert (site.target / "p").read_bytes() == b"abc"
+    assert (site.target / "p2").read_bytes() == b"def"
+    assert {path for path, _ in problems} == {b"p2", b"stolen", b"d"}
+    _still_serves(site)
+
+
+def test_a_directory_swapped_for_a_link_while_it_is_open(site: Site, outside: Path) -> None:
+    attack(
+        site,
+        [
+            Make(_directory(b"d")),
+            Enter(b"d"),
+            Put(_file(b"before", 1), 0),
+            Enter(b""),
+            Remove(b"d"),
+            Make(_link(b"d", os.fsencode(outside))),
+            Enter(b"d"),
+            Put(_file(b"after", 1), 0),
+            Finish(_directory(b"")),
+            Enter(b""),
+            Remove(b"d"),
+        ],
+        b"12",
+    )
+    _untouched(outside)
+
+
+def test_a_hard_link_to_a_symlink_links_the_symlink(site: Site, outside: Path) -> None:
+    attack(site, [Make(_link(b"l", os.fsencode(outside) + b"/precious")), Link(b"l2", b"l")])
+    _untouched(outside)
+    assert (site.target / "l2").is_symlink()
+
+
+def test_removal_does_not_follow_links_or_enter_mounts(site: Site, outside: Path) -> None:
+    attack(site, [Make(_directory(b"d")), Enter(b"d"), Make(_link(b"l", os.fsencode(outside)))])
+    attack(site, [Remove(b"d")])
+    _untouched(outside)
+    assert list(site.target.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("operations", "blob"),
+    [
+        ([Put(_file(b"x", 10), 0)], b"short"),
+        ([Put(_file(b"x", 1), 0)], b"too much"),
+        ([Put(_file(b"x", -1), 0)], b""),
+        ([Put(_link(b"x", b"y"), 0)], b""),
+        ([Make(_file(b"x"))], b""),
+        ([Make(Item(b"x", 0o644, 0, 0, 1))], b""),
+        ([Make(_link(b"x", b"nul\0"))], b""),
+        ([Data(0, 1)], b"x"),
+        ([Begin(b"x"), Begin(b"y")], b""),
+        ([Begin(b"x"), Data(-1, 1)], b"x"),
+        ([Begin(b"x"), Data(2**63 - 1, 1)], b"x"),
+        ([Begin(b"x"), End(_file(b"y"), 0)], b""),
+        ([Begin(b"x"), End(_file(b"x", -1), 0)], b""),
+        ([Finish(_file(b""))], b""),
+    ],
+)
+def test_nonsense_ends_the_connection(site: Site, operations: list[Operation], blob: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        attack(site, operations, blob)
+    _still_serves(site)
+
+
+def test_a_frame_for_an_unknown_root(site: Site) -> None:
+    channel = Channel(_connected(site))
+    protocol = SourceProtocol(job="job", roots=("/data",))
+    channel.send(protocol.hello)
+    protocol.receive(channel.receive())
+    channel.send(Operations(7, []))
+    with pytest.raises(ProtocolError, match="root"):
+        protocol.receive(channel.receive())
+    channel.close()
+    _still_serves(site)
+
+
+def test_another_protocol_version_is_refused_by_name(site: Site) -> None:
+    channel = Channel(_connected(site))
+    channel.send(Hello(PROTOCOL + 1, "job", ("/data",)))
+    with pytest.raises(Refused, match=f"protocol {PROTOCOL}") as caught:
+        SourceProtocol(job="job", roots=("/data",)).receive(channel.receive())
+    assert "same version" in caught.value.hint
+    channel.close()
+    _still_serves(site)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\n\r\n" * 10,
+        b"DTSX" + bytes(200),
+        struct.pack("!4sBBHQII", b"DTSX", 1, 0, 0, 1, 4, 0) + b"\xc1\xc1\xc1\xc1",
+        struct.pack("!4sBBHQII", b"DTSX", 1, 0, 0, 1, MAX_TABLE + 1, 0),
+        struct.pack("!4sBBHQII", b"DTSX", 1, 0, 0, 2, 1, 0),
+        struct.pack("!4sBBHQII", b"DTSX", 7, 0, 0, 1, 100, 0) + b"\x91" * 100,
+        os.urandom(5000),
+    ],
+)
+def test_garbage_ends_the_connection_only(site: Site, garbage: bytes) -> None:
+    with _connected(site) as sock:
+        sock.sendall(garbage)
+        if len(garbage) > 20:
+            with pytest.raises(DtesxError):
+                SourceProtocol(job="job", roots=("/data",)).receive(Channel(sock).receive())
+    _still_serves(site)
+
+
+def test_callers_without_tls_do_not_block_the_source(site: Site) -> None:
+    idle = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(3)]
+    idle[0].sendall(b"hello?")
+    _still_serves(site)
+    for sock in idle:
+        sock.close()

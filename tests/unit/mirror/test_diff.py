@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import stat
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dtesx.mirror.diff import Action, Links, Listings, decide, pair, walking_order
+from dtesx.model.job import Compare
+from dtesx.wire.items import Item
+from dtesx.wire.messages import Directory
+
+
+def file(name: bytes = b"f", **changes: object) -> Item:
+    fields: dict[str, object] = {
+        "name": name,
+        "mode": stat.S_IFREG | 0o644,
+        "uid": 0,
+        "gid": 0,
+        "mtime_ns": 1,
+        "size": 5,
+    }
+    return Item(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def action(source: Item, target: Item | None, links: Links | None = None) -> Action:
+    return decide(source, target, b"p", links or Links(), Compare.ATTRIBUTES)[0]
+
+
+def test_equal_is_kept_and_absent_is_sent() -> None:
+    assert action(file(), file()) is Action.KEEP
+    assert action(file(), None) is Action.CONTENT
+
+
+@pytest.mark.parametrize("change", [{"size": 6}, {"mtime_ns": 2}, {"mode": stat.S_IFIFO | 0o644, "size": 0}])
+def test_what_makes_content_travel(change: dict[str, object]) -> None:
+    assert action(file(), file(**change)) is Action.CONTENT
+
+
+@pytest.mark.parametrize(
+    "change", [{"mode": stat.S_IFREG | 0o4644}, {"uid": 1}, {"gid": 1}, {"xattrs": ((b"user.a", b"1"),)}]
+)
+def test_what_changes_metadata_alone(change: dict[str, object]) -> None:
+    assert action(file(**change), file()) is Action.METADATA
+
+
+@pytest.mark.parametrize("change", [{"target": b"y"}, {"rdev": 7}])
+def test_other_kinds(change: dict[str, object]) -> None:
+    link = file(mode=stat.S_IFLNK | 0o777, size=0, target=b"x")
+    assert action(link, file(mode=stat.S_IFLNK | 0o777, size=0, **{"target": b"x", **change})) is Action.CONTENT
+    later = file(mode=stat.S_IFLNK | 0o777, size=0, target=b"x", mtime_ns=9)
+    assert action(link, later) is Action.METADATA
+
+
+def test_compare_none_sends_everything() -> None:
+    assert decide(file(), file(), b"f", Links(), Compare.NONE)[0] is Action.CONTENT
+
+
+def test_names_of_one_file_are_sent_once() -> None:
+    links = Links()
+    assert decide(file(b"a", link=9), None, b"a", links, Compare.ATTRIBUTES)[0] is Action.CONTENT
+    assert decide(file(b"b", link=9), None, b"d/b", links, Compare.ATTRIBUTES) == (Action.LINK, b"a")
+    links.forget(9)
+    assert decide(file(b"c", link=9), None, b"c", links, Compare.ATTRIBUTES)[0] is Action.CONTENT
+
+
+def test_linked_on_both_sides_is_kept() -> None:
+    links = Links()
+    for name in (b"a", b"b", b"c"):
+        assert action(file(name, link=9), file(name, link=77), links) is Action.KEEP
+
+
+def test_linked_here_but_not_there_is_linked() -> None:
+    links = Links()
+    assert action(file(b"a", link=9), file(b"a"), links) is Action.KEEP
+    assert action(file(b"b", link=9), file(b"b"), links) is Action.LINK
+
+
+def test_linked_there_but_not_here_is_separated() -> None:
+    links = Links()
+    assert action(file(b"a"), file(b"a", link=77), links) is Action.KEEP
+    assert action(file(b"b"), file(b"b", link=77), links) is Action.CONTENT
+
+
+def test_a_first_name_that_is_replaced_takes_the_others_with_it() -> None:
+    links = Links()
+    assert action(file(b"a", link=9, size=6), file(b"a", link=77), links) is Action.CONTENT
+    assert action(file(b"b", link=9, size=6), file(b"b", link=77), links) is Action.LINK
+
+
+def test_two_files_here_never_share_one_there() -> None:
+    links = Links()
+    assert action(file(b"a", link=8), file(b"a", link=77), links) is Action.KEEP
+    assert action(file(b"b", link=9), file(b"b", link=77), links) is Action.CONTENT
+    assert action(file(b"c", link=8), file(b"c", link=77), links) is Action.KEEP
+    assert action(file(b"d", link=9), file(b"d", link=77), links) is Action.LINK
+
+
+names = st.lists(st.binary(min_size=1, max_size=2), unique=True).map(sorted)
+
+
+@given(names, names)
+def test_pairs_hold_every_name_once(ours: list[bytes], theirs: list[bytes]) -> None:
+    joined = list(pair((file(n) for n in ours), (file(n) for n in theirs)))
+    assert [a.name for a, _ in joined if a] == ours
+    assert [b.name for _, b in joined if b] == theirs
+    assert all(a.name == b.name for a, b in joined if a and b)
+    assert sum(1 for a, b in joined if a and b) == len(set(ours) & set(theirs))
+
+
+paths = st.lists(st.lists(st.sampled_from([b"a", b"a-", b"b", b"z"]), max_size=3).map(b"/".join), unique=True)
+
+
+@given(paths, paths)
+def test_listings_are_found_in_walking_order(there: list[bytes], asked: list[bytes]) -> None:
+    there = sorted({b"", *there}, key=walking_order)
+    split = [Directory(p, [file(b"1" + p[:1])]) for p in there for _ in range(2)]
+    listings = Listings(split)
+    for path in sorted(asked, key=walking_order):
+        assert len(list(listings.take(path))) == (2 if path in there else 0)
+    listings.drain()
+    assert list(listings.take(b"zz")) == []

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import pytest
+
+from dtesx.base.errors import Conflict, DtesxError, Refused, TargetFull
+from dtesx.wire.errors import ProtocolError
+from dtesx.wire.frames import Frame
+from dtesx.wire.messages import (
+    Acknowledgement,
+    Commit,
+    Committed,
+    Credit,
+    Failure,
+    Hello,
+    List,
+    Listing,
+    Message,
+    Refusal,
+    Welcome,
+    encode,
+)
+from dtesx.wire.operations import Operations
+from dtesx.wire.protocol import PROTOCOL, Phase, SourceProtocol, TargetProtocol, failure, refusal
+
+
+def frame(message: Message) -> Frame:
+    kind, table = encode(message)
+    return Frame(kind, 1, memoryview(table), memoryview(b""))
+
+
+def source() -> SourceProtocol:
+    protocol = SourceProtocol(job="job", roots=("/", "/srv"))
+    protocol.receive(frame(Welcome(PROTOCOL)))
+    return protocol
+
+
+def target() -> TargetProtocol:
+    protocol = TargetProtocol({"/": 0, "/srv": 0})
+    protocol.receive(frame(Hello(PROTOCOL, "job", ("/", "/srv"))))
+    return protocol
+
+
+def test_greeting() -> None:
+    here, there = SourceProtocol(job="job", roots=("/srv",)), TargetProtocol({"/": 0, "/srv": 0})
+    there.receive(frame(here.hello))
+    here.receive(frame(Welcome(PROTOCOL)))
+    assert here.phase is there.phase is Phase.OPEN
+    assert (there.job, there.names) == ("job", ("/srv",))
+
+
+@pytest.mark.parametrize(
+    "hello",
+    [
+        Hello(PROTOCOL + 1, "job", ("/",)),
+        Hello(PROTOCOL, "job", ("/nowhere",)),
+        Hello(PROTOCOL, "job", ("/", "/")),
+    ],
+)
+def test_refusals_reach_the_source_as_refusals(hello: Hello) -> None:
+    there = TargetProtocol({"/": 0})
+    with pytest.raises(Refused) as refused:
+        there.receive(frame(hello))
+    assert there.phase is Phase.GREETING
+    with pytest.raises(Refused, match=refused.value.message.split(",")[0]) as arrived:
+        SourceProtocol(job="job", roots=("/",)).receive(frame(refusal(refused.value)))
+    assert arrived.value.hint == refused.value.hint != ""
+
+
+def test_a_refusal_of_unknown_code_is_still_refused() -> None:
+    with pytest.raises(Refused, match="because"):
+        SourceProtocol(job="job", roots=()).receive(frame(Refusal("new-code", "because", "hint")))
+
+
+@pytest.mark.parametrize("error", [TargetFull("full", hint="free"), Conflict("taken", hint="wait")])
+def test_failures_become_the_same_error_again(error: DtesxError) -> None:
+    here = source()
+    with pytest.raises(type(error)) as arrived:
+        here.receive(frame(failure(error)))
+    assert (arrived.value.message, arrived.value.hint) == (error.message, error.hint)
+    assert here.phase is Phase.CLOSED
+
+
+def test_acknowledgements_free_what_was_in_flight() -> None:
+    here = source()
+    for sequence in (3, 4, 7):
+        here.sent(sequence, 100)
+    here.receive(frame(Acknowledgement(4, 0)))
+    assert here.in_flight == 100
+    here.receive(frame(Acknowledgement(4, 4)))
+    here.receive(frame(Acknowledgement(7, 4)))
+    assert here.in_flight == 0
+    with pytest.raises(ProtocolError, match="before it was sent"):
+        here.receive(frame(Acknowledgement(8, 4)))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Listing(0, []),
+        Committed(0),
+        Welcome(PROTOCOL),
+        Hello(PROTOCOL, "job", ()),
+        Operations(0, []),
+        Credit(1),
+        List(0, 1),
+    ],
+)
+def test_what_a_source_did_not_ask_for(message: Message) -> None:
+    with pytest.raises(ProtocolError):
+        source().receive(frame(message))
+
+
+def test_listing_and_commit_of_another_root() -> None:
+    here = source()
+    here.list_root(1)
+    with pytest.raises(ProtocolError):
+        here.receive(frame(Listing(0, [])))
+    here.receive(frame(Listing(1, [], last=True)))
+    with pytest.raises(ProtocolError):
+        here.receive(frame(Listing(1, [])))
+    here.commit_root(1)
+    assert here.committing
+    with pytest.raises(ProtocolError):
+        here.receive(frame(Committed(0)))
+    here.receive(frame(Committed(1)))
+    assert not here.committing
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        List(2, 1),
+        List(-1, 1),
+        List(0, 0),
+        List(0, 1000),
+        Commit(2),
+        Operations(9, []),
+        Credit(0),
+        Credit(-5),
+        Credit(65),
+        Welcome(PROTOCOL),
+        Hello(PROTOCOL, "job", ("/",)),
+        Acknowledgement(1, 1),
+    ],
+)
+def test_what_a_target_does_not_take(message: Message) -> None:
+    with pytest.raises(ProtocolError):
+        target().receive(frame(message))
+
+
+@pytest.mark.parametrize("message", [List(0, 1), Operations(0, []), Commit(0), Welcome(PROTOCOL)])
+def test_nothing_before_the_greeting(message: Message) -> None:
+    with pytest.raises(ProtocolError, match="Hello was due"):
+        TargetProtocol({"/": 0}).receive(frame(message))
+    with pytest.raises(ProtocolError, match="Welcome was due"):
+        SourceProtocol(job="", roots=()).receive(frame(Credit(1)))
+
+
+def test_one_listing_at_a_time_within_its_credit() -> None:
+    there = target()
+    there.receive(frame(List(0, 2)))
+    with pytest.raises(ProtocolError, match="under way"):
+        there.receive(frame(List(1, 2)))
+    there.listed(last=False)
+    there.listed(last=True)
+    assert there.credit == 0
+    there.receive(frame(List(1, 2)))
+    there.receive(frame(Credit(3)))
+    assert there.credit == 5
