@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 
 from dtesx.apply.errors import check_fatal
-from dtesx.wire.items import Item
+from dtesx.wire.items import OWN_XATTRS, Item
 
 _GETFLAGS, _SETFLAGS = 0x80086601, 0x40086602  # FS_IOC_[GS]ETFLAGS, linux/fs.h
 _LOCKING = 0x10 | 0x20  # immutable, append only
@@ -74,6 +74,8 @@ def _set_xattrs(target: int | bytes, item: Item, complain: Complain) -> None:
             raise
         present = []
     for name in present:
+        if name.startswith(OWN_XATTRS):
+            continue
         if name not in wanted:
             _try(complain, _named(name), lambda name=name: os.removexattr(target, name))  # type: ignore[misc]
         elif os.getxattr(target, name) == wanted[name]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Annotated
 import typer
 import typer.main
 
+from dtesx.base import log
 from dtesx.base.errors import DtesxError, ExitCode
 from dtesx.cli import (
     demo,
@@ -30,7 +32,7 @@ from dtesx.cli import (
 
 _DEBUG = "DTESX_DEBUG"
 
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of unexpected errors.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the log, and tracebacks of unexpected errors.")]
 
 app = teach.group(
     "Keep a running Linux server ready to start as a VMware virtual machine.\n\n"
@@ -54,6 +56,11 @@ def root(debug: Debug = False) -> None:
     """Options that stand before the command."""
     if debug:
         os.environ[_DEBUG] = "1"
+    if _debug():
+        log.configure(verbose=True)
+    else:
+        # What users need to know they are told by errors; Python would print warnings bare.
+        logging.getLogger("dtesx").addHandler(logging.NullHandler())
 
 
 teach.add(

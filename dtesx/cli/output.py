@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 # Output that goes to a file or a pipe must not be folded at the width of a terminal.
 _ENDLESS = 1000
@@ -58,7 +59,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) 
         drawn.add_column(column, overflow="fold")
     for row in content:
         drawn.add_row(*row)
-    console().print(drawn)
+    _show(drawn)
 
 
 def pairs(values: Iterable[tuple[str, str]]) -> None:
@@ -71,4 +72,16 @@ def pairs(values: Iterable[tuple[str, str]]) -> None:
     for name, value in values:
         if value:
             drawn.add_row(name, value)
-    console().print(drawn)
+    _show(drawn)
+
+
+def _show(drawn: Table) -> None:
+    out = console()
+    if out.is_terminal:
+        out.print(drawn)
+        return
+    # rich fills every row up to the table's width, which nobody wants in a file.
+    with out.capture() as captured:
+        out.print(drawn)
+    for row in captured.get().splitlines():
+        typer.echo(row.rstrip())

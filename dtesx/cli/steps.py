@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from dtesx.cli import formats, output
@@ -144,3 +146,29 @@ def _rows(step: Step, now: float) -> list[RenderableType]:
         bar = ProgressBar(total=1.0, completed=min(1.0, step.fraction), width=40)
         rows.append(Padding(bar, (0, 0, 0, 4)))
     return rows
+
+
+class Activity:
+    """One thing that takes a while: a spinner with its latest line, or those lines one by one."""
+
+    def __init__(self, title: str, *, quiet: bool) -> None:
+        self._view = view(as_json=quiet)
+        self._lines = isinstance(self._view, Lines)
+        self._title = title
+        self._step = Step("activity", title, StepState.RUNNING, started=time.time())
+
+    def say(self, line: str) -> None:
+        """What it is doing now."""
+        self._step = replace(self._step, detail=line)
+        if self._lines:
+            output.line(line)
+        else:
+            self._view.show(self._title, (self._step,))
+
+    def __enter__(self) -> Activity:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._view.close()

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from pathlib import Path
 
-from dtesx.base.errors import CommandFailed, ConnectionFailed
-from dtesx.base.retry import wait_until
+from dtesx.base.errors import Conflict, ConnectionFailed
 from dtesx.base.run import run
-from dtesx.lab import network
+from dtesx.lab import loops, network
 from dtesx.lab.machine import AttachedDisk
 from dtesx.lab.namespace_machine import NamespaceMachine, Service
 
 MAC = "52:54:00:77:00:0a"
 _BY_ID = "/dev/disk/by-id"
-_DETACH_SECONDS = 5.0
+_STAGE = "/dev/disk/.class"
 
 
 class ApplianceMachine(NamespaceMachine):
-    """The virtual recovery appliance, on the host's root file system but with its own /dev/disk."""
+    """The virtual recovery appliance, on the host's root file system but with its own /dev/disk.
 
-    def __init__(self, *, net: network.Network, directory: Path, services: tuple[Service, ...]) -> None:
+    ``uuid`` is its BIOS UUID in vSphere; as in a real VM, /sys/class/dmi/id/product_uuid shows it.
+    """
+
+    def __init__(
+        self, *, net: network.Network, directory: Path, services: tuple[Service, ...], uuid: str
+    ) -> None:
         super().__init__(
             "appliance",
             network=net,
@@ -29,6 +35,7 @@ class ApplianceMachine(NamespaceMachine):
             directory=directory,
             services=services,
         )
+        self.uuid = uuid
         self._disks: dict[str, Path] = {}
 
     def attach(self, disk: AttachedDisk) -> Path:
@@ -36,8 +43,9 @@ class ApplianceMachine(NamespaceMachine):
 
         Does nothing when it is attached already.
         """
-        if disk.wwn in self._disks:
-            return self._disks[disk.wwn]
+        device = self._disks.get(disk.wwn)
+        if device is not None and loops.is_set_up(device) and not loops.is_going(device):
+            return device
         link = self._link(disk)
         link.parent.mkdir(parents=True, exist_ok=True)
         argv = ["losetup", "--find", "--show", "--sizelimit", str(disk.size), str(disk.file)]
@@ -48,13 +56,19 @@ class ApplianceMachine(NamespaceMachine):
         return device
 
     def detach(self, disk: AttachedDisk) -> None:
-        """Hot-remove; does nothing when it is not attached. CommandFailed when it is still in use."""
+        """Hot-remove; does nothing when it is not attached.
+
+        Raises Conflict when it is mounted, and when something else in the appliance holds it open.
+        """
         device = self._disks.get(disk.wwn)
         if device is None:
             return
+        if _is_mounted(device) or loops.stacked_on(device, loops.all_loops()):
+            raise _busy(device)
         if self.alive():
             self._link(disk).unlink(missing_ok=True)
-        _free(device)
+        if not loops.free(device):
+            raise _busy(device)
         del self._disks[disk.wwn]
 
     def disks(self) -> dict[str, Path]:
@@ -62,10 +76,12 @@ class ApplianceMachine(NamespaceMachine):
         return dict(self._disks)
 
     def stop(self) -> None:
-        """Kill it, then free its disks: with its mount namespace, their mounts are gone."""
+        """Kill it, then free its disks: their mounts ended with it, loop devices do not."""
         super().stop()
         for wwn, device in list(self._disks.items()):
-            _free(device)
+            for victim in (*loops.stacked_on(device, loops.all_loops()), device):
+                if not loops.free(victim):
+                    raise _busy(victim)
             del self._disks[wwn]
 
     def _link(self, disk: AttachedDisk) -> Path:
@@ -81,8 +97,18 @@ class ApplianceMachine(NamespaceMachine):
         return (
             "mkdir -p /dev/disk\n"
             "mount -t tmpfs -o mode=755,nosuid tmpfs /dev/disk\n"
-            f"mkdir {_BY_ID}\n"
+            f"mkdir {_BY_ID} {_STAGE}\n"
             "mount -t proc proc /proc\n"
+            "mount -t sysfs sysfs /sys\n"
+            # sysfs takes no new files: a tmpfs with all of its classes but dmi goes over /sys/class.
+            f"mount --bind /sys/class {_STAGE}\n"
+            "mount -t tmpfs -o mode=755,nosuid tmpfs /sys/class\n"
+            f"for class in {_STAGE}/*; do\n"
+            '  name=${class##*/}; [ "$name" != dmi ] || continue\n'
+            '  mkdir "/sys/class/$name"; mount --bind "$class" "/sys/class/$name"\n'
+            "done\n"
+            f"umount {_STAGE}; rmdir {_STAGE}\n"
+            f"mkdir -p /sys/class/dmi/id; echo {self.uuid} > /sys/class/dmi/id/product_uuid\n"
         )
 
 
@@ -92,13 +118,16 @@ def default_services(state: Path) -> tuple[Service, ...]:
     return (Service("appliance", (*argv, "--state", str(state)), "dtesx appliance ready"),)
 
 
-def _free(device: Path) -> None:
-    run(["losetup", "--detach", str(device)])
+def _is_mounted(device: Path) -> bool:
+    """Whether a file system in any mount namespace holds the device (it then refuses O_EXCL)."""
+    try:
+        os.close(os.open(device, os.O_RDONLY | os.O_EXCL))
+    except OSError as error:
+        return error.errno == errno.EBUSY
+    return False
 
-    def gone() -> bool:
-        return not Path(f"/sys/block/{device.name}/loop/backing_file").exists()
 
-    if not wait_until(gone, timeout=_DETACH_SECONDS, interval=0.05):
-        raise CommandFailed(
-            f"{device} is still in use in the appliance", hint="unmount what is on the disk, then try again"
-        )
+def _busy(device: Path) -> Conflict:
+    return Conflict(
+        f"{device} is still in use in the appliance", hint="unmount what is on the disk, then try again"
+    )

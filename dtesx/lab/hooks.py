@@ -55,7 +55,7 @@ class HookRequest:
 def dispatch(line: bytes, site: Site) -> dict[str, object]:
     """Carry out one request line; the answer is ``{"ok": true}`` or ``{"error": text}``."""
     try:
-        request = msgspec.json.decode(line, type=HookRequest)
+        request = msgspec.json.decode(line, type=HookRequest, dec_hook=_decode_path)
         _act(request, site)
     except msgspec.MsgspecError as error:
         return {"error": f"the lab does not understand this call: {error}"}
@@ -66,6 +66,12 @@ def dispatch(line: bytes, site: Site) -> dict[str, object]:
         return {"error": f"the lab failed: {error}"}
     log.info("hook", call=request.call, vm=request.vm)
     return {"ok": True}
+
+
+def _decode_path(kind: type, value: object) -> Path:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise msgspec.ValidationError(f"expected a path, got {value!r}")
 
 
 def _act(request: HookRequest, site: Site) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from hashlib import sha256
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from dtesx.base.log import get_logger
 from dtesx.base.run import run
+from dtesx.lab import loops
 from dtesx.lab.network import namespaces_of, processes_in, remove_namespaces
 from dtesx.lab.processes import terminate
 
@@ -39,12 +39,14 @@ def clear(directory: Path) -> tuple[str, ...]:
     if pids:
         terminate(pids)
         found.append(f"ended processes {pids}")
-    for where in mounts_below(directory.resolve(), Path("/proc/self/mountinfo").read_text()):
+    mounts = mounts_below(directory.resolve(), Path("/proc/self/mountinfo").read_text())
+    held = {run(["findmnt", "-n", "-o", "SOURCE", "--mountpoint", where]).text.strip() for where in mounts}
+    for device in loops.below(directory.resolve(), loops.all_loops()):
+        if str(device) not in held and loops.free(device):  # those that are held go with their mount
+            found.append(f"freed {device}")
+    for where in mounts:
         run(["umount", where])
         found.append(f"unmounted {where}")
-    for device in _loops_below(directory.resolve()):
-        run(["losetup", "--detach", device], ok=(0, 1))
-        found.append(f"freed {device}")
     if names:
         remove_namespaces(identity)
         found.append(f"removed namespaces {', '.join(names)}")
@@ -65,10 +67,3 @@ def _unescape(word: str) -> str:
     for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
         word = word.replace(code, character)
     return word
-
-
-def _loops_below(directory: Path) -> tuple[str, ...]:
-    text = run(["losetup", "--json", "--list", "--output", "NAME,BACK-FILE"]).text
-    devices = json.loads(text)["loopdevices"] if text.strip() else []
-    prefix = f"{directory}/"
-    return tuple(d["name"] for d in devices if (d["back-file"] or "").startswith(prefix))

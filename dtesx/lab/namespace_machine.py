@@ -22,10 +22,11 @@ from dtesx.lab.processes import children_of, terminate
 _READY = "machine is up"
 _READY_SECONDS = 60.0
 _TAIL = 1500
+# The shell that did the mounts becomes one that only reaps what is orphaned in the machine.
 _FOREVER = f"""
 hostname "$1"
 echo "{_READY}"
-while :; do sleep 3600 & wait; done
+exec /bin/sh -c 'while :; do sleep 3600 & wait; done' init
 """
 
 

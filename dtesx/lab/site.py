@@ -262,7 +262,10 @@ def _assemble(
         shell=Shell(net.namespace, key),
         kvm=kvm.result,
         appliance=ApplianceMachine(
-            net=net, directory=private_directory(directory / "appliance"), services=programs.appliance
+            net=net,
+            directory=private_directory(directory / "appliance"),
+            services=programs.appliance,
+            uuid=str(uuid.uuid4()),
         ),
         source=SourceMachine(net=net, directory=directory / "source", tree=tree, services=programs.source),
     )
@@ -307,7 +310,7 @@ def _simulator(site: Site, binary: Path, datastore: Path, hooks: Path, control: 
         key=directory / "identity.key",
         users=(SimulatorUser(site.vcenter.user, site.vcenter.password),),
         appliance_name=site.appliance_vm,
-        appliance_uuid=str(uuid.uuid4()),
+        appliance_uuid=site.appliance.uuid,
         control=control,
         hooks=hooks,
         netns=site.network.namespace,

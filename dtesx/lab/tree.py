@@ -18,7 +18,7 @@ from dtesx.lab.network import GATEWAY, SOURCE
 Progress = Callable[[str], None]
 
 _APT_SETTINGS = ("Acquire::http::Proxy", "Acquire::https::Proxy", "Acquire::Check-", "Acquire::Retries")
-_INGREDIENTS = (__file__, recipe.__file__, oddities.__file__, ledger.__file__, rootfs.__file__)
+_INGREDIENTS = (__file__, recipe.__file__, oddities.__file__, ledger.__file__)
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def base_tree(cache: Path, progress: Progress) -> BaseTree:
     cache.mkdir(parents=True, exist_ok=True)
     key = recipe_key()
     tree = BaseTree(*(cache / f"tree-{key}.{kind}" for kind in ("img", "vmlinuz", "initrd")))
-    with _only_one(cache / "tree.lock"):
+    with _only_one(cache / "tree.lock", progress):
         if not tree.image.exists():
             for old in (*cache.glob("tree-*.*"), *cache.glob(".tree-*.img")):
                 old.unlink()
@@ -164,7 +164,11 @@ def _copy_kernel(root: Path, tree: BaseTree) -> None:
 
 
 @contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
+def _only_one(lock: Path, progress: Progress) -> Iterator[None]:
     with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress("waiting for another process that builds the tree")
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -8,12 +8,14 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from dtesx.wire.items import TEMPORARY_PREFIX, Item, Xattrs
+import msgspec
+
+from dtesx.wire.items import OWN_XATTRS, TEMPORARY_PREFIX, UNSURE, Item, Xattrs
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOST_AND_FOUND = b"lost+found"
 # Timestamps beyond what the wire's 64-bit nanoseconds hold (the year 2262) are clamped.
-_FAR_PAST, _FAR_FUTURE = -(1 << 63), (1 << 63) - 1
+_FAR_PAST, _FAR_FUTURE = 1 - (1 << 63), (1 << 63) - 1
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class Rules:
 
     ``skip`` are paths relative to the root that are not looked at. ``problem`` gets path and reason
     of what cannot be read, ``leftover`` the descriptor of a directory and the name of a temporary
-    file found in it, ``socket`` is called for every socket (they do not travel).
+    file found in it, ``socket`` is called for every socket (they do not travel). Files whose state
+    changed at or after ``doubt_from`` (ctime, nanoseconds) get the time UNSURE.
     """
 
     problem: Callable[[bytes, str], None]
@@ -30,6 +33,7 @@ class Rules:
     leftover: Callable[[int, bytes], None] = lambda _fd, _name: None
     socket: Callable[[], None] = lambda: None
     xattrs: bool = True
+    doubt_from: int | None = None
 
 
 @dataclass(slots=True)
@@ -139,6 +143,7 @@ class _Walker:
 
     def _entries(self, level: _Level, names: list[bytes], visit: Visit) -> Iterator[Item]:
         fd, below = level.fd, level.below
+        doubt_from = self._rules.doubt_from
         visit.hidden |= self._skip.get(level.path, set())
         prefix = b"/proc/self/fd/%d/" % fd
         for name in names:
@@ -151,6 +156,8 @@ class _Walker:
                 self._unreadable(visit, name, error)
                 continue
             kind = item.mode & 0o170000
+            if doubt_from is not None and status.st_ctime_ns >= doubt_from and kind == stat.S_IFREG:
+                item = msgspec.structs.replace(item, mtime_ns=UNSURE)
             if kind == stat.S_IFDIR:
                 if status.st_dev == self._device:
                     below.append(name)
@@ -211,6 +218,8 @@ def read_xattrs(path: bytes | int) -> Xattrs:
         return ()
     found = []
     for name in sorted(map(os.fsencode, names)):
+        if name.startswith(OWN_XATTRS):
+            continue
         try:
             found.append((name, os.getxattr(path, name, follow_symlinks=follow)))
         except OSError as error:

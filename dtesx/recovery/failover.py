@@ -29,6 +29,8 @@ def final_mirror(run: Run) -> None:
         run.detail(f"the source does not answer; the replica is as of {_as_of(run.record)}")
         return
     try:
+        # A mirror that runs already may have passed files that changed since: this one starts anew.
+        run.site.source.stop_mirror(run.job)
         transfer.attach(run)
         transfer.start_worker(run)
         transfer.mirror(run)
@@ -60,14 +62,17 @@ def fence(run: Run) -> None:
 def make_bootable(run: Run) -> None:
     """Mount the replica's tree as it will be and adapt it to its new machine."""
     layout = transfer.layout(run)
+    with run.site.vsphere() as vsphere:
+        replica = vsphere.vm(run.record.replica_ref)
+    if replica.powered_on:
+        run.detail("the replica runs already")
+        return
     transfer.attach(run)
     devices = [find_disk(disk.uuid) for disk in run.record.disks]
-    with run.site.vsphere() as vsphere:
-        nics = vsphere.vm(run.record.replica_ref).nics
     where = run.site.directory / "boot"
     where.mkdir(parents=True, exist_ok=True)
     with mounted_layout(layout, devices, where, nested=True) as mounts:
-        changes = fix.make_bootable(mounts["/"], layout, devices[0], nic_names(run.record, nics))
+        changes = fix.make_bootable(mounts["/"], layout, devices[0], nic_names(run.record, replica.nics))
     run.result(changes="\n".join(changes))
     run.detail(f"{len(changes)} changes")
 

@@ -96,7 +96,7 @@ _LIVE = {
 }
 _FROM: dict[OperationKind, set[JobState]] = {
     _K.PROTECT: {JobState.CREATED, JobState.PROTECT_FAILED},
-    _K.MIRROR: _LIVE,
+    _K.MIRROR: _LIVE | {JobState.FAILOVER_FAILED},
     _K.SNAPSHOT: _LIVE - {JobState.MIRROR_FAILED},
     _K.FAILOVER: _LIVE | {JobState.FAILOVER_FAILED},
     _K.DELETE: set(JobState) - {running for running, _, _ in STATES.values()},
@@ -106,7 +106,7 @@ _NEXT: dict[JobState, str] = {
     JobState.CREATED: "run `dtesx job create` with the same file to protect the server first",
     JobState.PROTECT_FAILED: "run `dtesx job create` with the same file to finish its protection",
     JobState.MIRROR_FAILED: "run `dtesx job mirror` until it succeeds",
-    JobState.FAILOVER_FAILED: "run the failover again to finish it, or delete the job",
+    JobState.FAILOVER_FAILED: "run the failover again to finish it, or `dtesx job mirror` to go back",
     JobState.FAILED_OVER: "the replica has taken over; delete the job when it is no longer needed",
     JobState.DELETE_FAILED: "run the deletion again",
     JobState.PROTECTED: "it is protected already",

@@ -7,6 +7,7 @@ import shutil
 from dtesx.base.errors import Conflict, ConnectionFailed, NotFound
 from dtesx.recovery.protect import owner_of
 from dtesx.recovery.run import Run
+from dtesx.volumes.mounts import mounts_below
 
 
 def stop_mirror(run: Run) -> None:
@@ -36,6 +37,11 @@ def remove_replica(run: Run) -> None:
 
 
 def clean(run: Run) -> None:
-    """Remove the job's directory on the appliance."""
+    """Remove the job's directory on the appliance; never through a mount into the replica."""
+    left = mounts_below(run.site.directory)
+    if left:
+        raise Conflict(
+            f"{left[0]} is still mounted", hint=f"unmount it (`umount {left[0]}`), then delete again"
+        )
     if run.site.directory.exists():
         shutil.rmtree(run.site.directory)

@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from dtesx.apply.applying import Applier
-from dtesx.apply.durable import sync_file_system
+from dtesx.apply.durable import clear_mark, doubt_from, set_mark, sync_file_system
 from dtesx.apply.errors import check_fatal
 from dtesx.apply.removal import remove
-from dtesx.base.errors import ConnectionFailed, DtesxError, Refused
+from dtesx.base.errors import ConnectionFailed, DtesxError, Interrupted, Refused
 from dtesx.base.log import get_logger
 from dtesx.mirror.scan import Rules, own_item, walk
 from dtesx.model.entries import MirrorStats
@@ -62,6 +62,7 @@ class TargetSession:
         self._stack = ExitStack()
         self._fds: dict[int, int] = {}
         self._appliers: dict[int, Applier] = {}
+        self._marked: set[int] = set()
         self._listing: Iterator[Listing] | None = None
         self._problems: list[tuple[bytes, str]] = []
         self._problems_total = 0
@@ -78,7 +79,7 @@ class TargetSession:
         try:
             with self._stack:
                 self._serve()
-        except ConnectionFailed:
+        except (ConnectionFailed, Interrupted):  # who hears nothing comes back, which is right for both
             raise
         except DtesxError as error:
             self._tell(error)
@@ -110,8 +111,8 @@ class TargetSession:
 
     def _handle(self, message: Message, blob: memoryview, sequence: int) -> None:
         if isinstance(message, Operations):
-            applier = self._applier(message.root)
-            applier.apply(message.operations, blob)
+            self._mark(message.root)
+            self._applier(message.root).apply(message.operations, blob)
             self._applied = sequence
             self._acknowledge()
             self._tell_stats()
@@ -126,15 +127,24 @@ class TargetSession:
         gone, self._removed = removed - self._removed, removed
         self._channel.send(Acknowledgement(self._applied, self._durable, problems, gone))
 
+    def _mark(self, root: int) -> None:
+        if root in self._marked:
+            return
+        try:
+            set_mark(self._root(root))
+        except OSError as error:
+            check_fatal(error, self._protocol.names[root])
+            raise _not_durable(error) from error
+        self._marked.add(root)
+
     def _commit(self, root: int) -> None:
         try:
             sync_file_system(self._root(root))
+            clear_mark(self._root(root))
         except OSError as error:
             check_fatal(error, self._protocol.names[root])
-            raise DtesxError(
-                f"the target could not make its files durable: {error.strerror}",
-                hint="look at the target's kernel log (dmesg)",
-            ) from error
+            raise _not_durable(error) from error
+        self._marked.discard(root)
         self._durable = self._applied
         self._channel.send(Committed(root))
 
@@ -166,7 +176,8 @@ class TargetSession:
         own: Item | None = own_item(fd)
         parts: list[Directory] = []
         count = size = 0
-        for visit in walk(fd, Rules(problem=self._unlisted, leftover=self._leftover)):
+        rules = Rules(problem=self._unlisted, leftover=self._leftover, doubt_from=doubt_from(fd))
+        for visit in walk(fd, rules):
             if not visit.entered:
                 continue
             items: list[Item] = []
@@ -213,6 +224,13 @@ class TargetSession:
                 problems_total=self._problems_total,
             )
         )
+
+
+def _not_durable(error: OSError) -> DtesxError:
+    return DtesxError(
+        f"the target cannot make its files durable: {error.strerror}",
+        hint="look at the target's kernel log (dmesg)",
+    )
 
 
 def _weight(item: Item) -> int:

@@ -35,14 +35,29 @@ class Reporter:
     path: Path
     status: WorkerStatus
 
-    def say(self, phase: WorkerPhase, stats: MirrorStats, message: str = "", hint: str = "") -> None:
+    def say(self, phase: WorkerPhase, stats: MirrorStats, message: str = "") -> None:
         """Publish where the worker stands."""
-        self.status = replace(self.status, phase=phase, stats=stats, message=message, hint=hint)
-        replace_volatile(self.path, msgspec.json.encode(self.status))
+        self._publish(replace(self.status, phase=phase, stats=stats, message=message))
+
+    def failed(self, error: DtesxError) -> None:
+        """Publish why the worker ends."""
+        self._publish(
+            replace(
+                self.status,
+                phase=WorkerPhase.FAILED,
+                code=error.code,
+                message=error.message,
+                hint=error.hint,
+            )
+        )
 
     def phase(self, phase: WorkerPhase) -> None:
         """Publish a new phase, everything else as it was."""
         self.say(phase, self.status.stats)
+
+    def _publish(self, status: WorkerStatus) -> None:
+        self.status = status
+        replace_volatile(self.path, msgspec.json.encode(status))
 
 
 def run(directory: Path) -> None:
@@ -64,7 +79,7 @@ def run(directory: Path) -> None:
         try:
             _serve(spec, directory, reporter, stop)
         except DtesxError as error:
-            reporter.say(WorkerPhase.FAILED, reporter.status.stats, error.message, error.hint)
+            reporter.failed(error)
             raise
         reporter.phase(WorkerPhase.STOPPED)
 

@@ -11,6 +11,12 @@ Xattrs = tuple[tuple[bytes, bytes], ...]
 TEMPORARY_PREFIX = b".dtesx-tmp."
 """Names that a target gives to files it is still writing; no source file of that name travels."""
 
+OWN_XATTRS = b"trusted.dtesx."
+"""Extended attributes that dtesx itself keeps on a target; they are not part of what is mirrored."""
+
+UNSURE = -(1 << 63)
+"""The time that a target reports for a file whose content it does not vouch for: equal to no other."""
+
 
 class Item(msgspec.Struct, frozen=True, array_like=True, gc=False, omit_defaults=True):
     """A name with everything that is compared about it.

@@ -31,7 +31,7 @@ from dtesx.volumes.prepare import prepare_disk
 
 pytestmark = pytest.mark.vm
 
-CACHE = Path(__file__).resolve().parents[2] / ".cache" / "lab"
+CACHE = Path(__file__).resolve().parents[2] / ".cache"
 MAC = "00:50:56:00:00:2a"
 SRV_UUID = "0e7f3b1c-0000-4000-8000-0000000000c1"
 SWAP_UUID = "0e7f3b1c-0000-4000-8000-0000000000c2"
@@ -106,6 +106,7 @@ def make_unhelpful(root: Path) -> None:
     shutil.rmtree(root / "boot/grub", ignore_errors=True)
     (initrd,) = (root / "boot").glob("initrd.img-*")
     initrd.write_bytes(without_drivers(initrd.read_bytes()))
+    run(["ssh-keygen", "-q", "-A", "-f", str(root)])  # the base tree has none, so sshd would fail
     (root / "srv/proof").write_text(PROOF)
     units = root / "etc/systemd/system"
     (units / "report.service").write_text(REPORT)
@@ -134,7 +135,7 @@ def build_replica(tmp_path: Path) -> tuple[list[Path], Layout]:
 
 @contextmanager
 def machine(disks: list[Path], console: Path) -> Iterator[None]:
-    argv = ["qemu-system-x86_64", "-nodefaults", "-machine", "q35", "-cpu", "max,svm=off", "-m", "1024"]
+    argv = ["qemu-system-x86_64", "-nodefaults", "-machine", "q35", "-cpu", "max", "-m", "1024"]
     argv += ["-accel", "tcg,thread=multi", "-smp", "2", "-vga", "std", "-display", "none"]
     argv += ["-serial", f"file:{console}", "-device", "pvscsi,id=scsi0,addr=0x10"]
     for number, disk in enumerate(disks):
@@ -171,6 +172,6 @@ def test_the_replica_starts_and_is_the_source(tmp_path: Path) -> None:
     assert re.search(r"^eth0 +UP ", report, re.MULTILINE), report[-2000:]
     for _, partition in planned.file_systems():
         assert re.search(rf"^{partition.mount_point} {partition.uuid}\s", report, re.MULTILINE)
-    assert re.search(r"^/dev/sda\d+ +partition", report, re.MULTILINE)
+    assert re.search(r"^/dev/sd[ab]\d+\s+partition", report, re.MULTILINE)
     assert not re.search(r"loaded +failed", report)
     assert f"{hashlib.sha256(PROOF.encode()).hexdigest()}  /srv/proof" in report

@@ -29,6 +29,11 @@ ON_PURPOSE: Final[dict[str, str]] = {
 """Patterns of files that may differ, each with the reason (fnmatch; checked, counted apart)."""
 
 
+_FIND: Final = f"find {' '.join(ROOTS)} -xdev -type f -size -{_BIGGEST} -print0"
+SCRIPT: Final = f"{_FIND} | LC_ALL=C sort -z | xargs -0 sha256sum -z"
+"""A shell line that prints ``HASH  PATH`` of every file in the set, each ended by a NUL byte."""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """``different`` and ``on_purpose`` are paths; the latter with their reasons."""
@@ -38,14 +43,8 @@ class Comparison:
     on_purpose: dict[str, str]
 
 
-def checksum_script() -> str:
-    """A shell line that prints ``HASH  PATH`` of every file in the set, ended by NUL bytes."""
-    roots = " ".join(ROOTS)
-    return f"find {roots} -xdev -type f -size -{_BIGGEST} -print0 | LC_ALL=C sort -z | xargs -0 sha256sum -z"
-
-
 def parse(output: bytes) -> dict[str, str]:
-    """What ``checksum_script`` printed, as path -> checksum; undecodable names keep their bytes."""
+    """What ``SCRIPT`` printed, as path -> checksum; undecodable names keep their bytes."""
     sums: dict[str, str] = {}
     for record in output.split(b"\0"):
         if record:

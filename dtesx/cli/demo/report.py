@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dtesx.base.errors import DtesxError, ExitCode
+from dtesx.model.job import Problem
+
+
+class CheckFailed(DtesxError):
+    """The replica runs, but something about it is not as it should be."""
+
+    code = "check-failed"
+    exit_code = ExitCode.PROBLEMS
+
 
 @dataclass(frozen=True)
 class StepReport:
@@ -44,4 +54,4 @@ class DemoReport:
     replica: ReplicaReport
     rto_seconds: float = 0.0
     seconds: float = 0.0
-    problem: str = ""
+    error: Problem | None = None

@@ -12,4 +12,4 @@ teach.add(app, "source", run_source, "dtesx service source --address 0.0.0.0 --p
 teach.add(
     app, "appliance", run_appliance, "dtesx service appliance --port 6325 --state /var/lib/dtesx/appliance"
 )
-teach.add(app, "worker", run_worker, "dtesx service worker /var/lib/dtesx/appliance/jobs/alpha")
+teach.add(app, "worker", run_worker, "dtesx service worker --directory /var/lib/dtesx/appliance/jobs/alpha")

@@ -9,7 +9,7 @@ import typer
 
 from dtesx.base import log
 
-Directory = Annotated[Path, typer.Argument(help="The job's directory, with worker.json in it.")]
+Directory = Annotated[Path, typer.Option("--directory", help="The job's directory, with worker.json in it.")]
 
 
 def run_worker(directory: Directory) -> None:

@@ -27,7 +27,9 @@ func (l *lab) listenControl(path string) (net.Listener, error) {
 
 func (l *lab) controlHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/ready", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, map[string]bool{"ready": true}) })
+	mux.HandleFunc("/ready", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, map[string]bool{"ready": true})
+	})
 	mux.HandleFunc("/guest", post(l.controlGuest))
 	mux.HandleFunc("/fault", post(l.controlFault))
 	mux.HandleFunc("/datastore", post(l.controlDatastore))

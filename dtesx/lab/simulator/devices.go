@@ -25,7 +25,9 @@ const (
 )
 
 // planDevices checks a list of device changes against the VM as ESXi would, without changing anything.
-func (l *lab) planDevices(vm *simulator.VirtualMachine, changes []types.BaseVirtualDeviceConfigSpec) (*devicePlan, *fault) {
+func (l *lab) planDevices(
+	vm *simulator.VirtualMachine, changes []types.BaseVirtualDeviceConfigSpec,
+) (*devicePlan, *fault) {
 	plan := &devicePlan{all: append(object.VirtualDeviceList(nil), vm.Config.Hardware.Device...)}
 	for i, change := range changes {
 		c := change.GetVirtualDeviceConfigSpec()
@@ -55,7 +57,9 @@ func (l *lab) planDevices(vm *simulator.VirtualMachine, changes []types.BaseVirt
 	return plan, nil
 }
 
-func (l *lab) planRemoval(vm *simulator.VirtualMachine, plan *devicePlan, c *types.VirtualDeviceConfigSpec, index int) *fault {
+func (l *lab) planRemoval(
+	vm *simulator.VirtualMachine, plan *devicePlan, c *types.VirtualDeviceConfigSpec, index int,
+) *fault {
 	present := plan.all.FindByKey(c.Device.GetVirtualDevice().Key)
 	if present == nil {
 		return invalidDevice(index, "virtualDeviceSpec.device.key")
@@ -68,6 +72,7 @@ func (l *lab) planRemoval(vm *simulator.VirtualMachine, plan *devicePlan, c *typ
 	}
 	device, isDisk := present.(*types.VirtualDisk)
 	if !isDisk {
+		c.Device = present // the key decides; the library would trust the rest of what the client sent
 		plan.all, plan.others = kept, append(plan.others, c)
 		return nil
 	}
@@ -201,12 +206,13 @@ func checkPlace(devices object.VirtualDeviceList, device *types.VirtualDisk, ind
 		kind.DeviceIndex, kind.Property = int32(index), "virtualDeviceSpec.device.controllerKey"
 		return refuse(kind, "The device '%d' is referring to a nonexisting controller '%d'.", index, device.ControllerKey)
 	}
-	if device.UnitNumber == nil || *device.UnitNumber < 0 || *device.UnitNumber > maxUnit || *device.UnitNumber == reservedUnit {
+	unit := device.UnitNumber
+	if unit == nil || *unit < 0 || *unit > maxUnit || *unit == reservedUnit {
 		return invalidDevice(index, "virtualDeviceSpec.device.unitNumber")
 	}
 	for _, other := range devices {
 		d := other.GetVirtualDevice()
-		if d.ControllerKey == device.ControllerKey && d.UnitNumber != nil && *d.UnitNumber == *device.UnitNumber {
+		if d.ControllerKey == device.ControllerKey && d.UnitNumber != nil && *d.UnitNumber == *unit {
 			return invalidDevice(index, "virtualDeviceSpec.device.unitNumber")
 		}
 	}

@@ -124,6 +124,7 @@ func (f *fault) write(w http.ResponseWriter) {
 	}
 	_ = xml.EscapeText(&text, []byte(f.text))
 	writeEnvelope(w, http.StatusInternalServerError, fmt.Sprintf(
-		`<soapenv:Fault><faultcode>ServerFaultCode</faultcode><faultstring>%s</faultstring><detail>%s</detail></soapenv:Fault>`,
+		`<soapenv:Fault><faultcode>ServerFaultCode</faultcode><faultstring>%s</faultstring>`+
+			`<detail>%s</detail></soapenv:Fault>`,
 		text.String(), detail.String()))
 }

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"reflect"
+	"strings"
 
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
@@ -94,7 +95,9 @@ func (l *lab) build() error {
 	return addSwitch(ctx, client, folders, host)
 }
 
-func addSwitch(ctx context.Context, client *vim25.Client, folders *object.DatacenterFolders, host *object.HostSystem) error {
+func addSwitch(
+	ctx context.Context, client *vim25.Client, folders *object.DatacenterFolders, host *object.HostSystem,
+) error {
 	settings := &types.VMwareDVSConfigSpec{}
 	settings.Name = switchName
 	task, err := folders.NetworkFolder.CreateDVS(ctx, types.DVSCreateSpec{ConfigSpec: settings})
@@ -128,7 +131,8 @@ func addSwitch(ctx context.Context, client *vim25.Client, folders *object.Datace
 
 // addRoles shows the configured accounts where a client looks for them; the gate enforces them.
 func (l *lab) addRoles() {
-	manager := simulator.Map.Get(*simulator.Map.Get(vim25.ServiceInstance).(*simulator.ServiceInstance).Content.AuthorizationManager).(*simulator.AuthorizationManager)
+	content := simulator.Map.Get(vim25.ServiceInstance).(*simulator.ServiceInstance).Content
+	manager := simulator.Map.Get(*content.AuthorizationManager).(*simulator.AuthorizationManager)
 	for i, user := range l.config.Users {
 		if user.Privileges == nil {
 			continue
@@ -224,7 +228,7 @@ func (entityFilter) PutObject(item mo.Reference) {
 // UpdateObject gives the errors of the simulator's own tasks a readable name.
 func (entityFilter) UpdateObject(item mo.Reference, _ []types.PropertyChange) {
 	task, ok := item.(*mo.Task)
-	if ok && task.Info.Error != nil && len(task.Info.Error.LocalizedMessage) > 0 && task.Info.Error.LocalizedMessage[0] == '*' {
+	if ok && task.Info.Error != nil && strings.HasPrefix(task.Info.Error.LocalizedMessage, "*") {
 		task.Info.Error.LocalizedMessage = reflect.TypeOf(task.Info.Error.Fault).Elem().Name()
 	}
 }

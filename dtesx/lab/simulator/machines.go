@@ -114,7 +114,9 @@ func (l *lab) createMachine(
 }
 
 // checkNew refuses what ESXi refuses before anything is made.
-func (l *lab) checkNew(folder *simulator.Folder, pool types.ManagedObjectReference, spec *types.VirtualMachineConfigSpec) *fault {
+func (l *lab) checkNew(
+	folder *simulator.Folder, pool types.ManagedObjectReference, spec *types.VirtualMachineConfigSpec,
+) *fault {
 	if spec.Name == "" || strings.ContainsAny(spec.Name, "/\\%") || len(spec.Name) > 80 {
 		return refuse(&types.InvalidName{Name: spec.Name}, "The name '%s' is invalid.", spec.Name)
 	}

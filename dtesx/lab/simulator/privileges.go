@@ -98,14 +98,13 @@ func deviceNeeds(spec *types.VirtualMachineConfigSpec) []string {
 	var needs []string
 	for _, change := range spec.DeviceChange {
 		c := change.GetVirtualDeviceConfigSpec()
-		switch device := c.Device.(type) {
+		switch c.Device.(type) {
 		case *types.VirtualDisk:
 			needs = append(needs, diskNeeds(c)...)
 		case types.BaseVirtualEthernetCard:
 			needs = append(needs, "VirtualMachine.Config.AddRemoveDevice", "Network.Assign")
 		case nil:
 		default:
-			_ = device
 			needs = append(needs, "VirtualMachine.Config.AddRemoveDevice")
 		}
 	}

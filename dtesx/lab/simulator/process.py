@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,10 +18,11 @@ from typing import Self
 import httpx
 import msgspec
 
-from dtesx.base.errors import CommandFailed, Conflict, UsageError
+from dtesx.base.errors import CommandFailed, Conflict, ConnectionFailed, UsageError
 from dtesx.base.files import write_atomic
 from dtesx.base.log import get_logger
-from dtesx.base.run import spawn
+from dtesx.base.run import Process, spawn
+from dtesx.lab.processes import terminate
 
 log = get_logger(__name__)
 
@@ -91,7 +90,7 @@ class Simulator:
         self.log_file = directory / "simulator.log"
         self._binary = binary
         self._config_file = directory / f"simulator-{secrets.token_hex(4)}.json"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -122,7 +121,7 @@ class Simulator:
             raise
         log.info("vSphere simulator started", pid=self.pid, address=self.config.address)
 
-    def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
+    def _await_ready(self, process: Process) -> None:
         deadline = time.monotonic() + _READY_SECONDS
         while not self.ready():
             if process.poll() is not None or time.monotonic() > deadline:
@@ -141,13 +140,9 @@ class Simulator:
     def stop(self) -> None:
         """End the process (TERM, after some seconds KILL); fine if it is gone."""
         process, self._process = self._process, None
-        if process is not None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        if process is not None and process.poll() is None:
+            terminate([process.pid], patience=_STOP_SECONDS)
+            process.wait()
         self._config_file.unlink(missing_ok=True)
 
     def ready(self) -> bool:
@@ -181,9 +176,16 @@ class Simulator:
             yield client
 
     def _post(self, path: str, body: dict[str, str | int]) -> dict[str, int | bool]:
-        with self._control() as client:
-            answer = client.post(path, json=body)
+        try:
+            with self._control() as client:
+                answer = client.post(path, json=body)
+        except httpx.TransportError as error:
+            raise ConnectionFailed(
+                f"the vSphere simulator does not answer: {error}", hint="is the lab up? dtesx lab status"
+            ) from error
         fields = answer.json()
         if answer.status_code != httpx.codes.OK:
-            raise Conflict(f"the vSphere simulator refused {path}: {fields.get('error')}")
+            raise Conflict(
+                f"the vSphere simulator refused {path}: {fields.get('error')}", hint="check the name"
+            )
         return msgspec.convert(fields, dict[str, int | bool])

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path"
+	"reflect"
 	"strings"
 
 	"github.com/vmware/govmomi/object"
@@ -94,7 +95,9 @@ func (l *lab) makeFiles(vm *simulator.VirtualMachine, plan *devicePlan) ([]func(
 }
 
 // tell lets the lab attach or detach the disk (the opposite when taking back).
-func (l *lab) tell(vm *simulator.VirtualMachine, change *diskChange, devices object.VirtualDeviceList, back bool) *fault {
+func (l *lab) tell(
+	vm *simulator.VirtualMachine, change *diskChange, devices object.VirtualDeviceList, back bool,
+) *fault {
 	described, f := l.describe(devices, change.device)
 	if f != nil {
 		return f
@@ -171,19 +174,29 @@ func finished(device *types.VirtualDisk, file *disk) *types.VirtualDisk {
 }
 
 func (l *lab) setDevices(vm *simulator.VirtualMachine, devices object.VirtualDeviceList) {
+	shown := make([]types.BaseVirtualDevice, 0, len(devices))
 	for _, device := range devices {
-		if scsi, ok := device.(types.BaseVirtualSCSIController); ok {
-			controller := scsi.GetVirtualSCSIController()
-			controller.Device = nil
-			for _, other := range devices {
-				if other.GetVirtualDevice().ControllerKey == controller.Key {
-					controller.Device = append(controller.Device, other.GetVirtualDevice().Key)
-				}
-			}
+		if _, ok := device.(types.BaseVirtualSCSIController); ok {
+			device = withMembers(device, devices)
+		}
+		shown = append(shown, device)
+	}
+	l.change(vm, set("config.hardware.device", shown),
+		set("summary.config.numVirtualDisks", int32(len(disksOf(shown)))))
+}
+
+// withMembers is a copy of a controller that lists what hangs on it: a client may be reading the old one.
+func withMembers(controller types.BaseVirtualDevice, devices object.VirtualDeviceList) types.BaseVirtualDevice {
+	fresh := reflect.New(reflect.TypeOf(controller).Elem())
+	fresh.Elem().Set(reflect.ValueOf(controller).Elem())
+	scsi := fresh.Interface().(types.BaseVirtualSCSIController).GetVirtualSCSIController()
+	scsi.Device = nil
+	for _, device := range devices {
+		if device.GetVirtualDevice().ControllerKey == scsi.Key {
+			scsi.Device = append(scsi.Device, device.GetVirtualDevice().Key)
 		}
 	}
-	l.change(vm, set("config.hardware.device", []types.BaseVirtualDevice(devices)),
-		set("summary.config.numVirtualDisks", int32(len(disksOf(devices)))))
+	return fresh.Interface().(types.BaseVirtualDevice)
 }
 
 // discard deletes a disk's files from its top down, as far as no snapshot and no other disk needs them.

@@ -73,8 +73,10 @@ func (t tree) refs() []types.ManagedObjectReference {
 	return found
 }
 
+type parentMap map[types.ManagedObjectReference]*types.ManagedObjectReference
+
 // parents maps every node to the one above it.
-func (t tree) parents(above *types.ManagedObjectReference, into map[types.ManagedObjectReference]*types.ManagedObjectReference) {
+func (t tree) parents(above *types.ManagedObjectReference, into parentMap) {
 	for i := range t {
 		into[t[i].Snapshot] = above
 		tree(t[i].ChildSnapshotList).parents(&t[i].Snapshot, into)
@@ -114,7 +116,9 @@ func independent(device *types.VirtualDisk) bool {
 }
 
 // copyConfig is the VM's configuration as a snapshot keeps it, with a device list of its own.
-func copyConfig(from *types.VirtualMachineConfigInfo, devices []types.BaseVirtualDevice) types.VirtualMachineConfigInfo {
+func copyConfig(
+	from *types.VirtualMachineConfigInfo, devices []types.BaseVirtualDevice,
+) types.VirtualMachineConfigInfo {
 	config := *from
 	config.Hardware.Device = append([]types.BaseVirtualDevice(nil), devices...)
 	return config
@@ -122,7 +126,9 @@ func copyConfig(from *types.VirtualMachineConfigInfo, devices []types.BaseVirtua
 
 // onDeltas makes a delta on every disk of a device list and returns the list that uses them.
 // What it made is removed again when one of them fails.
-func (l *lab) onDeltas(vm *simulator.VirtualMachine, devices []types.BaseVirtualDevice) ([]types.BaseVirtualDevice, *fault) {
+func (l *lab) onDeltas(
+	vm *simulator.VirtualMachine, devices []types.BaseVirtualDevice,
+) ([]types.BaseVirtualDevice, *fault) {
 	result := append([]types.BaseVirtualDevice(nil), devices...)
 	var made []*disk
 	for i, item := range devices {
@@ -145,7 +151,9 @@ func (l *lab) onDeltas(vm *simulator.VirtualMachine, devices []types.BaseVirtual
 	return result, nil
 }
 
-func (l *lab) onDelta(vm *simulator.VirtualMachine, device *types.VirtualDisk) (*disk, *types.VirtualDiskFlatVer2BackingInfo, *fault) {
+func (l *lab) onDelta(
+	vm *simulator.VirtualMachine, device *types.VirtualDisk,
+) (*disk, *types.VirtualDiskFlatVer2BackingInfo, *fault) {
 	files := chain(flatBacking(device))
 	if f := l.inUse(vm, files); f != nil {
 		return nil, nil, f
@@ -270,7 +278,7 @@ func removeSnapshot(l *lab, c *call) (types.AnyType, *fault) {
 		return nil, f
 	}
 	before, current := treeOf(vm), currentOf(vm)
-	above := make(map[types.ManagedObjectReference]*types.ManagedObjectReference)
+	above := make(parentMap)
 	before.parents(nil, above)
 	return nil, l.dropSnapshots(c.user, vm, before.without(snapshot.Self, request.RemoveChildren), above, current)
 }
@@ -287,7 +295,7 @@ func removeAllSnapshots(l *lab, c *call) (types.AnyType, *fault) {
 // bring the snapshot back: as on ESXi, consolidationNeeded says that its files are left to merge.
 func (l *lab) dropSnapshots(
 	user *account, vm *simulator.VirtualMachine, left tree,
-	above map[types.ManagedObjectReference]*types.ManagedObjectReference, current *types.ManagedObjectReference,
+	above parentMap, current *types.ManagedObjectReference,
 ) *fault {
 	files := l.allFiles(vm)
 	kept := make(map[types.ManagedObjectReference]bool)

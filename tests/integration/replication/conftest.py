@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,9 +58,7 @@ class Site:
         root: str = "/data",
     ) -> MirrorStats:
         spec = MirrorSpec(exclude=exclude)
-        request = MirrorRequest(
-            "job", "127.0.0.1", port or self.port, self.them.certificate, (root,), spec
-        )
+        request = MirrorRequest("job", "127.0.0.1", port or self.port, self.them.certificate, (root,), spec)
 
         def progress(phase: MirrorPhase, stats: MirrorStats) -> None:
             self.progress.append((phase, stats))
@@ -76,13 +74,14 @@ class Site:
         )
 
     @contextmanager
-    def receiver(self) -> Iterator[None]:
+    def receiver(self, roots: Mapping[str, Path] | None = None) -> Iterator[None]:
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
         stop = threading.Event()
+        roots = roots or {"/data": self.target}
         thread = threading.Thread(
             target=serve,
-            args=(listener, server_context(self.them, [self.us.certificate]), {"/data": self.target}),
+            args=(listener, server_context(self.them, [self.us.certificate]), roots),
             kwargs={
                 "status": lambda phase, stats, message: self.reports.append((phase, stats, message)),
                 "stop": stop,
@@ -161,9 +160,9 @@ def _files(root: Path) -> None:
     ):
         with open(os.fsencode(root) + b"/" + name, "wb") as file:
             file.write(b"%d" % number)
-    for when, name in ((-315_619_200, "1960"), (4_102_444_800, "2100"), (1_000_000_000, "2001")):
-        (root / name).touch()
-        os.utime(root / name, ns=(when * 10**9 + 1, when * 10**9 + 123_456_789))
+    for when, year in ((-315_619_200, "1960"), (4_102_444_800, "2100"), (1_000_000_000, "2001")):
+        (root / year).touch()
+        os.utime(root / year, ns=(when * 10**9 + 1, when * 10**9 + 123_456_789))
 
 
 def _specials(root: Path) -> None:
@@ -183,7 +182,12 @@ def _specials(root: Path) -> None:
 
 def _attributes(root: Path) -> None:
     (root / "xattrs").write_bytes(b"x")
-    for name, value in (("user.a", b"1\0\xff"), ("user.empty", b""), ("trusted.t", b"t"), ("security.selinux", b"u:o\0")):
+    for name, value in (
+        ("user.a", b"1\0\xff"),
+        ("user.empty", b""),
+        ("trusted.t", b"t"),
+        ("security.selinux", b"u:o\0"),
+    ):
         os.setxattr(root / "xattrs", name, value)
     (root / "capable").write_bytes(b"x")
     os.chown(root / "capable", 3, 4)

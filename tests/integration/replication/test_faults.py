@@ -303,8 +303,6 @@ def test_a_file_that_shrinks_grows_or_goes_while_it_is_read(
 
 
 def test_an_unreadable_file_is_a_problem_not_an_end(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dtesx.mirror import content
-
     for name in ("bad", "good", "zlarge-bad"):
         (site.source / name).write_bytes(bytes(2 << 20))
     before = os.pread
@@ -315,7 +313,7 @@ def test_an_unreadable_file_is_a_problem_not_an_end(site: Site, monkeypatch: pyt
             raise OSError(5, "Input/output error")
         return before(fd, size, offset)
 
-    monkeypatch.setattr(content.os, "pread", failing)
+    monkeypatch.setattr(os, "pread", failing)
     stats = site.mirror()
     assert sorted(problem.path for problem in stats.problems) == ["/data/bad", "/data/zlarge-bad"]
     assert sorted(p.name for p in site.target.iterdir()) == ["good"]

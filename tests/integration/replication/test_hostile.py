@@ -92,7 +92,17 @@ def _untouched(outside: Path) -> None:
     assert (outside / "precious").read_bytes() == b"precious"
 
 
-BAD_NAMES = [b"..", b".", b"", b"a/b", b"../outside/x", b"/etc/x", b"nul\0", b"x" * 256, TEMPORARY_PREFIX + b"1"]
+BAD_NAMES = [
+    b"..",
+    b".",
+    b"",
+    b"a/b",
+    b"../outside/x",
+    b"/etc/x",
+    b"nul\0",
+    b"x" * 256,
+    TEMPORARY_PREFIX + b"1",
+]
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)

@@ -171,6 +171,9 @@ def test_network_cards(site: Site) -> None:
     cards = [d for d in vm.config.hardware.device if isinstance(d, vim.vm.device.VirtualEthernetCard)]
     assert len({card.macAddress for card in cards}) == 2
     assert all(str(card.macAddress).startswith("00:50:56:") for card in cards)
+    site.reconfigure(vm, change("remove", vim.vm.device.VirtualVmxnet3(key=cards[1].key)))
+    left = [d for d in vm.config.hardware.device if isinstance(d, vim.vm.device.VirtualEthernetCard)]
+    assert [card.macAddress for card in left] == [cards[0].macAddress]
     with pytest.raises(vim.fault.InvalidDeviceSpec):
         site.create("beta-replica", network="Nowhere")
     assert not (site.datastore / "beta-replica").exists()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pyVmomi import vim, vmodl
 
-from dtesx.base.errors import CommandFailed, Conflict
+from dtesx.base.errors import CommandFailed, Conflict, ConnectionFailed
 from dtesx.base.run import run
 from dtesx.lab.simulator import Simulator, SimulatorUser
 from tests.integration.simulator.conftest import ADMIN, APPLIANCE_UUID, LIMITED, configuration
@@ -208,6 +208,8 @@ def test_a_port_in_use_is_said(site: Site, binary: Path, tmp_path: Path) -> None
     second = Simulator(binary, taken, other)
     with pytest.raises(CommandFailed, match="address already in use"):
         second.start()
+    with pytest.raises(ConnectionFailed):
+        second.expire_sessions()
     assert second.pid == 0
     assert not list(other.glob("simulator-*.json"))
 

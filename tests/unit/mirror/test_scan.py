@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,8 +56,8 @@ def test_items_say_what_the_file_is(tmp_path: Path, root: int) -> None:
     os.utime(tmp_path / "f", ns=(1, 2_000_000_001))
     os.link(tmp_path / "f", tmp_path / "g")
     (tmp_path / "l").symlink_to("some where")
-    first = next(iter(walk(root, Rules(problem=quiet))))
-    file, other, link = list(first.entries)
+    visits = walk(root, Rules(problem=quiet))
+    file, other, link = list(next(visits).entries)
     assert (file.kind, file.permissions, file.size, file.mtime_ns) == (stat.S_IFREG, 0o640, 3, 2_000_000_001)
     assert file.link == other.link == (tmp_path / "f").stat().st_ino
     assert (link.kind, link.target, link.size, link.link) == (stat.S_IFLNK, b"some where", 0, 0)
@@ -89,12 +90,12 @@ def test_what_vanishes_is_gone_and_what_fails_is_hidden(
         (tmp_path / name).mkdir()
     before = os.stat
 
-    def failing(path: object, **options: object) -> object:
+    def failing(path: Any, **options: Any) -> object:
         if path == b"bad":
             raise OSError(5, "Input/output error")
         if path == b"gone":
             raise FileNotFoundError(2, "No such file or directory")
-        return before(path, **options)  # type: ignore[call-overload]
+        return before(path, **options)
 
     monkeypatch.setattr("dtesx.mirror.scan.os.stat", failing)
     problems = []

@@ -9,7 +9,6 @@ from dtesx.model.job import JobState, Operation, OperationKind, StepState
 from dtesx.model.record import JobRecord
 from dtesx.recovery import operations
 from dtesx.recovery.operations import allowed, execute, interrupt, new_operation, resume
-
 from tests.unit.recovery.world import Killed, World, record
 
 K = OperationKind
@@ -173,3 +172,30 @@ def _check(world: World, job: JobRecord, kind: K) -> None:
         assert job.state is JobState.PROTECTED
         assert world.worker
         assert len(world.snapshots) == (1 if kind is K.SNAPSHOT else 0)
+
+
+def test_a_failover_that_failed_can_go_back_to_protecting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations.failover, "_SHUTDOWN_SECONDS", 0.0)
+    job = protected(world)
+    world.obeys_shutdown = False
+    _, job = perform(world, job, K.FAILOVER)
+    assert job.state is JobState.FAILOVER_FAILED
+    operation, job = perform(world, job, K.MIRROR)
+    assert (operation.problem, job.state, world.worker) == (None, JobState.PROTECTED, True)
+
+
+def test_a_started_replica_is_left_alone_by_a_new_failover(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = protected(world)
+
+    def never(*args: object, **kwargs: object) -> str:
+        raise Conflict("no address yet", hint="look at its console")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world, "wait_for_address", never)
+        _, job = perform(world, job, K.FAILOVER)
+    operation, job = perform(world, job, K.FAILOVER)
+    assert (operation.problem, job.state) == (None, JobState.FAILED_OVER)

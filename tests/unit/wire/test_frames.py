@@ -66,9 +66,7 @@ def test_a_flipped_bit_raises_or_changes_only_content(content: list[Content], da
     assert len(frames) <= len(content)
 
 
-@pytest.mark.parametrize(
-    ("table", "blob"), [(MAX_TABLE + 1, 0), (0, MAX_BLOB + 1), (0xFFFFFFFF, 0xFFFFFFFF)]
-)
+@pytest.mark.parametrize(("table", "blob"), [(MAX_TABLE + 1, 0), (0, MAX_BLOB + 1), (0xFFFFFFFF, 0xFFFFFFFF)])
 def test_oversized_lengths_are_refused_before_memory_is_taken(table: int, blob: int) -> None:
     header = Encoder().encode(FrameType.HELLO, b"")[:16]
     with pytest.raises(ProtocolError, match="too large"):

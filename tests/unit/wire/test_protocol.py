@@ -10,7 +10,6 @@ from dtesx.wire.messages import (
     Commit,
     Committed,
     Credit,
-    Failure,
     Hello,
     List,
     Listing,
