@@ -100,16 +100,15 @@ def view(*, as_json: bool) -> StepsView:
 def describe(step: Step) -> str:
     """A step in one line of text: ``✓ Mirror files (12.3 s)``."""
     mark, _ = _MARKS[step.state]
-    parts = [f"{mark} {step.title}"]
     if step.state is StepState.RUNNING:
-        parts.append("...")
-    elif step.seconds:
-        parts.append(f"({formats.seconds(step.seconds)})")
-    if step.state is StepState.INTERRUPTED:
-        parts.append("interrupted")
-    if step.detail and step.state is not StepState.RUNNING:
-        parts.append(f"- {step.detail}")
-    return " ".join(parts)
+        return f"{mark} {step.title} ..."
+    detail = f" - {step.detail}" if step.detail else ""
+    return f"{mark} {_ended(step)}{detail}"
+
+
+def _ended(step: Step) -> str:
+    took = f" ({formats.seconds(step.seconds)})" if step.seconds else ""
+    return f"{step.title}{took}{' interrupted' if step.state is StepState.INTERRUPTED else ''}"
 
 
 def draw(title: str, steps: Iterable[Step], *, now: float | None = None) -> Group:
@@ -133,7 +132,9 @@ def _rows(step: Step, now: float) -> list[RenderableType]:
     if step.state is not StepState.RUNNING:
         mark, style = _MARKS[step.state]
         text = Text(f"  {mark} ", style=style)
-        text.append(describe(step)[2:], style="dim" if step.state is StepState.PENDING else "default")
+        text.append(_ended(step), style="dim" if step.state is StepState.PENDING else "default")
+        if step.detail:
+            text.append(f" - {step.detail}", style="dim")
         return [text]
     running = Text(step.title)
     elapsed = max(0.0, now - step.started) if step.started else 0.0

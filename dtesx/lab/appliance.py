@@ -63,7 +63,7 @@ class ApplianceMachine(NamespaceMachine):
         device = self._disks.get(disk.wwn)
         if device is None:
             return
-        if _is_mounted(device) or loops.stacked_on(device, loops.all_loops()):
+        if _is_mounted(device) or loops.stacked_on(device.stat().st_rdev, loops.all_loops()):
             raise _busy(device)
         if self.alive():
             self._link(disk).unlink(missing_ok=True)
@@ -79,7 +79,7 @@ class ApplianceMachine(NamespaceMachine):
         """Kill it, then free its disks: their mounts ended with it, loop devices do not."""
         super().stop()
         for wwn, device in list(self._disks.items()):
-            for victim in (*loops.stacked_on(device, loops.all_loops()), device):
+            for victim in (*loops.stacked_on(device.stat().st_rdev, loops.all_loops()), device):
                 if not loops.free(victim):
                     raise _busy(victim)
             del self._disks[wwn]

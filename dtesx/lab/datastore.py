@@ -6,6 +6,7 @@ so that simulator, appliance and QEMU all see the same files.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class LabDatastore:
 def lab_datastore(directory: Path, *, size: int = DEFAULT_SIZE) -> Iterator[LabDatastore]:
     """Make and mount an empty datastore of ``size`` bytes (sparse) as ``directory/datastore``.
 
-    Falls back to a plain directory on hosts that cannot mount XFS. The image is removed at the end.
+    Falls back to a plain directory on hosts that cannot mount XFS. All of it is removed at the end.
     """
     where = directory / "datastore"
     image = directory / "datastore.img"
@@ -45,11 +46,11 @@ def lab_datastore(directory: Path, *, size: int = DEFAULT_SIZE) -> Iterator[LabD
         mounted = True
     except CommandFailed as error:
         log.warning("no XFS here: the datastore is a plain directory", reason=error.message)
-        image.unlink()
         mounted = False
     try:
         yield LabDatastore(where, mounted)
     finally:
         if mounted:
             run(["umount", str(where)])
-            image.unlink(missing_ok=True)
+        image.unlink(missing_ok=True)
+        shutil.rmtree(where)

@@ -15,6 +15,8 @@ from dtesx.lab.processes import terminate
 
 log = get_logger(__name__)
 
+IMAGES = ("source/disk.img", "datastore.img")
+
 
 def lab_identity(directory: Path) -> str:
     """The name of the lab in ``directory``: the same at every start, different for each directory."""
@@ -45,11 +47,13 @@ def clear(directory: Path) -> tuple[str, ...]:
         if str(device) not in held and loops.free(device):  # those that are held go with their mount
             found.append(f"freed {device}")
     for where in mounts:
-        run(["umount", where])
+        run(["umount", *(["--lazy"] if Path(where) == directory.resolve() else []), where])
         found.append(f"unmounted {where}")
     if names:
         remove_namespaces(identity)
         found.append(f"removed namespaces {', '.join(names)}")
+    for name in IMAGES:
+        (directory / name).unlink(missing_ok=True)
     shutil.rmtree(runtime_directory(identity), ignore_errors=True)
     for sentence in found:
         log.info("leftover of a lab", did=sentence)
@@ -57,10 +61,9 @@ def clear(directory: Path) -> tuple[str, ...]:
 
 
 def mounts_below(directory: Path, mountinfo: str) -> tuple[str, ...]:
-    """Mount points below ``directory`` in proc(5) mountinfo, the latest mount first."""
-    prefix = f"{directory}/"
+    """Mount points at and below ``directory`` in proc(5) mountinfo, the latest mount first."""
     points = [_unescape(line.split()[4]) for line in mountinfo.splitlines() if line]
-    return tuple(point for point in reversed(points) if point.startswith(prefix))
+    return tuple(point for point in reversed(points) if f"{point}/".startswith(f"{directory}/"))
 
 
 def _unescape(word: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import fcntl
+import os
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,21 +13,45 @@ from dtesx.base.retry import wait_until
 from dtesx.base.run import run
 
 _FREE_SECONDS = 5.0
+_LOOP_GET_STATUS64 = 0x4C05
+_STATUS_BYTES = 232  # struct loop_info64 of linux/loop.h; it begins with device, inode, rdevice
 
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop device and the path of what it is set up over."""
+    """A loop device: its number, the path it is over, and that path's number when it is a device.
+
+    Paths are as seen from here: a device that was opened in another mount namespace shows a wrong one.
+    """
 
     device: Path
+    number: int
     backing: str
+    backing_number: int = 0
 
 
 def all_loops() -> tuple[Loop, ...]:
     """Every loop device of the host that is set up."""
-    text = run(["losetup", "--json", "--list", "--output", "NAME,BACK-FILE"]).text
-    devices = json.loads(text)["loopdevices"] if text.strip() else []
-    return tuple(Loop(Path(d["name"]), d["back-file"] or "") for d in devices)
+    found = []
+    for attribute in sorted(Path("/sys/block").glob("loop*/loop/backing_file")):
+        device = Path("/dev") / attribute.parts[3]
+        try:
+            found.append(
+                Loop(device, device.stat().st_rdev, attribute.read_text().strip(), _backing_number(device))
+            )
+        except OSError:  # it went away meanwhile
+            continue
+    return tuple(found)
+
+
+def _backing_number(device: Path) -> int:
+    """The device number of what a loop device is over; 0 for a regular file (loop(4))."""
+    fd = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        status = fcntl.ioctl(fd, _LOOP_GET_STATUS64, bytes(_STATUS_BYTES))
+    finally:
+        os.close(fd)
+    return int(struct.unpack_from("=QQQ", status)[2])
 
 
 def below(directory: Path, loops: Iterable[Loop]) -> tuple[Path, ...]:
@@ -34,18 +60,18 @@ def below(directory: Path, loops: Iterable[Loop]) -> tuple[Path, ...]:
     prefix = f"{directory}/"
     found: list[Path] = []
     for loop in known:
-        if loop.backing.startswith(prefix):
-            found += [*stacked_on(loop.device, known), loop.device]
+        if loop.backing.startswith(prefix) and not loop.backing_number:
+            found += [*stacked_on(loop.number, known), loop.device]
     return tuple(found)
 
 
-def stacked_on(device: Path, loops: Iterable[Loop]) -> tuple[Path, ...]:
-    """The devices over ``device``, such as its partitions, topmost first."""
+def stacked_on(number: int, loops: Iterable[Loop]) -> tuple[Path, ...]:
+    """The devices over the block device ``number``, such as its partitions, topmost first."""
     known = tuple(loops)
     found: list[Path] = []
     for loop in known:
-        if loop.backing == str(device):
-            found += [*stacked_on(loop.device, known), loop.device]
+        if loop.backing_number == number:
+            found += [*stacked_on(loop.number, known), loop.device]
     return tuple(found)
 
 

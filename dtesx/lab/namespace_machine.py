@@ -169,7 +169,7 @@ class NamespaceMachine:
                 [
                     *inside(port.namespace),
                     *("unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child=KILL"),
-                    *("--propagation", "private", "/bin/sh", "-e", "-c", self._script() + _FOREVER),
+                    *("--propagation", "slave", "/bin/sh", "-e", "-c", self._script() + _FOREVER),
                     *("machine", self.hostname),
                 ],
                 stdout=log,

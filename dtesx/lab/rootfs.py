@@ -26,7 +26,11 @@ class MountedTree:
 
 @contextmanager
 def mounted_tree(image: Path, where: Path) -> Iterator[MountedTree]:
-    """Mount an ext4 image at ``where`` through a loop device; both are gone at the end."""
+    """Mount an ext4 image at ``where`` through a loop device; both are gone at the end.
+
+    The image is then complete: another mount namespace may have copied the mount and keep it for a
+    while, so the end of ours alone would not write everything back.
+    """
     where.mkdir(parents=True, exist_ok=True)
     run(["mount", "-t", "ext4", "-o", "loop", str(image), str(where)])
     try:
@@ -34,6 +38,7 @@ def mounted_tree(image: Path, where: Path) -> Iterator[MountedTree]:
         uuid = run(["blkid", "-o", "value", "-s", "UUID", str(image)]).text.strip()
         yield MountedTree(where, Path(device), uuid)
     finally:
+        run(["mount", "-o", "remount,ro", str(where)])
         run(["umount", str(where)])
 
 
@@ -102,7 +107,5 @@ def run_in_tree(tree: MountedTree, commands: str, *, timeout: float = 300.0) -> 
     """Run shell commands in the tree as in a machine without network, and return their output."""
     script = enter_script(tree) + commands
     spaces = ("--mount", "--uts", "--ipc", "--pid", "--net", "--fork", "--kill-child=KILL")
-    done = run(
-        ["unshare", *spaces, "--propagation", "private", "/bin/sh", "-e", "-c", script], timeout=timeout
-    )
+    done = run(["unshare", *spaces, "--propagation", "slave", "/bin/sh", "-e", "-c", script], timeout=timeout)
     return done.text

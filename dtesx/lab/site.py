@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dtesx.base.errors import Conflict, NotFound
 from dtesx.base.files import private_directory
+from dtesx.base.run import run
 from dtesx.lab import appliance, leftovers, network, preflight, recipe, rootfs, source
 from dtesx.lab.appliance import ApplianceMachine
 from dtesx.lab.claim import only_lab
@@ -206,7 +207,7 @@ class Site:
 def lab_site(
     directory: Path, cache: Path, progress: Progress, *, services: SiteServices | None = None
 ) -> Iterator[Site]:
-    """Bring a fresh site up in ``directory``; everything of it is gone at the end but logs and disks.
+    """Bring a fresh site up in ``directory``; everything of it is gone at the end but its logs.
 
     Raises UsageError when the host lacks something, Conflict when a lab runs in ``directory``.
     """
@@ -217,6 +218,7 @@ def lab_site(
         leftovers.clear(directory)
         _remove_parts(directory)
         ingredients = prepare(cache, progress)
+        stack.enter_context(_shared(directory))
         identity = leftovers.lab_identity(directory)
         runtime = private_directory(leftovers.runtime_directory(identity))
         stack.callback(shutil.rmtree, runtime, ignore_errors=True)
@@ -251,6 +253,7 @@ def _assemble(
     key = make_key(private_directory(directory / "keys"))
     progress("copying the source's file system")
     image = private_directory(directory / "source") / "disk.img"
+    stack.callback(image.unlink, missing_ok=True)
     copy_image(ingredients.tree, image)
     tree = stack.enter_context(rootfs.mounted_tree(image, directory / "source" / "root"))
     personalise(tree, key.with_suffix(".pub").read_text())
@@ -316,6 +319,21 @@ def _simulator(site: Site, binary: Path, datastore: Path, hooks: Path, control: 
         netns=site.network.namespace,
     )
     return Simulator(binary, config, directory=directory)
+
+
+@contextmanager
+def _shared(directory: Path) -> Iterator[None]:
+    """Make what is mounted below ``directory`` end everywhere when it ends here.
+
+    A machine of another lab begins with copies of all mounts. Without this it would hold ours, and
+    their loop devices, until it ends itself. Lazily undone: somebody may look at the logs in there.
+    """
+    run(["mount", "--bind", str(directory), str(directory)])
+    run(["mount", "--make-shared", str(directory)])
+    try:
+        yield
+    finally:
+        run(["umount", "--lazy", str(directory)])
 
 
 def _remove_parts(directory: Path) -> None:

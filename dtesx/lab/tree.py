@@ -18,6 +18,17 @@ from dtesx.lab.network import GATEWAY, SOURCE
 Progress = Callable[[str], None]
 
 _APT_SETTINGS = ("Acquire::http::Proxy", "Acquire::https::Proxy", "Acquire::Check-", "Acquire::Retries")
+# When the build is cut short, nothing that it started or mounted may stay.
+_CONTAINED = (
+    "unshare",
+    "--pid",
+    "--fork",
+    "--kill-child=KILL",
+    "--mount-proc",
+    "--propagation",
+    "private",
+    "--",
+)
 _INGREDIENTS = (__file__, recipe.__file__, oddities.__file__, ledger.__file__)
 
 
@@ -40,8 +51,7 @@ def base_tree(cache: Path, progress: Progress) -> BaseTree:
     tree = BaseTree(*(cache / f"tree-{key}.{kind}" for kind in ("img", "vmlinuz", "initrd")))
     with _only_one(cache / "tree.lock", progress):
         if not tree.image.exists():
-            for old in (*cache.glob("tree-*.*"), *cache.glob(".tree-*.img")):
-                old.unlink()
+            _remove_old(cache)
             _build(cache, tree, progress)
     return tree
 
@@ -98,12 +108,23 @@ def _build(cache: Path, tree: BaseTree, progress: Progress) -> None:
             where.rmdir()
 
 
+def _remove_old(cache: Path) -> None:
+    """Trees of other recipes, and what a killed build left (nobody else builds: we hold the lock)."""
+    for root in cache.glob(".tree-*.root"):
+        if root.is_mount():
+            run(["umount", str(root)])
+        root.rmdir()
+    for image in (*cache.glob("tree-*.*"), *cache.glob(".tree-*.img")):
+        image.unlink(missing_ok=True)
+
+
 def _bootstrap(root: Path) -> None:
     excludes = [f"--dpkgopt=path-exclude={pattern}" for pattern in recipe.PATH_EXCLUDES]
     includes = [f"--dpkgopt=path-include={pattern}" for pattern in recipe.PATH_INCLUDES]
     settings = [f"--aptopt={line}" for line in _apt_settings()]
     run(
         [
+            *_CONTAINED,
             *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--quiet"),
             *("--dpkgopt=force-unsafe-io", *excludes, *includes, *settings),
             f"--include={','.join(recipe.PACKAGES)}",

@@ -14,7 +14,6 @@ from dtesx.base.errors import Conflict, DtesxError, Interrupted
 from dtesx.base.log import get_logger
 from dtesx.management.store import Store
 from dtesx.model.api import FailoverRequest, JobInfo, NewSnapshot, SnapshotInfo
-from dtesx.model.entries import MirrorStats
 from dtesx.model.job import (
     STATES,
     JobSpec,
@@ -25,6 +24,7 @@ from dtesx.model.job import (
     StepState,
 )
 from dtesx.model.record import JobRecord
+from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
 from dtesx.model.vmware import VirtualMachine
 from dtesx.recovery.ports import Surroundings, Workers

@@ -11,8 +11,8 @@ from typing import Protocol
 from dtesx.base.errors import Conflict, DtesxError, Interrupted, NotFound
 from dtesx.base.log import get_logger
 from dtesx.model.api import MirrorPhase, MirrorRequest, MirrorStatus
-from dtesx.model.entries import MirrorStats
 from dtesx.model.job import Problem
+from dtesx.model.stats import MirrorStats
 from dtesx.wire.identity import Identity
 
 log = get_logger(__name__)

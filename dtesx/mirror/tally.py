@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from dtesx.model.entries import MirrorStats, PathProblem
+from dtesx.model.stats import MirrorStats, PathProblem
 
 MAX_PROBLEMS = 1000
 """So many path problems are kept with their reason; the rest is only counted."""

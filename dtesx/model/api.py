@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from dtesx.model.entries import MirrorStats
 from dtesx.model.inventory import Inventory
 from dtesx.model.job import JobSpec, JobState, MirrorSpec, Operation, Problem
 from dtesx.model.layout import Layout
+from dtesx.model.stats import MirrorStats
 from dtesx.model.vmware import About, Datastore, Network, VirtualMachine
 
 API_PORT = 6325

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dtesx.model.entries import MirrorStats
 from dtesx.model.inventory import Inventory
 from dtesx.model.job import JobSpec, JobState
 from dtesx.model.layout import Layout
+from dtesx.model.stats import MirrorStats
 from dtesx.model.vmware import VirtualDisk
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dtesx.model.entries import MirrorStats
 from dtesx.model.layout import Layout
+from dtesx.model.stats import MirrorStats
 
 
 @dataclass(frozen=True)

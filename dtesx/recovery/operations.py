@@ -61,6 +61,7 @@ OPERATIONS: dict[OperationKind, tuple[Definition, ...]] = {
         Definition("mirror", "Mirror what changed", transfer.mirror),
     ),
     OperationKind.SNAPSHOT: (
+        Definition("check", "Ask vSphere whether it can be done now", snapshots.check, volatile=True),
         _STOP,
         _DETACH,
         Definition("snapshot", "Take the VMware snapshot", snapshots.take),
@@ -197,10 +198,10 @@ def _fail(run: Run, state: JobState, problem: Problem, *, interrupted: bool) -> 
 
 
 def _roll_back(run: Run) -> None:
+    """Do what can be done: where vSphere is away, the worker still finds disks that never left."""
     for definition in _ROLLBACK.get(run.operation.kind, ()):
         try:
             definition.action(run)
         except DtesxError as error:
             # The first error is the one to report; this one only says that help came too late.
             log.warning("rolling back failed", step=definition.name, reason=error.message)
-            return

@@ -7,6 +7,13 @@ import time
 from dtesx.recovery.run import Run
 
 
+def check(run: Run) -> None:
+    """Find out that vSphere is away before protection is paused for it."""
+    with run.site.vsphere() as vsphere:
+        vsphere.find_vm(run.site.appliance_vm)
+        vsphere.vm(run.record.replica_ref)
+
+
 def take(run: Run) -> None:
     """Snapshot the powered-off replica, whose disks the appliance has let go.
 

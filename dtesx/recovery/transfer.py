@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from dtesx.base.errors import ConnectionFailed, DtesxError, NotFound, from_code
 from dtesx.model.api import MirrorPhase, MirrorRequest, MirrorStatus
-from dtesx.model.entries import MirrorStats
 from dtesx.model.layout import Layout
+from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerSpec
 from dtesx.recovery.run import Run
 from dtesx.vsphere.client import VSphere

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dtesx.base.errors import Conflict, ConnectionFailed, DtesxError, Interrupted, TargetFull
 from dtesx.base.log import get_logger
-from dtesx.model.entries import MirrorStats
+from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
 from dtesx.replication.target_session import TargetSession
 from dtesx.wire.channel import TICK, tune

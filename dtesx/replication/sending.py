@@ -14,8 +14,8 @@ from dtesx.base.retry import Backoff
 from dtesx.mirror.mirroring import measure
 from dtesx.mirror.tally import Tally
 from dtesx.model.api import MirrorPhase, MirrorRequest
-from dtesx.model.entries import MirrorStats
 from dtesx.model.layout import mount_key
+from dtesx.model.stats import MirrorStats
 from dtesx.replication.source_session import SourceSession, connect
 from dtesx.volumes.views import open_view
 from dtesx.wire.identity import Identity

@@ -15,7 +15,7 @@ from dtesx.apply.removal import remove
 from dtesx.base.errors import ConnectionFailed, DtesxError, Interrupted, Refused
 from dtesx.base.log import get_logger
 from dtesx.mirror.scan import Rules, own_item, walk
-from dtesx.model.entries import MirrorStats
+from dtesx.model.stats import MirrorStats
 from dtesx.wire.channel import TICK, Channel
 from dtesx.wire.items import Item
 from dtesx.wire.messages import (

@@ -17,7 +17,7 @@ import msgspec
 from dtesx.base.errors import Conflict, DtesxError
 from dtesx.base.files import replace_volatile
 from dtesx.base.log import get_logger
-from dtesx.model.entries import MirrorStats
+from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase, WorkerSpec, WorkerStatus
 from dtesx.replication.receiving import serve
 from dtesx.volumes.disks import find_disk

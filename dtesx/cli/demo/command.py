@@ -75,8 +75,8 @@ def _files(report: DemoReport) -> str:
     if not replica.files_compared:
         return ""
     return (
-        f"{replica.files_compared} compared by checksum, {replica.files_different} different,"
-        f" {len(replica.changed_on_purpose)} changed on purpose"
+        f"{replica.files_compared} compared by checksum, {replica.files_different} different;"
+        f" {replica.entries_compared} entries by metadata, {replica.entries_different} different"
     )
 
 

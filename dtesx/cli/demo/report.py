@@ -28,7 +28,11 @@ class StepReport:
 
 @dataclass(frozen=True)
 class ReplicaReport:
-    """The replica as it was found. ``files_different`` counts what differs and should not.
+    """The replica as it was found.
+
+    ``files_different`` counts files whose content differs and should not, ``entries_different``
+    entries (files, directories, links, devices) whose type, mode, owner, times, link target or
+    extended attributes do; ``different`` names the first of either.
 
     ``changed_on_purpose`` names the files that a replica changes to start on new hardware and
     those that a running server writes, each with the reason; they are compared, not counted.
@@ -39,6 +43,8 @@ class ReplicaReport:
     address: str = ""
     files_compared: int = 0
     files_different: int = 0
+    entries_compared: int = 0
+    entries_different: int = 0
     last_ledger_line: str = ""
     ledger_lines: int = 0
     different: tuple[str, ...] = ()

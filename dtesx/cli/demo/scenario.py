@@ -61,7 +61,7 @@ class Scenario:
         self._api: Api = session.connect(lab.context())
         self._login: Shell = lab.login()
         self._mirrored: list[str] = []
-        self._checksums: dict[str, str] = {}
+        self._before = comparing.Observed()
         self._lost_at = 0.0
         self.replica = ReplicaReport()
         self.rto_seconds = 0.0
@@ -132,9 +132,10 @@ class Scenario:
         return self._mirror_line()
 
     def record(self) -> str:
-        """Remember what every file of the server holds."""
-        self._checksums = comparing.parse(self._login.run(comparing.SCRIPT, timeout=300).stdout)
-        return f"{len(self._checksums)} files in {' '.join(comparing.ROOTS)}"
+        """Remember what every file of the server holds, and its metadata."""
+        self._before = comparing.parse(self._login.run(comparing.SCRIPT, timeout=300).stdout)
+        files, entries = len(self._before.contents), len(self._before.entries)
+        return f"{files} files, metadata of {entries} entries, in {' '.join(comparing.ROOTS)}"
 
     def lose(self) -> str:
         """The server is gone."""
@@ -179,21 +180,31 @@ class Scenario:
 
     def compare(self) -> str:
         """Compare every recorded file, and find files that should not be there."""
-        output = self._login.run(comparing.SCRIPT, timeout=600).stdout
-        found = comparing.compare(self._checksums, comparing.parse(output))
+        after = comparing.parse(self._login.run(comparing.SCRIPT, timeout=600).stdout)
+        files = comparing.compare(self._before.contents, after.contents)
+        entries = comparing.compare(self._before.entries, after.entries)
+        different = sorted({*files.different, *entries.different})
+        purposes = files.on_purpose | entries.on_purpose
         self.replica = replace(
             self.replica,
-            files_compared=found.compared,
-            files_different=len(found.different),
-            different=found.different[:_SHOWN],
-            changed_on_purpose=found.on_purpose,
+            files_compared=files.compared,
+            files_different=len(files.different),
+            entries_compared=entries.compared,
+            entries_different=len(entries.different),
+            different=tuple(different[:_SHOWN]),
+            changed_on_purpose=purposes,
         )
-        if found.different:
+        if different:
             raise CheckFailed(
-                f"{len(found.different)} of {found.compared} files differ: {', '.join(found.different[:5])}",
+                f"{len(files.different)} of {files.compared} files differ,"
+                f" and {len(entries.different)} of {entries.compared} entries by metadata:"
+                f" {', '.join(different[:5])}",
                 hint="--json lists them as replica.different",
             )
-        return f"{found.compared} files, all equal but {len(found.on_purpose)} changed on purpose"
+        return (
+            f"{files.compared} files and the metadata of {entries.compared} entries,"
+            f" equal but for {len(purposes)} changed on purpose"
+        )
 
     @property
     def login_command(self) -> tuple[str, ...]:

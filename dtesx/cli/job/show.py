@@ -6,7 +6,7 @@ from dtesx.cli import output, session, steps, watching
 from dtesx.cli.formats import moment, seconds, size
 from dtesx.cli.params import Job, Json
 from dtesx.model.api import JobInfo
-from dtesx.model.entries import MirrorStats
+from dtesx.model.stats import MirrorStats
 
 _PROBLEMS_SHOWN = 10
 

@@ -80,6 +80,20 @@ def test_what_a_killed_daemon_leaves_is_cleared(tmp_path: Path) -> None:
     assert daemon.down(tmp_path) == ()
 
 
+def test_a_site_ends_whole_while_another_one_runs(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    daemon.up(first, CACHE, lambda _: None)
+    try:
+        daemon.up(second, CACHE, lambda _: None)  # its machines begin with the mounts of the first
+        daemon.down(first)
+        assert nothing_is_left(first)
+        assert all(machine.alive for machine in daemon.status(second).machines)
+    finally:
+        daemon.down(first)
+        daemon.down(second)
+    assert nothing_is_left(second)
+
+
 def test_a_site_that_belongs_to_another_command_is_left_alone(tmp_path: Path) -> None:
     with only_lab(tmp_path):
         with pytest.raises(Conflict, match="already"):

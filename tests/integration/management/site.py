@@ -16,8 +16,8 @@ from dtesx.management.server import serving
 from dtesx.management.source_api import rules
 from dtesx.management.web import Call, Rule, application
 from dtesx.model.api import MirrorPhase, MirrorRequest, PairReply
-from dtesx.model.entries import MirrorStats
 from dtesx.model.inventory import Firmware, Inventory, OperatingSystem
+from dtesx.model.stats import MirrorStats
 from dtesx.wire.identity import Identity, create, load_or_create
 from dtesx.wire.tls import server_context
 

@@ -15,8 +15,8 @@ import pytest
 from dtesx.base.retry import Backoff
 from dtesx.base.run import run
 from dtesx.model.api import MirrorPhase, MirrorRequest
-from dtesx.model.entries import MirrorStats
 from dtesx.model.job import MirrorSpec
+from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
 from dtesx.replication.receiving import serve
 from dtesx.replication.sending import run_mirror

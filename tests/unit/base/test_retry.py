@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from dtesx.base import retry
@@ -11,7 +13,7 @@ def test_delays_double_up_to_the_cap() -> None:
 
 def test_an_action_is_repeated_until_it_works() -> None:
     slept: list[float] = []
-    answers = iter([OSError("a"), OSError("b"), 7])
+    answers: Iterator[OSError | int] = iter([OSError("a"), OSError("b"), 7])
 
     def action() -> int:
         answer = next(answers)

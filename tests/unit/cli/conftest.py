@@ -26,7 +26,6 @@ from dtesx.model.api import (
     SnapshotInfo,
     VmwareInfo,
 )
-from dtesx.model.entries import MirrorStats, PathProblem
 from dtesx.model.inventory import FileSystem, Firmware, Inventory, Nic, OperatingSystem, SourceDisk
 from dtesx.model.job import (
     JobSpec,
@@ -38,6 +37,7 @@ from dtesx.model.job import (
     Step,
     StepState,
 )
+from dtesx.model.stats import MirrorStats, PathProblem
 from dtesx.model.vmware import About, Datastore, Network
 
 THUMBPRINT = ":".join(["AB"] * 32)

@@ -36,11 +36,12 @@ def test_sockets_have_short_paths_whatever_the_labs_directory() -> None:
 def test_mounts_are_undone_from_the_latest_and_only_below_the_directory() -> None:
     mountinfo = """\
 22 1 8:1 / / rw - ext4 /dev/sda rw
-90 22 7:0 / /lab/source/root rw - ext4 /dev/loop0 rw
+89 22 8:1 /lab /lab rw - ext4 /dev/sda rw
+90 89 7:0 / /lab/source/root rw - ext4 /dev/loop0 rw
 91 22 7:1 / /lab/data\\040store rw - xfs /dev/loop1 rw
 92 22 7:2 / /lab2/x rw - xfs /dev/loop2 rw
 """
-    assert mounts_below(Path("/lab"), mountinfo) == ("/lab/data store", "/lab/source/root")
+    assert mounts_below(Path("/lab"), mountinfo) == ("/lab/data store", "/lab/source/root", "/lab")
 
 
 def test_each_missing_package_is_named_once() -> None:

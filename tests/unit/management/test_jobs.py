@@ -12,8 +12,8 @@ from dtesx.base.errors import Conflict, Interrupted, NotFound
 from dtesx.management.jobs import Jobs
 from dtesx.management.store import Store
 from dtesx.model.api import FailoverRequest, JobInfo, NewSnapshot
-from dtesx.model.entries import MirrorStats
 from dtesx.model.job import JobSpec, JobState, OperationKind, ReplicaSpec, StepState
+from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase, WorkerStatus
 from dtesx.model.vmware import Snapshot
 from tests.unit.management.fakes import SPEC, FakeExecutor, FakeSite, FakeWorkers, furnished

@@ -11,7 +11,7 @@ from dtesx.base.errors import Interrupted, NotFound, TargetFull
 from dtesx.management import mirrors as module
 from dtesx.management.mirrors import Mirrors, Progress
 from dtesx.model.api import MirrorPhase, MirrorRequest, MirrorStatus
-from dtesx.model.entries import MirrorStats
+from dtesx.model.stats import MirrorStats
 from dtesx.wire.identity import Identity
 
 REQUEST = MirrorRequest("job-1", "127.0.0.1", 1500, "PEM", ("/",))

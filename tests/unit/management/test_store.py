@@ -9,11 +9,11 @@ import pytest
 
 from dtesx.base.errors import Conflict, DtesxError, NotFound
 from dtesx.management.store import Store
-from dtesx.model.entries import MirrorStats, PathProblem
 from dtesx.model.inventory import Firmware
 from dtesx.model.job import JobState, Operation, OperationKind, Problem, Step, StepState
 from dtesx.model.layout import DiskLayout, Layout, Partition, PartitionRole
 from dtesx.model.record import JobRecord
+from dtesx.model.stats import MirrorStats, PathProblem
 from dtesx.model.vmware import VirtualDisk
 from tests.unit.management.fakes import SPEC, furnished
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from dtesx.base.errors import Conflict
+from dtesx.base.errors import Conflict, ConnectionFailed
 from dtesx.model.job import JobState, Operation, OperationKind, StepState
 from dtesx.model.record import JobRecord
-from dtesx.recovery import operations
+from dtesx.recovery import failover
 from dtesx.recovery.operations import allowed, execute, interrupt, new_operation, resume
 from tests.unit.recovery.world import Killed, World, record
 
@@ -76,7 +76,7 @@ def test_failover_without_the_source(world: World) -> None:
 
 
 def test_a_source_that_stays_up_stops_the_failover(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operations.failover, "_SHUTDOWN_SECONDS", 0.0)
+    monkeypatch.setattr(failover, "_SHUTDOWN_SECONDS", 0.0)
     job = protected(world)
     world.obeys_shutdown = False
     operation, job = perform(world, job, K.FAILOVER)
@@ -102,6 +102,22 @@ def test_a_failed_snapshot_puts_the_job_back_to_work(world: World, monkeypatch: 
     assert world.worker, "replication must go on after a failed snapshot"
 
 
+def test_a_vcenter_that_goes_away_does_not_stop_the_worker(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = protected(world)
+
+    def away(*args: object) -> None:
+        raise ConnectionFailed("vCenter does not answer", hint="look there")
+
+    monkeypatch.setattr(world, "attach_disk", away)
+    monkeypatch.setattr(world, "detach_disk", away)
+    operation, job = perform(world, job, K.SNAPSHOT)
+    assert operation.problem is not None
+    assert (operation.problem.code, job.state) == ("connection", JobState.SNAPSHOT_FAILED)
+    assert world.worker, "its disks never left"
+
+
 def test_an_operation_needs_the_right_state() -> None:
     for state, kind in [
         (JobState.CREATED, K.FAILOVER),
@@ -115,9 +131,7 @@ def test_an_operation_needs_the_right_state() -> None:
         assert caught.value.hint
 
 
-def test_a_defect_is_reported_and_leaves_a_named_state(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_defect_is_reported_and_leaves_a_named_state(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(world, "create_replica", lambda *a, **k: 1 / 0)
     operation, job = perform(world, record(), K.PROTECT)
     assert job.state is JobState.PROTECT_FAILED
@@ -177,7 +191,7 @@ def _check(world: World, job: JobRecord, kind: K) -> None:
 def test_a_failover_that_failed_can_go_back_to_protecting(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operations.failover, "_SHUTDOWN_SECONDS", 0.0)
+    monkeypatch.setattr(failover, "_SHUTDOWN_SECONDS", 0.0)
     job = protected(world)
     world.obeys_shutdown = False
     _, job = perform(world, job, K.FAILOVER)

@@ -14,12 +14,13 @@ from typing import Any, cast
 import pytest
 
 from dtesx.base.errors import Conflict, ConnectionFailed, NotFound
+from dtesx.boot import fix
 from dtesx.model.api import MirrorPhase, MirrorRequest, MirrorStatus
-from dtesx.model.entries import MirrorStats
 from dtesx.model.inventory import FileSystem, Firmware, Inventory, Nic, OperatingSystem, SourceDisk
 from dtesx.model.job import JobSpec, JobState, Operation, ReplicaSpec
 from dtesx.model.layout import DiskLayout, Layout
 from dtesx.model.record import JobRecord
+from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase, WorkerSpec, WorkerStatus
 from dtesx.model.vmware import ReplicaPlan, Snapshot, VirtualDisk, VirtualMachine, VirtualNic
 from dtesx.recovery import failover, protect, transfer
@@ -261,7 +262,7 @@ class World:
         monkeypatch.setattr(protect, "find_disk", lambda uuid: Path("/dev") / uuid)
         monkeypatch.setattr(failover, "find_disk", lambda uuid: Path("/dev") / uuid)
         monkeypatch.setattr(failover, "mounted_layout", self.mounted_layout)
-        monkeypatch.setattr(failover.fix, "make_bootable", self.make_bootable)
+        monkeypatch.setattr(fix, "make_bootable", self.make_bootable)
 
 
 class _Snapshots:

@@ -44,7 +44,9 @@ class _Shell:
 
 @pytest.fixture
 def shell() -> _Shell:
-    return _Shell({"cat ": _ledger(5), "hostname": b"alpha\n", "find ": b"aa  /etc/a\0bb  /etc/b\0"})
+    return _Shell(
+        {"cat ": _ledger(5), "hostname": b"alpha\n", "\nexport ": _seen(b"aa  /etc/a\0bb  /etc/b\0")}
+    )
 
 
 @pytest.fixture
@@ -75,11 +77,21 @@ def lab(tmp_path: Path, shell: _Shell, api: FakeApi, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def scenario(lab: DemoLab) -> Scenario:
-    return Scenario(lab, lambda line, fraction=-1.0: None)
+    return Scenario(lab, _say)
 
 
-def _ledger(count: int, *, start: str = "") -> bytes:
-    lines, line = [], start
+def _say(line: str, fraction: float) -> None:
+    pass
+
+
+def _seen(sums: bytes, *, mode: bytes = b"81a4") -> bytes:
+    """What the comparing script prints for files with these sums and a directory."""
+    meta = mode + b" 0:0 12 1 0:0 17.5  /etc/a\0" + b"41ed 0:0 4096 2 0:0 17.5  /etc\0"
+    return b"-- next\0".join((sums, meta, b"", b""))
+
+
+def _ledger(count: int) -> bytes:
+    lines, line = [], ""
     for number in range(count):
         line = ledger.next_line(line, 1000 + number)
         lines.append(line)
@@ -152,10 +164,18 @@ def test_half_a_line_at_the_end_is_not_a_line(scenario: Scenario, shell: _Shell)
 )
 def test_a_file_that_differs_is_counted_and_fails(scenario: Scenario, shell: _Shell, after: bytes) -> None:
     scenario.record()
-    shell.answers["find "] = after
+    shell.answers["\nexport "] = _seen(after)
     with pytest.raises(CheckFailed, match="1 of"):
         scenario.compare()
     assert scenario.replica.files_different == 1
+
+
+def test_metadata_that_differs_is_counted_and_fails(scenario: Scenario, shell: _Shell) -> None:
+    scenario.record()
+    shell.answers["\nexport "] = _seen(b"aa  /etc/a\0bb  /etc/b\0", mode=b"8180")
+    with pytest.raises(CheckFailed, match="1 of 2 entries by metadata: /etc/a"):
+        scenario.compare()
+    assert (scenario.replica.files_different, scenario.replica.entries_different) == (0, 1)
 
 
 def test_a_failed_operation_stops_the_road(scenario: Scenario, api: FakeApi) -> None:
@@ -173,7 +193,11 @@ def test_ctrl_c_while_following_stops_the_demo(scenario: Scenario, api: FakeApi)
 def test_a_running_step_is_told(lab: DemoLab, api: FakeApi) -> None:
     told: list[tuple[str, float]] = []
     api.script = [operation(OperationKind.MIRROR, StepState.RUNNING), operation(OperationKind.MIRROR)]
-    Scenario(lab, lambda line, fraction=-1.0: told.append((line, fraction))).mirror()
+
+    def tell(line: str, fraction: float) -> None:
+        told.append((line, fraction))
+
+    Scenario(lab, tell).mirror()
     assert ("Second thing", 0.5) in told
 
 
