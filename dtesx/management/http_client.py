@@ -15,7 +15,8 @@ from dtesx.wire.tls import client_context, presented_certificate
 
 T = TypeVar("T")
 
-_CONNECT_SECONDS = 10.0
+# Enough for two repeated SYNs (after 1 and 3 s); a failover waits this long for a dead source.
+_CONNECT_SECONDS = 5.0
 # Shorter than the services' own limit, so that no request meets a connection being closed.
 _IDLE_SECONDS = 3.0
 

@@ -69,6 +69,13 @@ class SourceClient:
     def status(self) -> ServiceStatus:
         return self._http.call("GET", "/v1/status", ServiceStatus)
 
+    def answers(self) -> bool:
+        try:
+            self.status()
+        except ConnectionFailed:
+            return False
+        return True
+
     def inventory(self) -> Inventory:
         return self._http.call("GET", "/v1/inventory", Inventory)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from dtesx.base.errors import Conflict, ConnectionFailed, DtesxError
@@ -25,7 +26,7 @@ def final_mirror(run: Run) -> None:
     if not run.param("final_mirror"):
         run.detail("left out, as asked")
         return
-    if not _answers(run):
+    if not run.site.source.answers():
         run.detail(f"the source does not answer; the replica is as of {_as_of(run.record)}")
         return
     try:
@@ -44,13 +45,15 @@ def final_mirror(run: Run) -> None:
 
 def fence(run: Run) -> None:
     """Shut the source down if it still answers: two machines must not carry one identity."""
-    if not _answers(run):
+    if not run.site.source.answers():
         run.detail("the source does not answer")
         return
     run.detail("shutting the source down")
-    run.site.source.shut_down()
+    # A machine that goes down at once cannot answer any more; whether it does is seen below.
+    with suppress(ConnectionFailed):
+        run.site.source.shut_down()
     deadline = time.monotonic() + _SHUTDOWN_SECONDS
-    while _answers(run):
+    while run.site.source.answers():
         if time.monotonic() > deadline:
             raise Conflict(
                 "the source was asked to shut down but still answers",
@@ -106,14 +109,6 @@ def nic_names(record: JobRecord, nics: tuple[VirtualNic, ...]) -> Mapping[str, s
     mapped: list[Nic] = [nic for nic in record.inventory.nics if record.spec.replica.network_for(nic.name)]
     ordered = sorted(nics, key=lambda nic: nic.key)
     return {made.mac.lower(): nic.name for made, nic in zip(ordered, mapped, strict=False)}
-
-
-def _answers(run: Run) -> bool:
-    try:
-        run.site.source.inventory()
-    except ConnectionFailed:
-        return False
-    return True
 
 
 def _as_of(record: JobRecord) -> str:

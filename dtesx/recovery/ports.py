@@ -24,6 +24,9 @@ class Source(Protocol):
     def certificate(self) -> str:
         """The source's pinned certificate (PEM)."""
 
+    def answers(self) -> bool:
+        """Whether the source service can be reached now."""
+
     def inventory(self) -> Inventory:
         """Take the inventory now."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+from dtesx.base.errors import CommandFailed
 from dtesx.base.files import private_directory
 from dtesx.base.log import get_logger
 from dtesx.base.run import run as run_program
@@ -46,7 +47,13 @@ def run(address: str, port: int, state: Path) -> None:
 
 
 def power_off() -> None:
-    """Ask systemd to shut this machine down; CommandFailed when it does not accept that."""
-    run_program(
-        ["systemctl", "poweroff"], timeout=30, hint="shut the server down by hand, then fail over again"
-    )
+    """Shut this machine down; CommandFailed when that is not to be had.
+
+    systemd is asked first, so that services end in order. Where it does not run as the first
+    process, poweroff(8) is told to sync and have the kernel do it.
+    """
+    try:
+        run_program(["systemctl", "poweroff"], timeout=30)
+    except CommandFailed:
+        hint = "shut the server down by hand, then fail over again"
+        run_program(["poweroff", "--force"], timeout=60, hint=hint)
