@@ -6,6 +6,7 @@ it may be killed and started again while its mounts stay, as on a real machine.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -13,11 +14,14 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from dtesx.base.errors import CommandFailed, ConnectionFailed
+from dtesx.base.log import get_logger
 from dtesx.base.retry import wait_until
 from dtesx.base.run import Completed, run, spawn
 from dtesx.lab.namespaces import inside
 from dtesx.lab.network import Network, Port
 from dtesx.lab.processes import children_of, terminate
+
+log = get_logger(__name__)
 
 _READY = "machine is up"
 _READY_SECONDS = 60.0
@@ -75,6 +79,7 @@ class NamespaceMachine:
         self._running: dict[str, Process] = {}
         self._plugged = ExitStack()
         self._mark = 0
+        self._stopping = False
 
     @property
     def address(self) -> str:
@@ -96,6 +101,7 @@ class NamespaceMachine:
 
     def start(self) -> None:
         """Plug it in, make its namespaces and mounts, start its services."""
+        self._stopping = False
         self.directory.mkdir(parents=True, exist_ok=True)
         port = self._plugged.enter_context(self._network.port(self.name, self._address, self._mac))
         try:
@@ -107,11 +113,13 @@ class NamespaceMachine:
 
     def stop(self) -> None:
         """Kill everything in it at once and unplug it for good."""
+        self._stopping = True
         self._kill()
         self._plugged.close()
 
     def lose(self) -> None:
         """Crash it: every process dies and the link goes down at the same moment."""
+        self._stopping = True
         self._network.unplug(self.name)
         self._kill()
 
@@ -176,6 +184,15 @@ class NamespaceMachine:
                 stderr=log,
             )
         self._await_boot()
+        threading.Thread(target=self._unplug_at_end, args=(self._init,), daemon=True).start()
+
+    def _unplug_at_end(self, init: Process) -> None:
+        """A machine that powers itself off stops answering; its namespace alone would go on doing so."""
+        init.wait()
+        if self._init is not init or self._stopping:
+            return
+        log.info("machine powered itself off", machine=self.name)
+        self._network.unplug(self.name)
 
     @property
     def hostname(self) -> str:

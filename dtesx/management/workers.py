@@ -90,7 +90,7 @@ class LocalWorkers:
                 same = _read(directory / "worker.json", WorkerSpec) == spec
                 if same and status is not None and _listens(status, running):
                     return status
-                self._end(spec.job)
+            self._end(spec.job)
             (directory / "status.json").unlink(missing_ok=True)
             write_atomic(directory / "worker.json", msgspec.json.encode(spec))
             self._reserved.discard(spec.port)
@@ -183,11 +183,12 @@ class LocalWorkers:
                     f"the target worker of job {job} (process {self._pid(job)}) cannot be ended",
                     hint="look at the appliance's kernel log: its disk may not answer",
                 )
-        # Always, not only after a kill: a worker may have died long ago, or while it unmounted.
+        # Always, not only after a kill: a worker may have died long ago, or while it unmounted, and
+        # this service while it had the replica mounted to make it bootable.
         directory = self._root / job
         spec = _read(directory / "worker.json", WorkerSpec)
         if spec is not None:
-            self._release(directory / "replica", spec.disk_uuids)
+            self._release(directory, spec.disk_uuids)
 
     def _terminate(self, job: str, number: signal.Signals, seconds: float) -> bool:
         self._signal(job, number)

@@ -91,6 +91,19 @@ def test_a_lost_source_is_gone_at_once_and_its_ledger_is_whole(network: Network,
         machine.stop()
 
 
+def test_a_source_that_powers_itself_off_leaves_the_network(network: Network, root: MountedTree) -> None:
+    machine = SourceMachine(net=network, directory=root.root.parent / "m", tree=root, services=(LEDGER,))
+    machine.start()
+    show = ["ip", "-n", f"{network.namespace}-source", "link", "show", "eth0"]
+    try:
+        assert "NO-CARRIER" not in run(show).text
+        machine.run(["poweroff", "--force"], ok=range(256))
+        assert wait_until(lambda: not machine.alive(), timeout=10)
+        assert wait_until(lambda: "NO-CARRIER" in run(show).text, timeout=10)
+    finally:
+        machine.stop()
+
+
 def test_two_copies_of_the_tree_share_no_identity(tree: BaseTree, root: MountedTree, tmp_path: Path) -> None:
     copy_image(tree, tmp_path / "second.img")
     with mounted_tree(tmp_path / "second.img", tmp_path / "second") as other:

@@ -85,7 +85,7 @@ def test_start_and_stop(place: Place) -> None:
     assert not alive(status.pid)
     workers.stop("job-1")
     workers.stop("never heard of")
-    assert {str(where) for where, _ in place.released} == {str(place.root / "job-1" / "replica")}
+    assert {str(where) for where, _ in place.released} == {str(place.root / "job-1")}
 
 
 def test_a_listening_worker_is_left_alone(place: Place) -> None:
@@ -117,7 +117,7 @@ def test_a_killed_worker_is_noticed_and_its_mounts_undone(place: Place) -> None:
     wait_dead(pid)
     assert workers.status("job-1") is None
     workers.stop("job-1")
-    assert place.released[-1] == (place.root / "job-1" / "replica", ("6000C29-1",))
+    assert place.released[-1] == (place.root / "job-1", ("6000C29-1",))
     assert workers.start(SPEC).pid != pid
 
 
