@@ -3,6 +3,7 @@
 CACHE := .cache
 VENV := .venv
 BOOT := ./scripts/bootstrap
+BENCH_ARGS ?= /usr/share --work /dev/shm
 
 .PHONY: help demo test check bench lock clean
 
@@ -30,7 +31,7 @@ check:
 
 bench:
 	@$(BOOT) lab
-	@$(VENV)/bin/python -m benchmarks.mirror
+	@$(VENV)/bin/python -m benchmarks.mirror $(BENCH_ARGS)
 
 lock:
 	@$(BOOT) python

@@ -27,10 +27,10 @@ def failover(
 ) -> None:
     """Start the replica VM in place of the source server.
 
-    If the source still answers, its files are mirrored once more before. The replica is made
-    bootable, gets its disks back from the appliance, is powered on, and its address is reported.
-    Shut the source down first if it still runs: both would use the same addresses. If a step
-    failed, set right what the message names and run the same command again.
+    If the source still answers, its files are mirrored once more, and then it is shut down: both
+    machines carry the same identity. The replica is made bootable, gets its disks back from the
+    appliance, is powered on, and its address is reported. If a step failed, set right what the
+    message names and run the same command again; dtesx job mirror goes back to protecting.
     """
     if not live:
         raise UsageError("say which failover you mean", hint=f"dtesx failover {job} --live")

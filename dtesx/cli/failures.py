@@ -10,8 +10,18 @@ from pathlib import Path
 
 import typer
 
-from dtesx.base.errors import DtesxError, ExitCode, UntrustedCertificate
+from dtesx.base.errors import DtesxError, ExitCode, UntrustedCertificate, UsageError
 from dtesx.cli import output
+
+# Which extra of the distribution brings a module that the plain installation does without.
+_EXTRAS = {
+    "pyVim": "appliance",
+    "pyVmomi": "appliance",
+    "sqlalchemy": "appliance",
+    "starlette": "source",
+    "uvicorn": "source",
+    "zstandard": "appliance",
+}
 
 # Typer raises its own (older versions: click's) errors for wrong options; both descend alike from
 # the public BadParameter: BadParameter -> UsageError -> the base that knows format_message().
@@ -42,12 +52,21 @@ def is_help(error: Exception) -> bool:
 
 def from_parser(error: Exception) -> DtesxError:
     """A wrong command line as our kind of error."""
-    from dtesx.base.errors import UsageError
-
     message = str(getattr(error, "format_message", lambda: str(error))())
     context = getattr(error, "ctx", None)
     path = str(getattr(context, "command_path", "dtesx"))
     return UsageError(message.rstrip("."), hint=f"{path} --help shows what is expected")
+
+
+def from_missing(error: ModuleNotFoundError) -> DtesxError | None:
+    """A service started without its extra; None when the missing module is not an extra's."""
+    extra = _EXTRAS.get((error.name or "").partition(".")[0])
+    if extra is None:
+        return None
+    return UsageError(
+        f"this needs the Python package {error.name}, which is not installed",
+        hint=f"pip install 'dtesx[{extra}]', into the environment that dtesx runs in",
+    )
 
 
 def from_bug(error: Exception, *, debug: bool) -> DtesxError:

@@ -106,7 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return ExitCode.USAGE
         return failures.show(failures.from_parser(error), as_json=as_json)
     except Exception as error:
-        return failures.show(failures.from_bug(error, debug=_debug()), as_json=as_json)
+        missing = failures.from_missing(error) if isinstance(error, ModuleNotFoundError) else None
+        return failures.show(missing or failures.from_bug(error, debug=_debug()), as_json=as_json)
     return code if isinstance(code, int) else ExitCode.OK
 
 

@@ -11,14 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from dtesx.base.errors import UsageError
 from dtesx.lab.recipe import SUITE
 
 _SUITES = frozenset({SUITE, f"{SUITE}-updates", f"{SUITE}-security", f"{SUITE}/updates"})
-_DEFAULT = (
-    f"deb http://deb.debian.org/debian {SUITE} main",
-    f"deb http://deb.debian.org/debian {SUITE}-updates main",
-    f"deb http://deb.debian.org/debian-security {SUITE}-security main",
-)
 _ONE_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<parts>.+)")
 
 
@@ -43,14 +39,19 @@ class AptSource:
 
 
 def debian_lines(files: Mapping[str, str]) -> tuple[str, ...]:
-    """The Debian sources among sources.list files (name to content); Debian's own when there are none."""
+    """The Debian sources among sources.list files (name to content); UsageError without the suite's own."""
     found = dict.fromkeys(
         source.line()
         for name, text in sorted(files.items())
         for source in (_deb822(text) if name.endswith(".sources") else _one_line(text))
         if source.is_debian()
     )
-    return tuple(found) if any(f" {SUITE} main" in line for line in found) else _DEFAULT
+    if not any(f" {SUITE} main" in line for line in found):
+        raise UsageError(
+            f"this host's apt knows no archive of Debian {SUITE}",
+            hint=f"add a line for suite {SUITE}, component main, to /etc/apt/sources.list",
+        )
+    return tuple(found)
 
 
 def host_files(etc: Path = Path("/etc/apt")) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 from dtesx.base.errors import UsageError
@@ -28,6 +29,9 @@ NEEDS = {
     "cpio": "cpio",
     "depmod": "kmod",
 }
+
+# What the services that run in the lab's machines import (the extras source and appliance).
+_MODULES = ("pyVmomi", "sqlalchemy", "starlette", "uvicorn", "zstandard")
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -53,6 +57,11 @@ def check() -> None:
         raise UsageError(
             f"the lab needs Debian packages that are not installed: {', '.join(missing)}",
             hint=f"apt-get install --no-install-recommends {' '.join(missing)}",
+        )
+    if lacking := [name for name in _MODULES if find_spec(name) is None]:
+        raise UsageError(
+            f"the lab needs Python packages that are not installed: {', '.join(lacking)}",
+            hint="pip install 'dtesx[lab]', into the environment that dtesx runs in",
         )
     for device in ("/dev/net/tun", "/dev/loop-control"):
         if not Path(device).exists():

@@ -61,10 +61,7 @@ iface eth0 inet static
     gateway {gateway}
 """
 
-_APT_SOURCES = f"""deb http://deb.debian.org/debian {SUITE} main
-deb http://deb.debian.org/debian {SUITE}-updates main
-deb http://deb.debian.org/debian-security {SUITE}-security main
-"""
+_APT_SOURCES = "# This server of the lab reaches no archive.\n"
 
 
 def files(*, address: str, gateway: str, root_uuid: str) -> dict[str, str]:

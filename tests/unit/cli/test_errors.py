@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,12 @@ def test_without_a_command_the_help_is_shown(run: Run) -> None:
         done = run(*line)
         assert done.code == ExitCode.USAGE
         assert done.err.startswith("Usage: dtesx")
+
+
+def test_a_missing_extra_is_no_bug(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "dtesx.management.server", raising=False)
+    monkeypatch.delitem(sys.modules, "dtesx.services.source", raising=False)
+    done = run("service", "source", "--state", str(tmp_path))
+    assert done.code == 2
+    assert "dtesx[source]" in done.err

@@ -1,3 +1,6 @@
+import pytest
+
+from dtesx.base.errors import UsageError
 from dtesx.lab.apt_sources import debian_lines
 
 DEB822 = """Types: deb
@@ -25,15 +28,15 @@ def test_deb822_sources_become_one_line_each_with_their_key() -> None:
 
 def test_third_parties_are_left_out() -> None:
     text = """
-deb http://deb.debian.org/debian bookworm main
+deb http://archive.example/debian bookworm main
 deb [arch=amd64] https://download.docker.example/linux/debian bookworm stable
 deb https://apt.postgres.example/pub/repos/apt bookworm-pgdg main
 deb https://packages.example/debian/12/prod bookworm main
 deb https://packages.cloud.example/apt cloud-sdk-bookworm main
-deb-src http://deb.debian.org/debian bookworm main
+deb-src http://archive.example/debian bookworm main
 # deb http://other.example/debian bookworm main
 """
-    assert debian_lines({"sources.list": text}) == ("deb http://deb.debian.org/debian bookworm main",)
+    assert debian_lines({"sources.list": text}) == ("deb http://archive.example/debian bookworm main",)
 
 
 def test_options_of_a_mirror_are_kept() -> None:
@@ -41,7 +44,9 @@ def test_options_of_a_mirror_are_kept() -> None:
     assert debian_lines({"a.list": line}) == ("deb [trusted=yes] http://10.0.0.1/debian/ bookworm main",)
 
 
-def test_a_disabled_stanza_does_not_count_and_debians_own_archive_is_the_fallback() -> None:
-    lines = debian_lines({"debian.sources": DEB822.replace("Types: deb\n", "Types: deb\nEnabled: no\n")})
-    assert lines[0] == "deb http://deb.debian.org/debian bookworm main"
-    assert debian_lines({}) == lines
+def test_a_disabled_stanza_does_not_count_and_no_archive_is_a_clear_error() -> None:
+    disabled = {"debian.sources": DEB822.replace("Types: deb\n", "Types: deb\nEnabled: no\n")}
+    for files in ({}, disabled):
+        with pytest.raises(UsageError, match="no archive of Debian") as caught:
+            debian_lines(files)
+        assert "sources.list" in caught.value.hint
