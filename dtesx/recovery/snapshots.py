@@ -19,11 +19,11 @@ def take(run: Run) -> None:
 
     The name carries the operation's id, so that a repeated step finds the snapshot it made.
     """
-    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(run.operation.started))
-    name = f"dtesx {stamp} UTC {run.operation.id}"
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(run.clock()))
+    description = run.operation.params.get("description", "")
     with run.site.vsphere() as vsphere:
-        existing = [s for s in vsphere.snapshots(run.record.replica_ref) if s.name == name]
-        if not existing:
-            description = run.operation.params.get("description", "")
+        taken = [s.name for s in vsphere.snapshots(run.record.replica_ref) if run.operation.id in s.name]
+        name = taken[0] if taken else f"dtesx {stamp} UTC {run.operation.id}"
+        if not taken:
             vsphere.create_snapshot(run.record.replica_ref, name, description)
     run.result(snapshot=name)

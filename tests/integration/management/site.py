@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -106,24 +107,26 @@ def _relay(
                 shown.wrap_socket(plain, server_side=True) as near,
                 onward.wrap_socket(socket.create_connection(("127.0.0.1", port))) as far,
             ):
-                pumps = [threading.Thread(target=_pump, args=pair) for pair in ((near, far), (far, near))]
-                for pump in pumps:
-                    pump.start()
-                for pump in pumps:
-                    pump.join(5)
+                _pump(near, far, stop)
         except OSError:
             continue
 
 
-def _pump(source: ssl.SSLSocket, target: ssl.SSLSocket) -> None:
-    try:
-        while data := source.recv(65536):
-            target.sendall(data)
-    except OSError:
-        return
-    finally:
-        with suppress(OSError):  # closed already
-            target.shutdown(socket.SHUT_RDWR)
+def _pump(near: ssl.SSLSocket, far: ssl.SSLSocket, stop: threading.Event) -> None:
+    """Pass bytes both ways until one side ends; one thread, for a TLS socket is not for two."""
+    other = {near: far, far: near}
+    for sock in other:
+        sock.settimeout(0.1)
+    while not stop.is_set():
+        ready = [sock for sock in other if sock.pending()] or select.select(list(other), [], [], 0.1)[0]
+        for sock in ready:
+            try:
+                data = sock.recv(65536)
+            except TimeoutError:  # a TLS record without data, such as a session ticket
+                continue
+            if not data:
+                return
+            other[sock].sendall(data)
 
 
 @contextmanager

@@ -23,5 +23,6 @@ def test_codes_are_unique() -> None:
     classes: list[type[errors.DtesxError]] = [errors.DtesxError]
     for cls in classes:
         classes.extend(cls.__subclasses__())
-    codes = [cls.code for cls in classes if cls.__module__.startswith("dtesx.")]
-    assert len(codes) == len(set(codes))
+    # A class without a code of its own travels as its parent.
+    codes = [cls.code for cls in classes if "code" in vars(cls) and cls.__module__.startswith("dtesx.")]
+    assert sorted(codes) == sorted(set(codes))
