@@ -42,9 +42,9 @@ def clear(directory: Path) -> tuple[str, ...]:
         terminate(pids)
         found.append(f"ended processes {pids}")
     mounts = mounts_below(directory.resolve(), Path("/proc/self/mountinfo").read_text())
-    held = {run(["findmnt", "-n", "-o", "SOURCE", "--mountpoint", where]).text.strip() for where in mounts}
+    held = {loops.device_under(Path(where)) for where in mounts}
     for device in loops.below(directory.resolve(), loops.all_loops()):
-        if str(device) not in held and loops.free(device):  # those that are held go with their mount
+        if device not in held and loops.free(device):  # those that are held go with their mount
             found.append(f"freed {device}")
     for where in mounts:
         run(["umount", *(["--lazy"] if Path(where) == directory.resolve() else []), where])

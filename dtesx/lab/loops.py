@@ -30,6 +30,13 @@ class Loop:
     backing_number: int = 0
 
 
+def device_under(path: Path) -> Path:
+    """The block device that ``path``'s file system is on (ext4, XFS: st_dev is its number)."""
+    number = path.stat().st_dev
+    link = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
+    return Path("/dev") / link.resolve().name
+
+
 def all_loops() -> tuple[Loop, ...]:
     """Every loop device of the host that is set up."""
     found = []

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dtesx.base.run import run
+from dtesx.lab import loops
 
 _DISK = "sda"
 _NODES = {"null": "1 3", "zero": "1 5", "full": "1 7", "random": "1 8", "urandom": "1 9", "tty": "5 0"}
@@ -34,9 +35,9 @@ def mounted_tree(image: Path, where: Path) -> Iterator[MountedTree]:
     where.mkdir(parents=True, exist_ok=True)
     run(["mount", "-t", "ext4", "-o", "loop", str(image), str(where)])
     try:
-        device = run(["findmnt", "-n", "-o", "SOURCE", "--mountpoint", str(where)]).text.strip()
+        device = loops.device_under(where)
         uuid = run(["blkid", "-o", "value", "-s", "UUID", str(image)]).text.strip()
-        yield MountedTree(where, Path(device), uuid)
+        yield MountedTree(where, device, uuid)
     finally:
         run(["mount", "-o", "remount,ro", str(where)])
         run(["umount", str(where)])

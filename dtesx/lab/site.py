@@ -329,6 +329,9 @@ def _shared(directory: Path) -> Iterator[None]:
     their loop devices, until it ends itself. Lazily undone: somebody may look at the logs in there.
     """
     run(["mount", "--bind", str(directory), str(directory)])
+    # Private first: on a host whose / is shared (systemd's default) the new mount would be a peer of
+    # the one below it, and each mount inside would appear twice.
+    run(["mount", "--make-private", str(directory)])
     run(["mount", "--make-shared", str(directory)])
     try:
         yield

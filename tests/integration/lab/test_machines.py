@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -222,3 +223,17 @@ def test_the_datastore_makes_reflinks_and_leaves_nothing(tmp_path: Path) -> None
         run(["cp", "--reflink=always", str(store.path / "a"), str(store.path / "b")])
     assert not os.path.ismount(tmp_path / "datastore")
     assert not (tmp_path / "datastore.img").exists()
+
+
+def test_a_mount_in_the_lab_appears_once_where_the_host_shares_its_root(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from dtesx.base.run import run; from dtesx.lab import site\n"
+        "where = Path(sys.argv[1])\n"
+        "with site._shared(where):\n"
+        "    (where / 'x').mkdir(); run(['mount', '-t', 'tmpfs', 'x', str(where / 'x')])\n"
+        "    print(Path('/proc/self/mountinfo').read_text().count(f' {where}/x '))\n"
+        "    run(['umount', str(where / 'x')])\n"
+    )
+    script = 'mount --make-rshared / && exec "$@"'
+    inside = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
+    assert run([*inside, sys.executable, "-c", code, str(tmp_path)]).text == "1\n"
