@@ -42,6 +42,10 @@ def accelerator_arguments(kvm: bool) -> tuple[str, ...]:
     return ("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max")
 
 
+def _host_memory_mib() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+
+
 def guest_arguments(
     hardware: ReplicaHardware,
     *,
@@ -60,10 +64,12 @@ def guest_arguments(
             hint="protect a server that boots by BIOS in the lab",
         )
     cpus = max(1, min(hardware.cpus, os.cpu_count() or 1))
+    # A job that asks for the source's memory asks, in the lab, for all that this host has.
+    memory = max(256, min(hardware.memory_mib, _host_memory_mib() // 2))
     argv = [
         *(BINARY, "-name", hardware.name.replace(",", " "), "-nodefaults", "-no-user-config"),
         *("-machine", "q35", *accelerator_arguments(kvm)),
-        *("-smp", str(cpus), "-m", str(max(256, hardware.memory_mib))),
+        *("-smp", str(cpus), "-m", str(memory)),
         *("-vga", "std", "-display", "none"),
         *(
             "-chardev",

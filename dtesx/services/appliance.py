@@ -51,6 +51,7 @@ def run(address: str, port: int, state: Path) -> None:
         app = application(rules, authorised=lambda bearer: pairing.matches(bearer, token))
         with serving(app, address, port, server_context(identity)) as bound:
             say_ready("appliance", address, bound)
+            log.info("certificate", sha256=identity.fingerprint)
             wait_for_stop(stop)
         if not jobs.close(_END_SECONDS):
             log.warning("an operation did not stop in time; the next start marks it interrupted")

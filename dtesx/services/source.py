@@ -41,6 +41,7 @@ def run(address: str, port: int, state: Path) -> None:
         )
         with serving(app, address, port, server_context(identity)) as bound:
             say_ready("source", address, bound)
+            log.info("certificate", sha256=identity.fingerprint)
             wait_for_stop(stop)
         mirrors.close()
     log.info("source service ended")

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,10 @@ def test_uefi_is_refused_with_a_hint() -> None:
     with pytest.raises(UsageError, match="firmware efi") as caught:
         guest_arguments(hardware(firmware="efi"), taps=["t0", "t1"], kvm=False, files=FILES)
     assert caught.value.hint
+
+
+def test_a_guest_gets_at_most_half_of_the_hosts_memory() -> None:
+    host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+    for asked, given in ((512, 512), (2 * host, host // 2)):
+        argv = guest_arguments(hardware(memory_mib=asked), taps=["t0", "t1"], kvm=False, files=FILES)
+        assert values_of(argv, "-m") == [str(given)]
