@@ -22,6 +22,7 @@ GATEWAY = f"{SUBNET}.1"
 VCENTER = f"{SUBNET}.2"
 APPLIANCE = f"{SUBNET}.10"
 SOURCE = f"{SUBNET}.11"
+_BRIDGE_MAC = "52:54:00:77:00:01"
 BRIDGE = "lab0"
 _MAX_INTERFACE_NAME = 15
 
@@ -46,7 +47,9 @@ class Network:
         """Make the switch with its bridge, the gateway and the vCenter's address."""
         run(["ip", "netns", "add", self.namespace])
         self._ip("link", "set", "lo", "up")
-        self._ip("link", "add", BRIDGE, "type", "bridge", "stp_state", "0", "forward_delay", "0")
+        # With an address of its own; else it takes its lowest port's, and changes as machines come and go.
+        bridge = ("link", "add", BRIDGE, "address", _BRIDGE_MAC, "type", "bridge")
+        self._ip(*bridge, "stp_state", "0", "forward_delay", "0")
         for address in (GATEWAY, VCENTER):
             self._ip("address", "add", f"{address}/24", "dev", BRIDGE)
         self._ip("link", "set", BRIDGE, "up")

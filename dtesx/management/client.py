@@ -22,6 +22,9 @@ from dtesx.model.api import (
 from dtesx.model.job import JobSpec, Operation
 
 
+_POLL_SECONDS = 10.0
+
+
 class Appliance:
     """A client of one appliance: ``url`` such as ``https://10.0.0.5:6325``.
 
@@ -101,7 +104,9 @@ class Appliance:
         return self._http.call("POST", f"/v1/jobs/{_part(name)}/failover", Operation, request)
 
     def operation(self, operation: str) -> Operation:
-        return self._http.call("GET", f"/v1/operations/{_part(operation)}", Operation)
+        # Asked again and again: an answer lost on the way must not hold the watching up for long.
+        path = f"/v1/operations/{_part(operation)}"
+        return self._http.call("GET", path, Operation, timeout=_POLL_SECONDS)
 
 
 def _part(name: str) -> str:

@@ -61,13 +61,15 @@ class HttpClient:
     ) -> None:
         self.close()
 
-    def call(self, method: str, path: str, kind: type[T], body: object = None) -> T:
-        """Send a request and decode its answer.
+    def call(
+        self, method: str, path: str, kind: type[T], body: object = None, *, timeout: float | None = None
+    ) -> T:
+        """Send a request and decode its answer; ``timeout`` (seconds) replaces the client's own.
 
         Raises ConnectionFailed when the service is away, UntrustedCertificate when it shows another
         certificate than the pinned one, and whatever DtesxError the service answers with.
         """
-        answer = self._send(method, path, body)
+        answer = self._send(method, path, body, timeout)
         try:
             return msgspec.json.decode(answer, type=kind)
         except msgspec.DecodeError as error:
@@ -78,13 +80,19 @@ class HttpClient:
 
     def send(self, method: str, path: str, body: object = None) -> None:
         """Send a request whose answer has no body; raises as ``call`` does."""
-        self._send(method, path, body)
+        self._send(method, path, body, None)
 
-    def _send(self, method: str, path: str, body: object) -> bytes:
+    def _send(self, method: str, path: str, body: object, timeout: float | None) -> bytes:
         content = None if body is None else msgspec.json.encode(body)
         headers = {} if content is None else {"Content-Type": "application/json"}
         try:
-            answer = self._http.request(method, path, content=content, headers=headers)
+            answer = self._http.request(
+                method,
+                path,
+                content=content,
+                headers=headers,
+                timeout=httpx.USE_CLIENT_DEFAULT if timeout is None else timeout,
+            )
         except httpx.TimeoutException as error:
             raise ConnectionFailed(
                 f"{self._what} at {self._address}:{self._port} did not answer in time", hint=self._away_hint
