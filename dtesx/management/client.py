@@ -21,7 +21,6 @@ from dtesx.model.api import (
 )
 from dtesx.model.job import JobSpec, Operation
 
-
 _POLL_SECONDS = 10.0
 
 
