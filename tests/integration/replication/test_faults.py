@@ -20,6 +20,7 @@ from dtesx.base.retry import Backoff, wait_until
 from dtesx.base.run import run, spawn
 from dtesx.model.api import MirrorPhase
 from dtesx.model.target import WorkerPhase
+from dtesx.replication import sending
 from dtesx.wire.identity import create
 from dtesx.wire.items import TEMPORARY_PREFIX
 
@@ -125,7 +126,8 @@ def test_stop_ends_soon_and_the_next_mirror_completes(site: Site) -> None:
     assert site.differences() == ""
 
 
-def test_progress_is_cumulative(site: Site) -> None:
+def test_progress_is_cumulative(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "_PROGRESS", 0.0)  # at every chance, however fast the machine
     _fill(site.source, 4, 30 << 20)
     site.mirror()
     seen = [stats for phase, stats in site.progress if phase is MirrorPhase.RUNNING]
