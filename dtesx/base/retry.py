@@ -5,9 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -24,22 +21,6 @@ class Backoff:
         for _ in range(self.tries - 1):
             yield delay
             delay = min(self.cap, delay * 2)
-
-
-def call(
-    action: Callable[[], T],
-    *,
-    on: type[Exception] | tuple[type[Exception], ...],
-    backoff: Backoff,
-    sleep: Callable[[float], None] = time.sleep,
-) -> T:
-    """Run ``action`` until it does not raise ``on``; the last error is raised as it is."""
-    for delay in backoff.delays():
-        try:
-            return action()
-        except on:
-            sleep(delay)
-    return action()
 
 
 def wait_until(

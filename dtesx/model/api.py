@@ -174,13 +174,6 @@ class NewSnapshot:
 
 
 @dataclass(frozen=True)
-class DeleteRequest:
-    """Body of ``dtesx job delete``: keep the replica VM and its disks, or destroy them."""
-
-    keep_replica: bool = True
-
-
-@dataclass(frozen=True)
 class ServiceStatus:
     """What a service says of itself."""
 
