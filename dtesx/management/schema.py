@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from dtesx.model.job import Compare, DiskFormat, JobSpec, MirrorSpec, ReplicaSpec
+from dtesx.model.job import DiskFormat, JobSpec, MirrorSpec, ReplicaSpec
+from dtesx.model.mirror import Compare
 
 NAME_PATTERN = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 

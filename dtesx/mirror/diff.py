@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from dtesx.model.job import Compare
+from dtesx.model.mirror import Compare
 from dtesx.wire.items import Item
 from dtesx.wire.messages import Directory
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from dtesx.mirror import content
 from dtesx.mirror.diff import Action, Links, Listings, decide, pair
+from dtesx.mirror.files import FileSender
 from dtesx.mirror.packing import Packer
 from dtesx.mirror.scan import Rules, Visit, join, own_item, reason, walk
 from dtesx.mirror.tally import Tally
-from dtesx.model.job import Compare
+from dtesx.model.mirror import Compare, MirrorOptions
 from dtesx.wire.items import Item
-from dtesx.wire.operations import Abort, Adjust, Begin, Data, End, Finish, Link, Make, Put, Remove
+from dtesx.wire.operations import Finish, Link, Make, Remove
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class TreeMirror:
         tally: Tally,
         *,
         skip: frozenset[bytes] = frozenset(),
-        compare: Compare = Compare.ATTRIBUTES,
+        options: MirrorOptions,
         shown: bytes = b"",
         pause: Callable[[], None] = lambda: None,
     ) -> None:
@@ -49,10 +49,11 @@ class TreeMirror:
         self._packer = packer
         self._tally = tally
         self._skip = skip
-        self._compare = compare
+        self._options = options
         self._shown = shown.rstrip(b"/") + b"/"
         self._pause = pause
         self._links = Links()
+        self._files = FileSender(packer, tally, pause)
         self._pending: dict[bytes, _Pending] = {}
 
     def run(self) -> None:
@@ -91,7 +92,7 @@ class TreeMirror:
                     self._orphan(visit, target)
             elif source.mode & 0o170000 == stat.S_IFDIR:
                 self._directory(visit, source, target)
-            elif source == target and not source.link and self._compare is Compare.ATTRIBUTES:
+            elif source == target and not source.link and self._options.compare is Compare.ATTRIBUTES:
                 tally.files_skipped += 1
                 tally.bytes_skipped += source.size
             else:
@@ -128,7 +129,7 @@ class TreeMirror:
     def _name(self, visit: Visit, source: Item, target: Item | None) -> None:
         """Deal with one name that is no directory and not plainly unchanged."""
         path = join(visit.path, source.name)
-        action, link = decide(source, target, path, self._links, self._compare)
+        action, link = decide(source, target, path, self._links, self._options.compare)
         tally = self._tally
         if action is Action.KEEP:
             tally.files_skipped += 1
@@ -139,10 +140,10 @@ class TreeMirror:
                 self._packer.add(visit.path, Link(source.name, link), names=len(source.name) + len(link))
                 tally.bytes_skipped += source.size
             elif action is Action.METADATA:
-                self._adjust(visit, source)
+                self._files.adjust(visit, source)
                 tally.bytes_skipped += source.size
             else:
-                self._content(visit, source)
+                self._files.send(visit, source)
         except OSError as error:
             self._links.forget(source.link)
             self._problem(path, reason(error))
@@ -151,79 +152,10 @@ class TreeMirror:
             self._touched(visit.path)
         tally.files_sent += 1
 
-    def _adjust(self, visit: Visit, source: Item) -> None:
-        flags = -1
-        if source.kind == stat.S_IFREG:
-            with content.opened(source.name, visit.fd) as (fd, _):
-                flags = content.flags(fd)
-        self._packer.add(visit.path, Adjust(source, flags), names=len(source.name), xattrs=source.xattrs)
-
-    def _content(self, visit: Visit, source: Item) -> None:
-        if source.kind != stat.S_IFREG:
-            names = len(source.name) + len(source.target)
-            self._packer.add(visit.path, Make(source), names=names, xattrs=source.xattrs)
-            return
-        with content.opened(source.name, visit.fd) as (fd, status):
-            flags = content.flags(fd)
-            if content.is_small(status):
-                data = content.read_whole(fd, status.st_size) if status.st_size else b""
-                item = _refreshed(source, status, len(data))
-                self._packer.add(
-                    visit.path,
-                    Put(item, status.st_atime_ns, flags),
-                    data,
-                    names=len(item.name),
-                    xattrs=item.xattrs,
-                )
-                self._tally.bytes_sent += len(data)
-            else:
-                self._pieces(visit, source, fd, status, flags)
-
-    def _pieces(self, visit: Visit, source: Item, fd: int, status: os.stat_result, flags: int) -> None:
-        add, tally = self._packer.add, self._tally
-        add(visit.path, Begin(source.name), names=len(source.name))
-        sent = reached = 0
-        try:
-            for offset, data in content.chunks(fd, status.st_size):
-                add(visit.path, Data(offset, len(data)), data)
-                sent += len(data)
-                reached = offset + len(data)
-                tally.bytes_sent += len(data)
-                self._pause()
-            size = status.st_size if os.fstat(fd).st_size >= status.st_size else reached
-            item = _refreshed(source, status, size)
-            add(visit.path, End(item, status.st_atime_ns, flags), names=len(item.name), xattrs=item.xattrs)
-        except OSError:
-            add(visit.path, Abort())
-            raise
-        tally.bytes_skipped += max(0, size - sent)
-
 
 def _bare(item: Item) -> Item:
     """A new directory's item: its owner's until Finish gives it its metadata."""
     return Item(item.name, stat.S_IFDIR | 0o700, item.uid, item.gid, item.mtime_ns)
-
-
-def _refreshed(item: Item, status: os.stat_result, size: int) -> Item:
-    """The item as it was when its content was read, where the file moved on since the walk saw it."""
-    if (item.mode, item.uid, item.gid, item.mtime_ns, item.size) == (
-        status.st_mode,
-        status.st_uid,
-        status.st_gid,
-        status.st_mtime_ns,
-        size,
-    ):
-        return item
-    return Item(
-        item.name,
-        status.st_mode,
-        status.st_uid,
-        status.st_gid,
-        status.st_mtime_ns,
-        size,
-        item.link,
-        xattrs=item.xattrs,
-    )
 
 
 def measure(root: int, skip: frozenset[bytes], tally: Tally, pause: Callable[[], None]) -> None:

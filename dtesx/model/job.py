@@ -6,14 +6,9 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from dtesx.model.mirror import Compare
+
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-
-
-class Compare(StrEnum):
-    """Which files a mirror sends: all of them, or those whose attributes differ."""
-
-    NONE = "none"
-    ATTRIBUTES = "attributes"
 
 
 class DiskFormat(StrEnum):

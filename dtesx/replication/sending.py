@@ -15,6 +15,7 @@ from dtesx.mirror.mirroring import measure
 from dtesx.mirror.tally import Tally
 from dtesx.model.api import MirrorPhase, MirrorRequest
 from dtesx.model.layout import mount_key
+from dtesx.model.mirror import MirrorOptions
 from dtesx.model.stats import MirrorStats
 from dtesx.replication.source_session import SourceSession, connect
 from dtesx.volumes.views import open_view
@@ -116,8 +117,8 @@ class _Mirror:
     def _mirror_root(self, session: SourceSession, index: int, mount_point: str) -> None:
         self._tally.restart()
         with self._opener(mount_point) as root:
-            compare = self._request.mirror.compare
-            session.mirror(index, root, skip=self._skip(mount_point), compare=compare)
+            options = MirrorOptions(self._request.mirror.compare)
+            session.mirror(index, root, skip=self._skip(mount_point), options=options)
         self._tally.settle()
         self._done.add(mount_point)
 

@@ -11,7 +11,7 @@ from dtesx.mirror.diff import Listings
 from dtesx.mirror.mirroring import TreeMirror
 from dtesx.mirror.packing import Packer
 from dtesx.mirror.tally import Tally
-from dtesx.model.job import Compare
+from dtesx.model.mirror import MirrorOptions
 from dtesx.wire.channel import Channel, tune
 from dtesx.wire.messages import Acknowledgement, Credit, Directory, Listing, Message
 from dtesx.wire.operations import Operation, Operations
@@ -73,7 +73,7 @@ class SourceSession:
         self._send(self._protocol.hello)
         self._receive()
 
-    def mirror(self, index: int, root: int, *, skip: frozenset[bytes], compare: Compare) -> None:
+    def mirror(self, index: int, root: int, *, skip: frozenset[bytes], options: MirrorOptions) -> None:
         """Mirror the tree behind ``root`` (a directory descriptor) to the target's root ``index``.
 
         When it returns, the target has all of it on disk.
@@ -90,7 +90,7 @@ class SourceSession:
             Packer(send),
             self._tally,
             skip=skip,
-            compare=compare,
+            options=options,
             shown=self._shown,
             pause=self._ticked,
         ).run()

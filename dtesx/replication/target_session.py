@@ -9,20 +9,17 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from dtesx.apply.applying import Applier
-from dtesx.apply.durable import clear_mark, doubt_from, set_mark, sync_file_system
+from dtesx.apply.durable import clear_mark, set_mark, sync_file_system
 from dtesx.apply.errors import check_fatal
-from dtesx.apply.removal import remove
 from dtesx.base.errors import ConnectionFailed, DtesxError, Interrupted, Refused
 from dtesx.base.log import get_logger
-from dtesx.mirror.scan import Rules, own_item, walk
 from dtesx.model.stats import MirrorStats
+from dtesx.replication.listing import TargetListing
 from dtesx.wire.channel import TICK, Channel
-from dtesx.wire.items import Item
 from dtesx.wire.messages import (
     Acknowledgement,
     Commit,
     Committed,
-    Directory,
     List,
     Listing,
     Message,
@@ -33,8 +30,6 @@ from dtesx.wire.protocol import PROTOCOL, Phase, TargetProtocol, failure, refusa
 
 log = get_logger(__name__)
 
-_LISTING_ITEMS = 4000
-_LISTING_BYTES = 512 << 10
 _LINGER = 5.0
 _REASON = 300
 _OPEN_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -117,7 +112,7 @@ class TargetSession:
             self._acknowledge()
             self._tell_stats()
         elif isinstance(message, List):
-            self._listing = self._listings(message.root)
+            self._listing = TargetListing(self._root(message.root), message.root, self._problem).messages()
         elif isinstance(message, Commit):
             self._commit(message.root)
 
@@ -171,40 +166,6 @@ class TargetSession:
         self._problems.append((path, reason[:_REASON]))
         self._problems_total += 1
 
-    def _listings(self, root: int) -> Iterator[Listing]:
-        fd = self._root(root)
-        own: Item | None = own_item(fd)
-        parts: list[Directory] = []
-        count = size = 0
-        rules = Rules(problem=self._unlisted, leftover=self._leftover, doubt_from=doubt_from(fd))
-        for visit in walk(fd, rules):
-            if not visit.entered:
-                continue
-            items: list[Item] = []
-            for item in visit.entries:
-                items.append(item)
-                count += 1
-                size += _weight(item)
-                if count >= _LISTING_ITEMS or size >= _LISTING_BYTES:
-                    yield Listing(root, [*parts, Directory(visit.path, items, own)])
-                    parts, items, own, count, size = [], [], None, 0, 0
-            parts.append(Directory(visit.path, items, own))
-            own = None
-            count += 1
-            size += len(visit.path)
-        yield Listing(root, parts, last=True)
-
-    def _unlisted(self, path: bytes, reason: str) -> None:
-        # A directory that was removed while the listing was on its way to it is no problem.
-        log.info("not listed", path=path, reason=reason)
-
-    def _leftover(self, directory: int, name: bytes) -> None:
-        try:
-            remove(directory, name)
-        except OSError as error:
-            check_fatal(error, "removing what an interrupted mirror left")
-            self._problem(name, f"left over, and cannot be removed: {error.strerror}")
-
     def _list_some(self) -> None:
         assert self._listing is not None
         listing = next(self._listing)
@@ -231,8 +192,3 @@ def _not_durable(error: OSError) -> DtesxError:
         f"the target cannot make its files durable: {error.strerror}",
         hint="look at the target's kernel log (dmesg)",
     )
-
-
-def _weight(item: Item) -> int:
-    weight = 40 + len(item.name) + len(item.target)
-    return weight + sum(len(name) + len(value) for name, value in item.xattrs) if item.xattrs else weight

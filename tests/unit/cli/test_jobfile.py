@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from dtesx.base.errors import ExitCode, UsageError
 from dtesx.cli import jobfile
 from dtesx.management.schema import job_schema
-from dtesx.model.job import Compare, DiskFormat, JobSpec, MirrorSpec, ReplicaSpec
+from dtesx.model.job import DiskFormat, JobSpec, MirrorSpec, ReplicaSpec
+from dtesx.model.mirror import Compare
 
 from .conftest import Run
 

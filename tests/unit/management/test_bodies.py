@@ -8,7 +8,8 @@ import pytest
 from dtesx.base.errors import UsageError
 from dtesx.management.bodies import convert, encoded, json_body
 from dtesx.model.api import NewServer
-from dtesx.model.job import Compare, JobSpec
+from dtesx.model.job import JobSpec
+from dtesx.model.mirror import Compare
 
 GOOD: dict[str, Any] = {
     "name": "alpha",

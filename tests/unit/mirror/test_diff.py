@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtesx.mirror.diff import Action, Links, Listings, decide, pair, walking_order
-from dtesx.model.job import Compare
+from dtesx.model.mirror import Compare
 from dtesx.wire.items import Item
 from dtesx.wire.messages import Directory
 

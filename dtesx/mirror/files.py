@@ -1,0 +1,98 @@
+"""Sending one name that is no directory: its metadata alone, or all of it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+
+from dtesx.mirror import content
+from dtesx.mirror.packing import Packer
+from dtesx.mirror.scan import Visit
+from dtesx.mirror.tally import Tally
+from dtesx.wire.items import Item
+from dtesx.wire.operations import Abort, Adjust, Begin, Data, End, Make, Put
+
+
+class FileSender:
+    """Reads files of the source and packs what the target has to do about them.
+
+    ``pause`` is called at every piece of a large file and may raise to stop. Every method raises
+    OSError when the file cannot be read.
+    """
+
+    def __init__(self, packer: Packer, tally: Tally, pause: Callable[[], None]) -> None:
+        self._packer = packer
+        self._tally = tally
+        self._pause = pause
+
+    def adjust(self, visit: Visit, source: Item) -> None:
+        """Send the metadata of a name whose content is right."""
+        flags = -1
+        if source.kind == stat.S_IFREG:
+            with content.opened(source.name, visit.fd) as (fd, _):
+                flags = content.flags(fd)
+        self._packer.add(visit.path, Adjust(source, flags), names=len(source.name), xattrs=source.xattrs)
+
+    def send(self, visit: Visit, source: Item) -> None:
+        """Send a name whole."""
+        if source.kind != stat.S_IFREG:
+            names = len(source.name) + len(source.target)
+            self._packer.add(visit.path, Make(source), names=names, xattrs=source.xattrs)
+            return
+        with content.opened(source.name, visit.fd) as (fd, status):
+            flags = content.flags(fd)
+            if content.is_small(status):
+                data = content.read_whole(fd, status.st_size) if status.st_size else b""
+                item = _refreshed(source, status, len(data))
+                self._packer.add(
+                    visit.path,
+                    Put(item, status.st_atime_ns, flags),
+                    data,
+                    names=len(item.name),
+                    xattrs=item.xattrs,
+                )
+                self._tally.bytes_sent += len(data)
+            else:
+                self._pieces(visit, source, fd, status, flags)
+
+    def _pieces(self, visit: Visit, source: Item, fd: int, status: os.stat_result, flags: int) -> None:
+        add, tally = self._packer.add, self._tally
+        add(visit.path, Begin(source.name), names=len(source.name))
+        sent = reached = 0
+        try:
+            for offset, data in content.chunks(fd, status.st_size):
+                add(visit.path, Data(offset, len(data)), data)
+                sent += len(data)
+                reached = offset + len(data)
+                tally.bytes_sent += len(data)
+                self._pause()
+            size = status.st_size if os.fstat(fd).st_size >= status.st_size else reached
+            item = _refreshed(source, status, size)
+            add(visit.path, End(item, status.st_atime_ns, flags), names=len(item.name), xattrs=item.xattrs)
+        except OSError:
+            add(visit.path, Abort())
+            raise
+        tally.bytes_skipped += max(0, size - sent)
+
+
+def _refreshed(item: Item, status: os.stat_result, size: int) -> Item:
+    """The item as it was when its content was read, where the file moved on since the walk saw it."""
+    if (item.mode, item.uid, item.gid, item.mtime_ns, item.size) == (
+        status.st_mode,
+        status.st_uid,
+        status.st_gid,
+        status.st_mtime_ns,
+        size,
+    ):
+        return item
+    return Item(
+        item.name,
+        status.st_mode,
+        status.st_uid,
+        status.st_gid,
+        status.st_mtime_ns,
+        size,
+        item.link,
+        xattrs=item.xattrs,
+    )

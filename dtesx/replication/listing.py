@@ -1,0 +1,71 @@
+"""What a target has below a root, streamed to the source in walking order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from dtesx.apply.durable import doubt_from
+from dtesx.apply.errors import check_fatal
+from dtesx.apply.removal import remove
+from dtesx.base.log import get_logger
+from dtesx.mirror.scan import Rules, own_item, walk
+from dtesx.wire.items import Item
+from dtesx.wire.messages import Directory, Listing
+
+log = get_logger(__name__)
+
+_LISTING_ITEMS = 4000
+_LISTING_BYTES = 512 << 10
+
+
+class TargetListing:
+    """Lists the tree behind ``fd``, the target's root number ``root``.
+
+    Files that a killed target left half written are removed on the way; ``problem`` gets path and
+    reason when one cannot be.
+    """
+
+    def __init__(self, fd: int, root: int, problem: Callable[[bytes, str], None]) -> None:
+        self._fd = fd
+        self._root = root
+        self._problem = problem
+
+    def messages(self) -> Iterator[Listing]:
+        """The listing in frames; each is made when it is asked for."""
+        fd, root = self._fd, self._root
+        own: Item | None = own_item(fd)
+        parts: list[Directory] = []
+        count = size = 0
+        rules = Rules(problem=self._unlisted, leftover=self._leftover, doubt_from=doubt_from(fd))
+        for visit in walk(fd, rules):
+            if not visit.entered:
+                continue
+            items: list[Item] = []
+            for item in visit.entries:
+                items.append(item)
+                count += 1
+                size += _weight(item)
+                if count >= _LISTING_ITEMS or size >= _LISTING_BYTES:
+                    yield Listing(root, [*parts, Directory(visit.path, items, own)])
+                    parts, items, own, count, size = [], [], None, 0, 0
+            parts.append(Directory(visit.path, items, own))
+            own = None
+            count += 1
+            size += len(visit.path)
+        yield Listing(root, parts, last=True)
+
+    def _unlisted(self, path: bytes, reason: str) -> None:
+        # A directory that was removed while the listing was on its way to it is no problem.
+        log.info("not listed", path=path, reason=reason)
+
+    def _leftover(self, directory: int, name: bytes) -> None:
+        try:
+            remove(directory, name)
+        except OSError as error:
+            check_fatal(error, "removing what an interrupted mirror left")
+            self._problem(name, f"left over, and cannot be removed: {error.strerror}")
+
+
+def _weight(item: Item) -> int:
+    weight = 40 + len(item.name) + len(item.target)
+    return weight + sum(len(name) + len(value) for name, value in item.xattrs) if item.xattrs else weight
