@@ -3,7 +3,7 @@
 CACHE := .cache
 VENV := .venv
 BOOT := ./scripts/bootstrap
-BENCH_ARGS ?= /usr/share --work /dev/shm
+BENCH_ARGS ?=
 
 .PHONY: help demo test check bench lock clean
 

@@ -1,115 +1,168 @@
-"""First mirror and unchanged re-mirror of a tree over loopback TLS, in turns with ``rsync -aHAX``.
+"""Mirrors in turns with rsync, over the loopback interface, both sides counted.
 
-    python benchmarks/mirror.py /usr/share --work /dev/shm [--pairs 5]
+    python -m benchmarks.mirror [--work /dev/shm] [--pairs 5] [--only first-small ...] [--scale 0.1]
 
-Every round writes to a directory of its own and all are removed at the end: ext4 creates files
-slowly for half a minute after many were removed. Prints one line a run and the medians; CPU is
-user + system time of both sides. The rsync peer is a local process without a network between.
+Every run is a whole process, start-up included. The contestants take turns and the order changes
+from round to round. Every first mirror gets a directory of its own: a file system creates files
+slowly for a while after many were removed. Prints a line for each run, then a Markdown table of
+medians.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import resource
 import shutil
-import signal
-import socket
-import statistics
+import sys
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dtesx.base.run import run
-from dtesx.model.api import MirrorRequest
-from dtesx.replication.receiving import serve
-from dtesx.replication.sending import run_mirror
-from dtesx.wire.identity import Identity, create
-from dtesx.wire.tls import server_context
+from benchmarks import workloads
+from benchmarks.contestants import Contestant, dtesx, has_ssh, rsync, rsync_over_ssh
+from benchmarks.measuring import Sample, median
+
+GIB = 1 << 30
+Build = Callable[[Path, float], None]
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One run: wall and CPU seconds of both sides."""
+class Scenario:
+    """A workload. ``build`` makes the source tree; ``warm`` mirrors it so often beforehand, untimed.
 
-    wall: float
-    cpu: float
+    ``change`` alters the source after that; each run then starts from the replica before the change.
+    """
+
+    name: str
+    build: Build
+    warm: int = 0
+    change: Callable[[Path], None] | None = None
+    durable: bool = False
+    rivals: tuple[str, ...] = ("rsync",)
 
 
-def _cpu() -> float:
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+def _small(root: Path, scale: float) -> None:
+    workloads.small_files(root, int(100_000 * scale))
 
 
-def measure(action: Callable[[], object]) -> Sample:
-    """Wall and CPU time of an action, ended child processes included."""
-    wall, cpu = time.perf_counter(), _cpu()
-    action()
-    return Sample(time.perf_counter() - wall, _cpu() - cpu)
+def _large(root: Path, scale: float) -> None:
+    workloads.large_files(root, 2, int(GIB * scale))
+
+
+def _mixed(root: Path, _scale: float) -> None:
+    workloads.copy([Path("/usr/share"), Path("/usr/bin")], root)
+
+
+def _million(root: Path, scale: float) -> None:
+    workloads.small_files(root, int(1_000_000 * scale), 0)
+
+
+SCENARIOS = (
+    Scenario("first-small", _small),
+    Scenario("first-small-durable", _small, durable=True),
+    Scenario("first-large", _large, rivals=("rsync", "rsync-whole")),
+    Scenario("first-mixed", _mixed),
+    Scenario("again-small", _small, warm=2),
+    Scenario("blocks-large", _large, warm=1, change=lambda root: workloads.overwrite_blocks(root, 0.01)),
+    Scenario("again-million", _million, warm=2),
+)
 
 
 @contextmanager
-def _view(path: str) -> Iterator[int]:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+def _contestants(work: Path, scenario: Scenario, *, tls: bool) -> Iterator[list[Contestant]]:
+    with ExitStack() as stack:
+        found = [stack.enter_context(dtesx(work, tls=tls))]
+        if tls:
+            found.append(stack.enter_context(rsync_over_ssh(work)))
+        else:
+            durable = ["--fsync"] if scenario.durable else []
+            found.append(stack.enter_context(rsync(work, options=durable)))
+            if "rsync-whole" in scenario.rivals:
+                whole = ["-W", "--inplace"]
+                found.append(stack.enter_context(rsync(work, options=whole, name="rsync-whole")))
+        yield found
+
+
+def race(scenario: Scenario, work: Path, pairs: int, scale: float, *, tls: bool) -> dict[str, list[Sample]]:
+    """Run one scenario; returns each contestant's samples."""
+    source = work / "source"
+    scenario.build(source, scale)
+    samples: dict[str, list[Sample]] = {}
+    with _contestants(work, scenario, tls=tls) as runners:
+        _warm(scenario, source, runners)
+        for number in range(pairs):
+            for runner in runners if number % 2 else reversed(runners):
+                sample = _one(scenario, runner, source, number)
+                samples.setdefault(runner.name, []).append(sample)
+                print(
+                    f"{scenario.name} {runner.name}: {sample.wall:.2f} s, {sample.cpu:.2f} CPU s, "
+                    f"{sample.wire / 1e6:.1f} MB on the wire, {sample.memory / 1e6:.0f} MB",
+                    file=sys.stderr,
+                    flush=True,
+                )
+    return samples
+
+
+def _warm(scenario: Scenario, source: Path, runners: list[Contestant]) -> None:
+    for runner in runners:
+        for _ in range(scenario.warm):
+            runner.mirror(source, "kept")
+        if scenario.change is not None:
+            shutil.copytree(runner.data / "kept", runner.data / "before", copy_function=shutil.copy2)
+    if scenario.change is not None:
+        scenario.change(source)
+
+
+def _one(scenario: Scenario, runner: Contestant, source: Path, number: int) -> Sample:
+    if scenario.warm and scenario.change is None:
+        return runner.mirror(source, "kept")
+    name = f"run-{number}"
+    if scenario.change is not None:
+        shutil.copytree(runner.data / "before", runner.data / name, copy_function=shutil.copy2)
     try:
-        yield fd
+        return runner.mirror(source, name)
     finally:
-        os.close(fd)
+        shutil.rmtree(runner.data / name)
 
 
-def mirror(source: Path, target: Path, us: Identity, them: Identity) -> None:
-    """One mirror by dtesx; the receiver is a process of its own, so its CPU time can be told."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        pid = os.fork()
-        if pid == 0:
-            stop = threading.Event()
-            signal.signal(signal.SIGTERM, lambda *_: stop.set())
-            context = server_context(them, [us.certificate])
-            serve(listener, context, {str(source): target}, status=lambda *_: None, stop=stop)
-            os._exit(0)
-        port = listener.getsockname()[1]
-        request = MirrorRequest("benchmark", "127.0.0.1", port, them.certificate, (str(source),))
-        try:
-            stop = threading.Event()
-            run_mirror(request, us, progress=lambda *_: None, stop=stop, opener=_view, calculate=False)
-        finally:
-            os.kill(pid, signal.SIGTERM)
-            os.waitpid(pid, 0)
+def _row(scenario: str, samples: dict[str, list[Sample]]) -> str:
+    medians = {name: median(runs) for name, runs in samples.items()}
+    ours = next(value for name, value in medians.items() if name.startswith("dtesx"))
+    rivals = {name: value for name, value in medians.items() if not name.startswith("dtesx")}
+    best, theirs = min(rivals.items(), key=lambda pair: pair[1].wall)
+    wire = f"{theirs.wire / ours.wire:.1f}×" if ours.wire and theirs.wire else "–"
+    return (
+        f"| {scenario} | {best} {theirs.wall:.2f} s, {theirs.cpu:.2f} CPU s | "
+        f"{ours.wall:.2f} s, {ours.cpu:.2f} CPU s | {theirs.wall / ours.wall:.2f}× | "
+        f"{ours.cpu / theirs.cpu:.2f}× | {wire} | {ours.memory / 1e6:.0f} MB |"
+    )
 
 
 def main() -> None:
-    """Run the pairs and print the table."""
+    """Run the scenarios and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("source", type=Path)
     parser.add_argument("--work", type=Path, default=Path("/dev/shm"))
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--only", nargs="*", choices=[scenario.name for scenario in SCENARIOS])
+    parser.add_argument("--scale", type=float, default=1.0, help="size of the workloads; 1 is the full size")
+    parser.add_argument("--tls", action="store_true", help="with TLS, against rsync over ssh")
     options = parser.parse_args()
-    us, them = create("source"), create("target")
-    samples: dict[tuple[str, str], list[Sample]] = {}
-    work = Path(tempfile.mkdtemp(prefix="dtesx-bench-", dir=options.work))
-    try:
-        for number in range(options.pairs):
-            for name in ("dtesx", "rsync") if number % 2 else ("rsync", "dtesx"):
-                target = work / f"{name}-{number}"
-                target.mkdir()
-                rsync = ["rsync", "-aHAX", "--delete", f"{options.source}/", f"{target}/"]
-                action: Callable[[], object] = lambda: run(rsync)  # noqa: E731, B023
-                if name == "dtesx":
-                    action = lambda: mirror(options.source, target, us, them)  # noqa: E731, B023
-                for step in ("first", "again"):
-                    sample = measure(action)
-                    samples.setdefault((name, step), []).append(sample)
-                    print(f"{name} {step}: {sample.wall:.2f} s, {sample.cpu:.2f} CPU s", flush=True)
-    finally:
-        shutil.rmtree(work)
-    for (name, step), runs in sorted(samples.items(), key=lambda pair: pair[0][1]):
-        wall = statistics.median(sample.wall for sample in runs)
-        cpu = statistics.median(sample.cpu for sample in runs)
-        print(f"median {step} {name}: {wall:.2f} s, {cpu:.2f} CPU s")
+    if options.tls and not has_ssh():
+        parser.error("there is no ssh server here to race against: apt-get install openssh-server")
+    rows = []
+    for scenario in SCENARIOS:
+        if options.only and scenario.name not in options.only:
+            continue
+        work = Path(tempfile.mkdtemp(prefix="dtesx-bench-", dir=options.work))
+        try:
+            samples = race(scenario, work, options.pairs, options.scale, tls=options.tls)
+        finally:
+            shutil.rmtree(work)
+        rows.append(_row(scenario.name, samples))
+    print("| workload | best rival | dtesx | faster | CPU | fewer bytes | peak memory |")
+    print("|---|---|---|---|---|---|---|")
+    print("\n".join(rows))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Benchmarks: dtesx in turns with rsync, whole processes, both sides counted."""
