@@ -6,7 +6,7 @@ from dtesx.base.errors import ExitCode
 
 MEANING: dict[ExitCode, str] = {
     ExitCode.OK: "done",
-    ExitCode.PROBLEMS: "done, but something found needs attention (a check of the demo failed)",
+    ExitCode.PROBLEMS: "done, but some paths or checks had problems",
     ExitCode.USAGE: "the request is wrong: an option, a name, the job file",
     ExitCode.CONNECTION: "appliance, source or VMware server cannot be reached",
     ExitCode.REFUSED: "the other side said no: password, token, certificate, privilege",

@@ -22,9 +22,11 @@ from dtesx.cli import (
     job,
     lab,
     login,
+    mirror,
     server,
     service,
     snapshot,
+    target,
     teach,
     version,
     vmware,
@@ -80,6 +82,20 @@ teach.add(
     failover.failover,
     "dtesx failover alpha --live",
     "dtesx failover alpha --live --no-final-mirror --yes --json",
+)
+teach.add(
+    app,
+    "target",
+    target.run_target,
+    "dtesx target --data /srv/replicas",
+    "dtesx target --listen 10.1.0.2:1500 --data /srv/replicas --state /var/lib/dtesx/target",
+)
+teach.add(
+    app,
+    "mirror",
+    mirror.mirror,
+    "dtesx mirror /srv/www dtesx://10.1.0.2:1500/www --token-file token",
+    "dtesx mirror /srv/www dtesx://10.1.0.2/www --json",
 )
 app.add_typer(lab.app, name="lab")
 teach.add(app, "demo", demo.run_demo, "dtesx demo", "dtesx demo --keep", "dtesx demo --json > demo.json")

@@ -31,7 +31,7 @@ def connect(address: str, port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
     except OSError as error:
         raise ConnectionFailed(
             f"the target at {where} does not answer: {error}",
-            hint="check that the job's target is running and that no firewall blocks the port",
+            hint="check that the target is running and that no firewall blocks the port",
         ) from error
     try:
         tune(plain)
@@ -39,8 +39,8 @@ def connect(address: str, port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
     except ssl.SSLCertVerificationError as error:
         plain.close()
         raise Refused(
-            f"{where} is not the target that this job belongs to",
-            hint="pair the source with the appliance again (dtesx server add)",
+            f"{where} shows another certificate than the target that this source knows",
+            hint="if that is right, pair again: `dtesx server add` for a job, else --token-file FILE",
         ) from error
     except OSError as error:
         plain.close()

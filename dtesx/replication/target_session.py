@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 from dtesx.apply.applying import Applier
 from dtesx.apply.durable import clear_mark, set_mark, sync_file_system
@@ -14,8 +12,9 @@ from dtesx.apply.errors import check_fatal
 from dtesx.base.errors import ConnectionFailed, DtesxError, Interrupted, Refused
 from dtesx.base.log import get_logger
 from dtesx.model.stats import MirrorStats
+from dtesx.replication.accepting import Guest
 from dtesx.replication.listing import TargetListing
-from dtesx.wire.channel import TICK, Channel
+from dtesx.wire.channel import TICK
 from dtesx.wire.messages import (
     Acknowledgement,
     Commit,
@@ -26,7 +25,7 @@ from dtesx.wire.messages import (
     Welcome,
 )
 from dtesx.wire.operations import Operations
-from dtesx.wire.protocol import PROTOCOL, Phase, TargetProtocol, failure, refusal
+from dtesx.wire.protocol import PROTOCOL, TargetProtocol, failure
 
 log = get_logger(__name__)
 
@@ -36,23 +35,19 @@ _OPEN_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class TargetSession:
-    """Serves one source over ``sock`` until it leaves.
+    """Serves one source until it leaves.
 
-    ``roots`` maps replication roots to the directories that hold them. ``tick`` is called while
-    waiting and may raise to end the session; ``report`` gets the counts after every frame.
+    ``tick`` is called while waiting and may raise to end the session; ``report`` gets the counts
+    after every frame.
     """
 
     def __init__(
-        self,
-        sock: socket.socket,
-        roots: Mapping[str, Path],
-        *,
-        tick: Callable[[], None],
-        report: Callable[[MirrorStats], None],
+        self, guest: Guest, *, tick: Callable[[], None], report: Callable[[MirrorStats], None]
     ) -> None:
-        self._channel = Channel(sock, tick=tick)
-        self._protocol = TargetProtocol(roots)
-        self._roots = roots
+        self._channel = guest.channel
+        self._channel.tick = tick
+        self._protocol = TargetProtocol(guest.hello.roots)
+        self._roots = guest.place.roots
         self._report = report
         self._stack = ExitStack()
         self._fds: dict[int, int] = {}
@@ -85,15 +80,13 @@ class TargetSession:
         self._channel.close()
 
     def _tell(self, error: DtesxError) -> None:
-        greeting = self._protocol.phase is Phase.GREETING
         try:
-            self._channel.send(refusal(error) if greeting else failure(error))
+            self._channel.send(failure(error))
             self._channel.linger(_LINGER)
         except DtesxError as lost:
             log.info("the source left before it could be told", reason=lost.message)
 
     def _serve(self) -> None:
-        self._protocol.receive(self._channel.receive())
         self._channel.send(Welcome(PROTOCOL))
         self._tell_stats()
         while True:

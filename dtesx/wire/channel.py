@@ -42,6 +42,8 @@ def tune(sock: socket.socket) -> None:
 class Channel:
     """Frames over ``sock`` (plain or TLS, connected). ``tick`` is called while waiting and may raise.
 
+    It may be replaced at any time: who lets a source in waits otherwise than who serves it.
+
     Every method raises ConnectionFailed when the connection is gone and ProtocolError when the
     peer sends garbage. ``sent`` and ``received`` count bytes before TLS.
     """
@@ -51,7 +53,7 @@ class Channel:
         self.sent = 0
         self.received = 0
         self._sock = sock
-        self._tick = tick
+        self.tick = tick
         self._encoder = Encoder()
         self._decoder = Decoder()
         self._inbox: deque[Frame] = deque()
@@ -130,7 +132,7 @@ class Channel:
         self._inbox_bytes += frame.size
 
     def _wait(self, events: int, seconds: float = TICK) -> int:
-        self._tick()
+        self.tick()
         self._poll.register(self._sock, events)
         ready = self._poll.poll(1000 * min(seconds, TICK))
         return ready[0][1] if ready else 0
@@ -161,6 +163,6 @@ def _broken(error: OSError) -> DtesxError:
     if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
         return Refused(
             f"the peer does not accept our certificate ({error.reason})",
-            hint="pair the source with the appliance again (dtesx server add)",
+            hint="pair the two again: `dtesx server add` for a job, else --token-file FILE",
         )
     return ConnectionFailed(f"the connection broke: {error}", hint=_HINT)

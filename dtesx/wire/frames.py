@@ -31,6 +31,8 @@ class FrameType(IntEnum):
     COMMIT = 9
     COMMITTED = 10
     FAILURE = 11
+    PAIR = 35
+    PAIRED = 36
 
 
 _TYPES = {int(kind): kind for kind in FrameType}

@@ -28,6 +28,25 @@ class Welcome(msgspec.Struct, frozen=True):
     software: str = ""
 
 
+class Pair(msgspec.Struct, frozen=True):
+    """First frame of a source that the target does not know yet; ``proof`` is wire.pairing's.
+
+    ``certificate`` (PEM) is what the source will show from now on. A map, like Hello.
+    """
+
+    protocol: int
+    certificate: str
+    hostname: str
+    nonce: str
+    proof: str
+
+
+class Paired(msgspec.Struct, frozen=True):
+    """The target knows the source from now on; ``proof`` shows that it knows the token, too."""
+
+    proof: str
+
+
 class Refusal(msgspec.Struct, frozen=True):
     """The target does not let the source in; ``code`` is one of base.errors."""
 
@@ -104,6 +123,8 @@ class Failure(msgspec.Struct, frozen=True):
 
 Message = (
     Hello
+    | Pair
+    | Paired
     | Welcome
     | Refusal
     | List
@@ -118,6 +139,8 @@ Message = (
 
 _CLASSES: dict[FrameType, type[Message]] = {
     FrameType.HELLO: Hello,
+    FrameType.PAIR: Pair,
+    FrameType.PAIRED: Paired,
     FrameType.WELCOME: Welcome,
     FrameType.REFUSAL: Refusal,
     FrameType.LIST: List,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from enum import Enum
+from typing import TypeVar
 
 from dtesx import __version__
 from dtesx.base.errors import DtesxError, Refused, from_code
@@ -21,6 +21,7 @@ from dtesx.wire.messages import (
     List,
     Listing,
     Message,
+    Pair,
     Refusal,
     Welcome,
     expect,
@@ -34,6 +35,8 @@ LISTING_CREDIT = 4
 """Listing frames that a target may send ahead of the source's reading."""
 
 _MAX_CREDIT = 64
+
+M = TypeVar("M")
 
 
 class Phase(Enum):
@@ -63,12 +66,9 @@ class SourceProtocol:
         ProtocolError for anything out of place.
         """
         message = messages.decode(frame)
-        if isinstance(message, Refusal):
+        if isinstance(message, (Refusal, Failure)):
             self.phase = Phase.CLOSED
-            raise _refused(message)
-        if isinstance(message, Failure):
-            self.phase = Phase.CLOSED
-            raise from_code(message.code, message.message, message.hint)
+            raise _ended(message)
         if self.phase is Phase.GREETING:
             welcome = expect(message, Welcome)
             if welcome.protocol != PROTOCOL:
@@ -123,25 +123,16 @@ class SourceProtocol:
 
 
 class TargetProtocol:
-    """The target's end. ``roots`` are what it holds; afterwards ``names`` are what the source sends."""
+    """The target's end, once the source is let in. ``names`` are the replication roots it sends."""
 
-    def __init__(self, roots: Mapping[str, object]) -> None:
-        self.phase = Phase.GREETING
-        self.job = ""
-        self.names: tuple[str, ...] = ()
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
         self.credit = 0
-        self._roots = roots
         self._listing = False
 
     def receive(self, frame: Frame) -> Message:
-        """Check a frame against the state; returns its message.
-
-        Raises Refused (to be answered with a Refusal) when the source cannot be let in, and
-        ProtocolError for anything out of place.
-        """
+        """Check a frame against the state; returns its message. Raises ProtocolError."""
         message = messages.decode(frame)
-        if self.phase is Phase.GREETING:
-            return self._greeted(expect(message, Hello))
         if isinstance(message, (List, Commit, Operations)) and not 0 <= message.root < len(self.names):
             raise ProtocolError(f"there is no replication root {message.root}")
         if isinstance(message, List):
@@ -155,22 +146,6 @@ class TargetProtocol:
             raise ProtocolError(f"{type(message).__name__} is nothing that a source sends")
         return message
 
-    def _greeted(self, hello: Hello) -> Hello:
-        if hello.protocol != PROTOCOL:
-            raise Refused(
-                f"the target speaks protocol {PROTOCOL}, the source {hello.protocol}",
-                hint="install the same version of dtesx on the source and on the appliance",
-            )
-        missing = [name for name in hello.roots if name not in self._roots]
-        if missing or len(set(hello.roots)) != len(hello.roots):
-            raise Refused(
-                f"the target holds no replication root {', '.join(missing) or 'twice'}",
-                hint="run the job again so that source and target agree on what is protected",
-            )
-        self.phase = Phase.OPEN
-        self.job, self.names = hello.job, hello.roots
-        return hello
-
     def _grant(self, frames: int) -> None:
         self.credit += frames
         if frames < 1 or self.credit > _MAX_CREDIT:
@@ -180,6 +155,30 @@ class TargetProtocol:
         """Note a listing frame as sent."""
         self.credit -= 1
         self._listing = not last
+
+
+def opening(frame: Frame) -> Hello | Pair:
+    """The message with which a source opens a connection.
+
+    Raises Refused when it speaks another version, and ProtocolError when it is no opening at all.
+    """
+    message = messages.decode(frame)
+    if not isinstance(message, (Hello, Pair)):
+        raise ProtocolError(f"{type(message).__name__} arrived where Hello was due")
+    if message.protocol != PROTOCOL:
+        raise Refused(
+            f"the target speaks protocol {PROTOCOL}, the source {message.protocol}",
+            hint="install the same version of dtesx on both",
+        )
+    return message
+
+
+def answer(frame: Frame, cls: type[M]) -> M:
+    """The target's answer to an opening, as ``cls``; raises the error with which it was refused."""
+    message = messages.decode(frame)
+    if isinstance(message, (Refusal, Failure)):
+        raise _ended(message)
+    return expect(message, cls)
 
 
 def refusal(error: DtesxError) -> Refusal:
@@ -192,8 +191,8 @@ def failure(error: DtesxError) -> Failure:
     return Failure(error.code, error.message, error.hint)
 
 
-def _refused(refusal: Refusal) -> DtesxError:
-    error = from_code(refusal.code, refusal.message, refusal.hint)
-    if isinstance(error, Refused):
-        return error
-    return Refused(refusal.message, hint=refusal.hint)
+def _ended(message: Refusal | Failure) -> DtesxError:
+    error = from_code(message.code, message.message, message.hint)
+    if isinstance(message, Refusal) and type(error) is DtesxError:  # a code of another version
+        return Refused(message.message, hint=message.hint)
+    return error

@@ -12,14 +12,19 @@ from dtesx.base.errors import ConnectionFailed
 from dtesx.wire.identity import Identity
 
 
-def server_context(identity: Identity, trusted: Sequence[str] = ()) -> ssl.SSLContext:
-    """Context of a listener; with ``trusted`` (PEM), a client must present one of exactly these."""
+def server_context(
+    identity: Identity, trusted: Sequence[str] = (), *, strangers: bool = False
+) -> ssl.SSLContext:
+    """Context of a listener; with ``trusted`` (PEM), a client must present one of exactly these.
+
+    With ``strangers`` it may present none instead, so that it can be made known.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     _load(context, identity)
     if trusted:
         _pin(context, trusted)
-        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_mode = ssl.CERT_OPTIONAL if strangers else ssl.CERT_REQUIRED
     return context
 
 
@@ -37,14 +42,21 @@ def client_context(server_certificate: str, identity: Identity | None = None) ->
     return context
 
 
+def stranger_context() -> ssl.SSLContext:
+    """Context of a caller at first contact: no certificate, and the server's is not verified."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 def presented_certificate(address: str, port: int, timeout: float = 10) -> str:
     """The certificate (PEM) that a server shows, unverified: for pinning at first contact.
 
     Raises ConnectionFailed when nothing answers within ``timeout`` seconds or it is not TLS.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    context = stranger_context()
     try:
         with (
             socket.create_connection((address, port), timeout=timeout) as plain,

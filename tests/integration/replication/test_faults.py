@@ -244,7 +244,7 @@ def test_a_stranger_is_refused(site: Site) -> None:
 
 def test_a_wrong_target_is_refused(site: Site) -> None:
     site.them = create("somebody else")
-    with pytest.raises(Refused, match="not the target") as caught:
+    with pytest.raises(Refused, match="another certificate") as caught:
         site.mirror()
     assert "pair" in caught.value.hint
 

@@ -45,6 +45,8 @@ def test_the_commands_are_those_of_the_product() -> None:
         "snapshot take",
         "snapshot list",
         "failover",
+        "target",
+        "mirror",
         "lab up",
         "lab status",
         "lab down",

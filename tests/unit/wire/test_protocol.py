@@ -14,12 +14,23 @@ from dtesx.wire.messages import (
     List,
     Listing,
     Message,
+    Pair,
+    Paired,
     Refusal,
     Welcome,
     encode,
 )
 from dtesx.wire.operations import Operations
-from dtesx.wire.protocol import PROTOCOL, Phase, SourceProtocol, TargetProtocol, failure, refusal
+from dtesx.wire.protocol import (
+    PROTOCOL,
+    Phase,
+    SourceProtocol,
+    TargetProtocol,
+    answer,
+    failure,
+    opening,
+    refusal,
+)
 
 
 def frame(message: Message) -> Frame:
@@ -34,35 +45,36 @@ def source() -> SourceProtocol:
 
 
 def target() -> TargetProtocol:
-    protocol = TargetProtocol({"/": 0, "/srv": 0})
-    protocol.receive(frame(Hello(PROTOCOL, "job", ("/", "/srv"))))
-    return protocol
+    return TargetProtocol(("/", "/srv"))
 
 
 def test_greeting() -> None:
-    here, there = SourceProtocol(job="job", roots=("/srv",)), TargetProtocol({"/": 0, "/srv": 0})
-    there.receive(frame(here.hello))
+    here = SourceProtocol(job="job", roots=("/srv",))
+    assert opening(frame(here.hello)) == here.hello
     here.receive(frame(Welcome(PROTOCOL)))
-    assert here.phase is there.phase is Phase.OPEN
-    assert (there.job, there.names) == ("job", ("/srv",))
+    assert here.phase is Phase.OPEN
 
 
-@pytest.mark.parametrize(
-    "hello",
-    [
-        Hello(PROTOCOL + 1, "job", ("/",)),
-        Hello(PROTOCOL, "job", ("/nowhere",)),
-        Hello(PROTOCOL, "job", ("/", "/")),
-    ],
-)
-def test_refusals_reach_the_source_as_refusals(hello: Hello) -> None:
-    there = TargetProtocol({"/": 0})
-    with pytest.raises(Refused) as refused:
-        there.receive(frame(hello))
-    assert there.phase is Phase.GREETING
+@pytest.mark.parametrize("hello", [Hello(PROTOCOL + 1, "job", ("/",)), Pair(PROTOCOL - 1, "", "", "", "")])
+def test_refusals_reach_the_source_as_refusals(hello: Hello | Pair) -> None:
+    with pytest.raises(Refused, match="protocol") as refused:
+        opening(frame(hello))
     with pytest.raises(Refused, match=refused.value.message.split(",")[0]) as arrived:
         SourceProtocol(job="job", roots=("/",)).receive(frame(refusal(refused.value)))
     assert arrived.value.hint == refused.value.hint != ""
+    with pytest.raises(Refused, match="protocol"):
+        answer(frame(refusal(refused.value)), Paired)
+
+
+def test_a_refusal_keeps_its_code() -> None:
+    with pytest.raises(Conflict, match="taken"):
+        SourceProtocol(job="job", roots=()).receive(frame(refusal(Conflict("taken", hint="wait"))))
+
+
+def test_another_answer_than_the_one_that_was_due() -> None:
+    assert answer(frame(Paired("proof")), Paired) == Paired("proof")
+    with pytest.raises(ProtocolError, match="Paired was due"):
+        answer(frame(Welcome(PROTOCOL)), Paired)
 
 
 def test_a_refusal_of_unknown_code_is_still_refused() -> None:
@@ -150,7 +162,7 @@ def test_what_a_target_does_not_take(message: Message) -> None:
 @pytest.mark.parametrize("message", [List(0, 1), Operations(0, []), Commit(0), Welcome(PROTOCOL)])
 def test_nothing_before_the_greeting(message: Message) -> None:
     with pytest.raises(ProtocolError, match="Hello was due"):
-        TargetProtocol({"/": 0}).receive(frame(message))
+        opening(frame(message))
     with pytest.raises(ProtocolError, match="Welcome was due"):
         SourceProtocol(job="", roots=()).receive(frame(Credit(1)))
 

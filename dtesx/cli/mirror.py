@@ -1,0 +1,82 @@
+"""``dtesx mirror``."""
+
+from __future__ import annotations
+
+import threading
+from typing import Annotated
+
+import typer
+
+from dtesx.base.errors import ExitCode, Interrupted
+from dtesx.cli import mirror_view, one_shot, output
+from dtesx.cli.formats import seconds, size
+from dtesx.cli.one_shot import ClientState, Source, TargetToken, Url
+from dtesx.cli.params import Json
+from dtesx.model.job import MirrorSpec
+from dtesx.model.stats import MirrorStats
+
+_SHOWN_PROBLEMS = 20
+
+CalcSize = Annotated[
+    bool,
+    typer.Option("--calc-size/--no-calc-size", help="Count files and bytes first, to show how far it is."),
+]
+
+
+def mirror(
+    source: Source,
+    url: Url,
+    token_file: TargetToken = None,
+    calc_size: CalcSize = True,
+    state: ClientState = None,
+    json: Json = False,
+) -> int:
+    """Make a directory on a target equal to SRC.
+
+    What differs is sent; what only the target has is removed there. File systems mounted below
+    SRC are left out. Stopped at any time, it goes on with what differs when it is run again.
+
+    Exit code 1 says that all is done but for some paths, which are listed with the reason.
+    """
+    from dtesx.replication.one_shot import open_tree
+    from dtesx.replication.sending import run_mirror
+
+    way = one_shot.way(source, url, token_file, state, MirrorSpec())
+    view = mirror_view.view(as_json=json)
+    try:
+        stats = run_mirror(
+            way.request,
+            way.identity,
+            progress=view.show,
+            stop=threading.Event(),
+            opener=open_tree,
+            calculate=calc_size,
+        )
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "the mirror was stopped", hint="run the same command again: it goes on with what differs"
+        ) from None
+    finally:
+        view.close()
+    if json:
+        output.document(stats)
+    else:
+        _print(stats)
+    return ExitCode.PROBLEMS if stats.problems_total else ExitCode.OK
+
+
+def _print(stats: MirrorStats) -> None:
+    files = stats.files_sent + stats.files_skipped
+    output.line(
+        f"{stats.files_sent} of {files} files sent, {size(stats.bytes_sent)}"
+        f" ({size(stats.bytes_wire)} on the wire), {stats.orphans_removed} orphans removed,"
+        f" {seconds(stats.seconds)}"
+    )
+    if stats.sockets_skipped:
+        output.line(f"{stats.sockets_skipped} sockets left out")
+    if stats.problems_total:
+        output.line(f"{stats.problems_total} paths could not be mirrored:", style="bold red")
+    for problem in stats.problems[:_SHOWN_PROBLEMS]:
+        output.line(f"  {problem.path}: {problem.reason}")
+    if stats.problems_total > _SHOWN_PROBLEMS:
+        output.line(f"  ... and {stats.problems_total - _SHOWN_PROBLEMS} more; --json lists a thousand")

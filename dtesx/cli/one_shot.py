@@ -1,0 +1,55 @@
+"""What the one-shot commands share: a source tree, a place on a target, and the way between them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dtesx.base.errors import UsageError
+from dtesx.cli import ask
+from dtesx.model.job import MirrorSpec
+
+if TYPE_CHECKING:
+    from dtesx.replication.one_shot import Way
+
+Source = Annotated[str, typer.Argument(metavar="SRC", help="Directory to mirror.")]
+Url = Annotated[
+    str, typer.Argument(metavar="URL", help="dtesx://HOST:PORT/NAME: a place on a target (port 1500).")
+]
+TargetToken = Annotated[
+    Path | None,
+    typer.Option("--token-file", metavar="FILE", help="The target's token; needed once for each target."),
+]
+ClientState = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        help="Directory for this source's identity and the targets it knows."
+        " [default: /var/lib/dtesx/client for root, else ~/.local/state/dtesx]",
+    ),
+]
+
+
+def way(source: str, url: str, token_file: Path | None, state: Path | None, spec: MirrorSpec) -> Way:
+    """The way to a target; UsageError when what was given makes no sense."""
+    from dtesx.model.location import parse_target
+    from dtesx.replication import one_shot
+
+    try:
+        place = parse_target(url)
+    except ValueError as error:
+        raise UsageError(str(error), hint="write dtesx://HOST:PORT/NAME") from error
+    token = ask.secret("token", file=token_file) if token_file is not None else ""
+    return one_shot.way(source, place, state or default_state(), token=token, spec=spec)
+
+
+def default_state() -> Path:
+    """Root's is the system's; others have theirs as the XDG base directory specification says."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/dtesx/client")
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local/state") / "dtesx"

@@ -1,0 +1,151 @@
+"""The target's door: accepts connections, shakes hands, and lets in whom its host knows."""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from dtesx.base.errors import ConnectionFailed, DtesxError
+from dtesx.base.log import get_logger
+from dtesx.model.stats import MirrorStats
+from dtesx.model.target import WorkerPhase
+from dtesx.wire.channel import TICK, Channel, tune
+from dtesx.wire.messages import Hello, Pair, Paired
+from dtesx.wire.protocol import opening, refusal
+
+log = get_logger(__name__)
+
+Status = Callable[[WorkerPhase, MirrorStats, str], None]
+"""Takes the phase, the counts of the present (or last) connection, and a message for people."""
+
+_HANDSHAKE = 10.0
+_HANDSHAKES = 8
+_LINGER = 5.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one source at a time may write. ``roots`` maps its replication roots to their directories."""
+
+    name: str
+    roots: Mapping[str, Path]
+    status: Status
+
+
+class Host(Protocol):
+    """Knows the sources of a listener. Its methods are called by several threads at once."""
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """The TLS context for the next connection; it lets known sources in, or those without certificate."""
+
+    def admit(self, hello: Hello, certificate: bytes) -> Place:
+        """The place of a source that showed ``certificate`` (DER, empty: none); raises to refuse it."""
+
+    def pair(self, request: Pair) -> Paired:
+        """Make a source known that proves itself; raises to refuse it."""
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A source that was let in, and has not been welcomed yet."""
+
+    channel: Channel
+    hello: Hello
+    place: Place
+
+
+def accept(
+    listener: socket.socket, host: Host, enter: Callable[[Guest], None], stop: threading.Event
+) -> None:
+    """Hand every source that ``host`` admits to ``enter``, from a thread of its own, until ``stop`` is set.
+
+    Nobody outside keeps others waiting: at most eight callers shake hands at a time, each for ten
+    seconds at most.
+    """
+    slots = threading.BoundedSemaphore(_HANDSHAKES)
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    listener.setblocking(False)
+    while not stop.is_set():
+        if not poll.poll(1000 * TICK):
+            continue
+        try:
+            plain, peer = listener.accept()
+        except OSError as error:  # the caller went away again, or we are out of descriptors
+            log.warning("could not accept a connection", reason=str(error))
+            time.sleep(TICK)
+            continue
+        if not slots.acquire(blocking=False):
+            plain.close()
+            continue
+        door = _Door(plain, peer[0], host, enter, stop, slots)
+        threading.Thread(target=door.run, name="dtesx-handshake", daemon=True).start()
+
+
+@dataclass(frozen=True)
+class _Door:
+    """One caller, from the connection to the place that it gets."""
+
+    plain: socket.socket
+    peer: str
+    host: Host
+    enter: Callable[[Guest], None]
+    stop: threading.Event
+    slots: threading.BoundedSemaphore
+
+    def run(self) -> None:
+        try:
+            self._open()
+        except (OSError, ConnectionFailed) as error:
+            log.warning("a caller was turned away", peer=self.peer, reason=str(error))
+        except Exception:  # one caller must not take the service with it
+            log.error("a handshake failed", exc_info=True, peer=self.peer)
+        finally:
+            self.slots.release()
+
+    def _open(self) -> None:
+        try:
+            self.plain.settimeout(_HANDSHAKE)
+            tune(self.plain)
+            sock = self.host.context.wrap_socket(self.plain, server_side=True)
+        except OSError:
+            self.plain.close()
+            raise
+        deadline = time.monotonic() + _HANDSHAKE
+        channel = Channel(sock, tick=lambda: self._tick(deadline))
+        try:
+            guest = self._greet(channel, sock.getpeercert(binary_form=True) or b"")
+        except DtesxError as error:
+            log.warning("a source was refused", peer=self.peer, code=error.code, reason=error.message)
+            with suppress(ConnectionFailed):
+                channel.send(refusal(error))
+                channel.linger(_LINGER)
+            guest = None
+        except BaseException:
+            channel.close()
+            raise
+        if guest is None:
+            channel.close()
+        else:
+            self.enter(guest)
+
+    def _greet(self, channel: Channel, certificate: bytes) -> Guest | None:
+        message = opening(channel.receive())
+        if isinstance(message, Hello):
+            return Guest(channel, message, self.host.admit(message, certificate))
+        channel.send(self.host.pair(message))
+        channel.linger(_LINGER)
+        return None
+
+    def _tick(self, deadline: float) -> None:
+        if self.stop.is_set() or time.monotonic() > deadline:
+            raise ConnectionFailed("the caller did not introduce itself in time")

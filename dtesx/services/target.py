@@ -1,0 +1,177 @@
+"""The target of one-shot mirrors: holds any number of replicas below one directory, on one port."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import ssl
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from dtesx.base.errors import Conflict, DtesxError, Refused, UsageError
+from dtesx.base.files import private_directory, write_atomic
+from dtesx.base.log import get_logger
+from dtesx.management.process import alone
+from dtesx.model.location import checked_set_name
+from dtesx.model.stats import MirrorStats
+from dtesx.model.target import WorkerPhase
+from dtesx.replication.accepting import Place
+from dtesx.replication.introduction import answer_introduction
+from dtesx.replication.receiving import receive
+from dtesx.wire import pairing
+from dtesx.wire.identity import Identity, fingerprint, load_or_create
+from dtesx.wire.messages import Hello, Pair, Paired
+from dtesx.wire.tls import server_context
+
+log = get_logger(__name__)
+
+
+def run(address: str, port: int, data: Path, state: Path) -> None:
+    """Serve until SIGTERM or SIGINT; prints one line when ready.
+
+    Replicas are directories below ``data``; identity, token and the known sources are kept in
+    ``state``, and made at first start. Raises UsageError when one directory lies in the other's
+    way, and Conflict when port, ``data`` or ``state`` is in use.
+    """
+    data, state = data.resolve(), state.resolve()
+    if state.is_relative_to(data):
+        raise UsageError(
+            f"the state directory {state} lies in the data directory, where sources write",
+            hint="give --state a directory outside of --data",
+        )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    private_directory(state)
+    with ExitStack() as stack:
+        stack.enter_context(alone(state))
+        stack.enter_context(_only_target(data))
+        listener = stack.enter_context(_listen(address, port))
+        target = Target(data, state)
+        _say_ready(address, listener.getsockname()[1], target.token_file)
+        log.info("target ready", data=str(data), certificate=target.identity.fingerprint)
+        receive(listener, target, stop=stop)
+    log.info("target ended")
+
+
+class Target:
+    """The host of all sources that know the token: each name below ``data`` is one place."""
+
+    def __init__(self, data: Path, state: Path) -> None:
+        self.identity = load_or_create(state, f"dtesx target {socket.gethostname()}")
+        self.token_file = state / "token"
+        if not self.token_file.exists():
+            write_atomic(self.token_file, f"{pairing.new_token()}\n".encode())
+        self._data = data
+        self._sources = Sources(state / "sources", self.identity)
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        return self._sources.context
+
+    def admit(self, hello: Hello, certificate: bytes) -> Place:
+        if not self._sources.knows(certificate):
+            raise Refused(
+                "this target does not know the source",
+                hint="give the target's token once: --token-file FILE",
+            )
+        try:
+            name = checked_set_name(hello.job)
+        except ValueError as error:
+            raise UsageError(str(error), hint="use another name in dtesx://HOST:PORT/NAME") from error
+        if len(hello.roots) != 1:
+            raise UsageError("one name holds one tree", hint="mirror each tree to a name of its own")
+        return Place(name, {hello.roots[0]: self._directory(name)}, lambda *report: _log(name, *report))
+
+    def pair(self, request: Pair) -> Paired:
+        token = self.token_file.read_text().strip()
+        answer = answer_introduction(request, self.identity.fingerprint, token)
+        self._sources.add(request.certificate)
+        log.info("paired", source=request.hostname, certificate=fingerprint(request.certificate))
+        return answer
+
+    def _directory(self, name: str) -> Path:
+        path = self._data / name
+        try:
+            path.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise DtesxError(
+                f"the target cannot make {path}: {error.strerror}", hint="look at the target's data directory"
+            ) from error
+        return path
+
+
+class Sources:
+    """The sources that a target knows, by certificate: one file each below ``directory``."""
+
+    def __init__(self, directory: Path, identity: Identity) -> None:
+        self._directory = private_directory(directory)
+        self._identity = identity
+        self._lock = threading.Lock()
+        self._known = {fingerprint(pem): pem for pem in self._load()}
+        self.context = self._context()
+
+    def knows(self, certificate: bytes) -> bool:
+        """Whether this very certificate (DER) is known; one that a known source signed is not."""
+        return bool(certificate) and fingerprint(ssl.DER_cert_to_PEM_cert(certificate)) in self._known
+
+    def add(self, certificate: str) -> None:
+        """Know a source from now on, durably."""
+        name = fingerprint(certificate)
+        with self._lock:
+            if name in self._known:
+                return
+            write_atomic(self._directory / f"{name.replace(':', '').lower()}.crt", certificate.encode())
+            self._known = self._known | {name: certificate}
+            self.context = self._context()
+
+    def _load(self) -> list[str]:
+        return [path.read_text() for path in sorted(self._directory.glob("*.crt"))]
+
+    def _context(self) -> ssl.SSLContext:
+        return server_context(self._identity, tuple(self._known.values()), strangers=True)
+
+
+def _log(name: str, phase: WorkerPhase, stats: MirrorStats, message: str) -> None:
+    if phase is not WorkerPhase.RECEIVING:
+        counts = {"files": stats.files_sent, "bytes": stats.bytes_sent, "orphans": stats.orphans_removed}
+        log.info("source gone", name=name, phase=phase, reason=message, **counts)
+
+
+def _say_ready(address: str, port: int, token: Path) -> None:
+    host = f"[{address}]" if ":" in address else address
+    sys.stdout.write(f"dtesx target listening on {host}:{port}, token in {token}\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def _only_target(data: Path) -> Iterator[None]:
+    """Hold the lock of the data directory, which is made if it is missing."""
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Conflict(
+                f"another dtesx target holds {data}", hint="stop that one, or use another directory"
+            ) from error
+        yield
+    finally:
+        os.close(fd)
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        return socket.create_server((address, port), family=family, backlog=16)
+    except OSError as error:
+        raise Conflict(
+            f"port {port} on {address} cannot be opened: {error.strerror or error}",
+            hint=f"find what uses it with `ss -ltnp sport = :{port}`",
+        ) from error
