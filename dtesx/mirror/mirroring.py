@@ -10,7 +10,8 @@ from dtesx.mirror import content
 from dtesx.mirror.diff import Action, Links, Listings, decide, pair
 from dtesx.mirror.files import FileSender
 from dtesx.mirror.packing import Packer
-from dtesx.mirror.scan import Rules, Visit, join, own_item, reason, walk
+from dtesx.mirror.scan import Visit, WalkOptions, join, own_item, reason, walk
+from dtesx.mirror.selection import Scope
 from dtesx.mirror.tally import Tally
 from dtesx.model.mirror import Compare, MirrorOptions
 from dtesx.wire.items import Item
@@ -29,7 +30,8 @@ class TreeMirror:
     """Makes one target tree equal to the tree behind ``root`` (a directory descriptor).
 
     ``listings`` is what the target has, ``packer`` takes the operations, ``tally`` counts and
-    collects path problems. ``pause`` is called at every directory and chunk and may raise to stop.
+    collects path problems. ``scope`` selects what is mirrored (None: all). ``pause`` is called at
+    every directory and chunk and may raise to stop.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class TreeMirror:
         packer: Packer,
         tally: Tally,
         *,
-        skip: frozenset[bytes] = frozenset(),
+        scope: Scope | None = None,
         options: MirrorOptions,
         shown: bytes = b"",
         pause: Callable[[], None] = lambda: None,
@@ -48,7 +50,7 @@ class TreeMirror:
         self._listings = listings
         self._packer = packer
         self._tally = tally
-        self._skip = skip
+        self._scope = scope
         self._options = options
         self._shown = shown.rstrip(b"/") + b"/"
         self._pause = pause
@@ -61,19 +63,21 @@ class TreeMirror:
         own = own_item(self._root)
         theirs = self._listings.root
         self._pending[b""] = _Pending(own, theirs is None or own != theirs)
-        for visit in walk(self._root, self._rules()):
+        for visit in walk(self._root, self._walk_options()):
             self._pause()
             if visit.entered:
                 self._visit(visit)
             else:
-                self._finish(visit.path, visit.fd)
+                self._finish(visit.path, visit.fd if visit.fd >= 0 else None)
         for path in list(self._pending):  # directories that could not be entered
             self._finish(path, None)
         self._listings.drain()
         self._packer.flush()
 
-    def _rules(self) -> Rules:
-        return Rules(problem=self._problem, skip=self._skip, leftover=self._reserved, socket=self._socket)
+    def _walk_options(self) -> WalkOptions:
+        return WalkOptions(
+            problem=self._problem, scope=self._scope, leftover=self._reserved, socket=self._socket
+        )
 
     def _problem(self, path: bytes, reason: str) -> None:
         self._tally.problem(self._shown + path, reason)
@@ -88,7 +92,7 @@ class TreeMirror:
         tally = self._tally
         for source, target in pair(visit.entries, self._listings.take(visit.path)):
             if source is None:
-                if target is not None and target.name not in visit.hidden:
+                if target is not None and not visit.spares(target):
                     self._orphan(visit, target)
             elif source.mode & 0o170000 == stat.S_IFDIR:
                 self._directory(visit, source, target)
@@ -158,10 +162,10 @@ def _bare(item: Item) -> Item:
     return Item(item.name, stat.S_IFDIR | 0o700, item.uid, item.gid, item.mtime_ns)
 
 
-def measure(root: int, skip: frozenset[bytes], tally: Tally, pause: Callable[[], None]) -> None:
+def measure(root: int, scope: Scope | None, tally: Tally, pause: Callable[[], None]) -> None:
     """Add what is below ``root`` to the totals, quickly; problems are for the mirror to tell."""
-    rules = Rules(problem=lambda _path, _reason: None, skip=skip, xattrs=False)
-    for visit in walk(root, rules):
+    options = WalkOptions(problem=lambda _path, _reason: None, scope=scope, xattrs=False)
+    for visit in walk(root, options):
         pause()
         for item in visit.entries:
             if item.mode & 0o170000 == stat.S_IFDIR:

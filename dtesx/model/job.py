@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dtesx.model.mirror import Compare
+from dtesx.model.rules import Rule
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -60,6 +61,10 @@ class MirrorSpec:
         for path in self.exclude:
             if not path.startswith("/") or path == "/":
                 raise ValueError(f"mirror.exclude: {path!r} must be an absolute path below /")
+            try:
+                Rule(path)
+            except ValueError as error:
+                raise ValueError(f"mirror.exclude: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dtesx.model.rules import Rule
+
 
 class Compare(StrEnum):
     """Which files a mirror sends.
@@ -46,7 +48,7 @@ class OrphanPolicy:
 
 @dataclass(frozen=True)
 class MirrorOptions:
-    """How one tree is made equal to another.
+    """How one tree is made equal to another, as far as ``rules`` select it.
 
     ``newer_only`` sends a file only when the source's is newer; ``remap_links`` rewrites symlinks
     that point into the replication set so that they point into the replica; ``in_place`` writes
@@ -54,6 +56,7 @@ class MirrorOptions:
     """
 
     compare: Compare = Compare.ATTRIBUTES
+    rules: tuple[Rule, ...] = ()
     newer_only: bool = False
     orphans: OrphanPolicy = OrphanPolicy()
     remap_links: bool = False

@@ -8,7 +8,7 @@ from dtesx.apply.durable import doubt_from
 from dtesx.apply.errors import check_fatal
 from dtesx.apply.removal import remove
 from dtesx.base.log import get_logger
-from dtesx.mirror.scan import Rules, own_item, walk
+from dtesx.mirror.scan import WalkOptions, own_item, walk
 from dtesx.wire.items import Item
 from dtesx.wire.messages import Directory, Listing
 
@@ -36,8 +36,8 @@ class TargetListing:
         own: Item | None = own_item(fd)
         parts: list[Directory] = []
         count = size = 0
-        rules = Rules(problem=self._unlisted, leftover=self._leftover, doubt_from=doubt_from(fd))
-        for visit in walk(fd, rules):
+        options = WalkOptions(problem=self._unlisted, leftover=self._leftover, doubt_from=doubt_from(fd))
+        for visit in walk(fd, options):
             if not visit.entered:
                 continue
             items: list[Item] = []

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from dtesx.base.errors import ConnectionFailed, Interrupted
 from dtesx.base.log import get_logger
 from dtesx.base.retry import Backoff
 from dtesx.mirror.mirroring import measure
+from dtesx.mirror.selection import Scope, select
 from dtesx.mirror.tally import Tally
 from dtesx.model.api import MirrorPhase, MirrorRequest
+from dtesx.model.job import MirrorSpec
 from dtesx.model.layout import mount_key
 from dtesx.model.mirror import MirrorOptions
+from dtesx.model.rules import Rule, RuleType
 from dtesx.model.stats import MirrorStats
 from dtesx.replication.source_session import SourceSession, connect
 from dtesx.volumes.views import open_view
@@ -28,7 +30,7 @@ ViewOpener = Callable[[str], AbstractContextManager[int]]
 """Opens a mount point and yields a directory descriptor of it without its submounts."""
 
 RECONNECT = Backoff(first=0.5, cap=10.0, tries=8)
-OWN_STATE = "/var/lib/dtesx"
+OWN_STATE = Rule("/var/lib/dtesx", RuleType.EXCLUDE)
 """Where dtesx keeps its own state; it never travels: a replica must not pose as its source."""
 
 _PROGRESS = 0.2
@@ -43,9 +45,11 @@ def run_mirror(
     opener: ViewOpener = open_view,
     backoff: Backoff = RECONNECT,
     calculate: bool = True,
+    options: MirrorOptions | None = None,
 ) -> MirrorStats:
     """Mirror the request's mount points to its target and return the counts.
 
+    ``options`` say how; without them the request's job does.
     ``progress`` is called about five times a second, from this thread. A broken link is made again
     after ``backoff``'s delays and the mirror goes on by difference; the tries count anew whenever
     the target took something. With ``calculate`` the totals are counted first.
@@ -53,7 +57,8 @@ def run_mirror(
     Raises Interrupted soon after ``stop`` is set, TargetFull, Refused, ConnectionFailed when the
     tries are used up, and whatever ``opener`` raises.
     """
-    return _Mirror(request, identity, progress, stop, opener, backoff).run(calculate=calculate)
+    options = options or job_options(request.mirror)
+    return _Mirror(request, identity, options, progress, stop, opener, backoff).run(calculate=calculate)
 
 
 class _Mirror:
@@ -61,6 +66,7 @@ class _Mirror:
         self,
         request: MirrorRequest,
         identity: Identity,
+        options: MirrorOptions,
         progress: Callable[[MirrorPhase, MirrorStats], None],
         stop: threading.Event,
         opener: ViewOpener,
@@ -68,6 +74,7 @@ class _Mirror:
     ) -> None:
         self._request = request
         self._context = client_context(request.certificate, identity)
+        self._options = options
         self._progress = progress
         self._stop = stop
         self._opener = opener
@@ -83,7 +90,7 @@ class _Mirror:
             self._enter(MirrorPhase.CALCULATING)
             for mount_point in self._roots:
                 with self._opener(mount_point) as root:
-                    measure(root, self._skip(mount_point), self._tally, self._tick)
+                    measure(root, self._scope(mount_point), self._tally, self._tick)
         delays = self._backoff.delays()
         while True:
             try:
@@ -117,13 +124,12 @@ class _Mirror:
     def _mirror_root(self, session: SourceSession, index: int, mount_point: str) -> None:
         self._tally.restart()
         with self._opener(mount_point) as root:
-            options = MirrorOptions(self._request.mirror.compare)
-            session.mirror(index, root, skip=self._skip(mount_point), options=options)
+            session.mirror(index, root, scope=self._scope(mount_point), options=self._options)
         self._tally.settle()
         self._done.add(mount_point)
 
-    def _skip(self, mount_point: str) -> frozenset[bytes]:
-        return excluded(mount_point, (*self._request.mirror.exclude, OWN_STATE))
+    def _scope(self, mount_point: str) -> Scope | None:
+        return select((*self._options.rules, OWN_STATE), mount_point)
 
     def _wait(self, delay: float | None, error: ConnectionFailed) -> None:
         if delay is None:
@@ -160,11 +166,7 @@ class _Lost(Exception):
         self.progressed = progressed
 
 
-def excluded(mount_point: str, paths: Sequence[str]) -> frozenset[bytes]:
-    """Those of the absolute ``paths`` that lie below ``mount_point``, relative to it."""
-    found = set()
-    for path in paths:
-        relative = os.path.relpath(os.path.normpath(path), os.path.normpath(mount_point))
-        if relative != "." and relative.split("/")[0] != "..":
-            found.add(os.fsencode(relative))
-    return frozenset(found)
+def job_options(spec: MirrorSpec) -> MirrorOptions:
+    """How a job's file systems are mirrored."""
+    behind = (Rule(path, RuleType.EXCLUDE, wildcards=False) for path in spec.exclude)
+    return MirrorOptions(spec.compare, rules=tuple(behind))

@@ -10,6 +10,7 @@ from dtesx.base.errors import ConnectionFailed, Refused
 from dtesx.mirror.diff import Listings
 from dtesx.mirror.mirroring import TreeMirror
 from dtesx.mirror.packing import Packer
+from dtesx.mirror.selection import Scope
 from dtesx.mirror.tally import Tally
 from dtesx.model.mirror import MirrorOptions
 from dtesx.wire.channel import Channel, tune
@@ -73,8 +74,8 @@ class SourceSession:
         self._send(self._protocol.hello)
         self._receive()
 
-    def mirror(self, index: int, root: int, *, skip: frozenset[bytes], options: MirrorOptions) -> None:
-        """Mirror the tree behind ``root`` (a directory descriptor) to the target's root ``index``.
+    def mirror(self, index: int, root: int, *, scope: Scope | None, options: MirrorOptions) -> None:
+        """Mirror what ``scope`` selects of the tree behind ``root`` (a descriptor) to the root ``index``.
 
         When it returns, the target has all of it on disk.
         """
@@ -89,7 +90,7 @@ class SourceSession:
             Listings(self._directories()),
             Packer(send),
             self._tally,
-            skip=skip,
+            scope=scope,
             options=options,
             shown=self._shown,
             pause=self._ticked,

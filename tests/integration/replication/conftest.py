@@ -16,6 +16,7 @@ from dtesx.base.retry import Backoff
 from dtesx.base.run import run
 from dtesx.model.api import MirrorPhase, MirrorRequest
 from dtesx.model.job import MirrorSpec
+from dtesx.model.mirror import MirrorOptions
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
 from dtesx.replication.receiving import serve
@@ -56,6 +57,7 @@ class Site:
         on_progress: Callable[[MirrorPhase, MirrorStats], None] = lambda _phase, _stats: None,
         identity: Identity | None = None,
         root: str = "/data",
+        options: MirrorOptions | None = None,
     ) -> MirrorStats:
         spec = MirrorSpec(exclude=exclude)
         request = MirrorRequest("job", "127.0.0.1", port or self.port, self.them.certificate, (root,), spec)
@@ -71,6 +73,7 @@ class Site:
             stop=stop or threading.Event(),
             opener=self.view,
             backoff=backoff,
+            options=options,
         )
 
     @contextmanager

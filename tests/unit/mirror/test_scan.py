@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from dtesx.mirror.scan import Rules, own_item, walk
+from dtesx.mirror.scan import WalkOptions, own_item, walk
+from dtesx.mirror.selection import select
+from dtesx.model.rules import Rule, RuleType
 from dtesx.wire.items import TEMPORARY_PREFIX
 
 
@@ -29,7 +31,7 @@ def test_directories_come_parents_first_sorted_by_component(tmp_path: Path, root
     (tmp_path / "a" / "file").write_bytes(b"123")
     (tmp_path / "link").symlink_to("a")
     events = []
-    for visit in walk(root, Rules(problem=quiet)):
+    for visit in walk(root, WalkOptions(problem=quiet)):
         names = [item.name for item in visit.entries]
         events.append((visit.path, names if visit.entered else "left"))
     assert events == [
@@ -56,7 +58,7 @@ def test_items_say_what_the_file_is(tmp_path: Path, root: int) -> None:
     os.utime(tmp_path / "f", ns=(1, 2_000_000_001))
     os.link(tmp_path / "f", tmp_path / "g")
     (tmp_path / "l").symlink_to("some where")
-    visits = walk(root, Rules(problem=quiet))
+    visits = walk(root, WalkOptions(problem=quiet))
     file, other, link = list(next(visits).entries)
     assert (file.kind, file.permissions, file.size, file.mtime_ns) == (stat.S_IFREG, 0o640, 3, 2_000_000_001)
     assert file.link == other.link == (tmp_path / "f").stat().st_ino
@@ -68,7 +70,8 @@ def test_what_is_skipped_is_hidden_not_absent(tmp_path: Path, root: int) -> None
     for path in ("a/skip", "a/keep", "skip"):
         (tmp_path / path).mkdir(parents=True)
     seen = {}
-    for visit in walk(root, Rules(problem=quiet, skip=frozenset({b"a/skip", b"skip"}))):
+    scope = select([Rule("a/skip", RuleType.EXCLUDE), Rule("/skip", RuleType.EXCLUDE)], "/")
+    for visit in walk(root, WalkOptions(problem=quiet, scope=scope)):
         if visit.entered:
             seen[visit.path] = ([item.name for item in visit.entries], visit.hidden)
     assert seen == {b"": ([b"a"], {b"skip"}), b"a": ([b"keep"], {b"skip"}), b"a/keep": ([], set())}
@@ -78,7 +81,7 @@ def test_temporary_files_are_told_apart(tmp_path: Path, root: int) -> None:
     name = TEMPORARY_PREFIX + b"1.1"
     (tmp_path / os.fsdecode(name)).touch()
     found = []
-    for visit in walk(root, Rules(problem=quiet, leftover=lambda _fd, name: found.append(name))):
+    for visit in walk(root, WalkOptions(problem=quiet, leftover=lambda _fd, name: found.append(name))):
         assert list(visit.entries) == []
     assert found == [name]
 
@@ -99,7 +102,7 @@ def test_what_vanishes_is_gone_and_what_fails_is_hidden(
 
     monkeypatch.setattr("dtesx.mirror.scan.os.stat", failing)
     problems = []
-    visits = walk(root, Rules(problem=lambda path, reason: problems.append((path, reason))))
+    visits = walk(root, WalkOptions(problem=lambda path, reason: problems.append((path, reason))))
     first = next(visits)
     assert [item.name for item in first.entries] == [b"dir", b"ok"]
     assert first.hidden == {b"bad"}
@@ -111,10 +114,63 @@ def test_what_vanishes_is_gone_and_what_fails_is_hidden(
 def test_an_abandoned_walk_closes_its_descriptors(tmp_path: Path, root: int) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     before = len(os.listdir("/proc/self/fd"))
-    visits = walk(root, Rules(problem=quiet))
+    visits = walk(root, WalkOptions(problem=quiet))
     for visit in visits:
         list(visit.entries)
         if visit.path == b"a/b":
             break
     visits.close()  # type: ignore[attr-defined]
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_deep_tree_takes_few_descriptors(tmp_path: Path, root: int) -> None:
+    depth = 5000
+    fd = os.dup(root)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=fd)
+        os.close(os.open("f", os.O_WRONLY | os.O_CREAT, dir_fd=fd))
+        below = os.open("d", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    before = len(os.listdir("/proc/self/fd"))
+    held = visited = files = 0
+    left = []
+    for visit in walk(root, WalkOptions(problem=quiet)):
+        held = max(held, len(os.listdir("/proc/self/fd")) - before)
+        if visit.entered:
+            visited += 1
+            files += sum(item.kind == stat.S_IFREG for item in visit.entries)
+        else:
+            left.append(len(visit.path))
+            assert stat.S_ISDIR(os.fstat(visit.fd).st_mode)
+    assert (visited, files) == (depth + 1, depth)
+    assert held <= 64
+    assert left == [*range(2 * depth - 1, 0, -2), 0]
+    for _ in range(depth):  # no remover of Python's gets down there
+        above = os.open("..", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        os.unlink("f", dir_fd=above)
+        os.rmdir("d", dir_fd=above)
+        fd = above
+    os.close(fd)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_walk_finds_back_out_of_what_was_moved(tmp_path: Path, root: int, replaced: bool) -> None:
+    tmp_path.joinpath("a", *["d"] * 100).mkdir(parents=True)
+    for sibling in ("a/d/e", "a/e", "b"):
+        (tmp_path / sibling).mkdir()
+    problems: list[bytes] = []
+    entered = []
+    for visit in walk(root, WalkOptions(problem=lambda path, _reason: problems.append(path))):
+        if not visit.entered:
+            continue
+        list(visit.entries)
+        entered.append(visit.path)
+        if visit.path == b"a" + b"/d" * 100:
+            (tmp_path / "a" / "d").rename(tmp_path / "moved")
+            if replaced:
+                (tmp_path / "a").rename(tmp_path / "also-moved")
+                (tmp_path / "a").mkdir()
+    assert problems == ([b"a"] if replaced else [])
+    assert entered[102:] == ([b"a/d/e", b"b"] if replaced else [b"a/d/e", b"a/e", b"b"])
