@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import datetime, time, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -134,7 +135,7 @@ moments = st.integers(0, 4 * 86400).map(lambda second: DAY + timedelta(seconds=s
 def plans(draw: st.DrawFn) -> Transmission:
     start = draw(st.none() | moments)
     interval = draw(st.none() | st.integers(1, 3000).map(lambda m: timedelta(minutes=m)))
-    fields = {
+    fields: dict[str, Any] = {
         "window": draw(st.none() | windows),
         "start": start,
         "interval": interval if start else None,

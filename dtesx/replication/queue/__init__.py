@@ -1,0 +1,1 @@
+"""The source queue: what was not yet acknowledged, in memory and then on disk; and its policies."""
