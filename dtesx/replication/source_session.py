@@ -80,14 +80,13 @@ class SourceSession:
         When it returns, the target has all of it on disk.
         """
         self._shown = self._roots[index].encode(errors="surrogateescape").rstrip(b"/")
-        self._send(self._protocol.list_root(index))
 
         def send(operations: list[Operation], blob: list[bytes]) -> None:
             self._send_operations(Operations(index, operations), blob)
 
         TreeMirror(
             root,
-            Listings(self._directories()),
+            Listings(self.listing(index)),
             Packer(send),
             self._tally,
             scope=scope,
@@ -105,7 +104,9 @@ class SourceSession:
         """Close the connection."""
         self._channel.close()
 
-    def _directories(self) -> Iterator[Directory]:
+    def listing(self, index: int) -> Iterator[Directory]:
+        """What the target has below its root ``index``, in walking order."""
+        self._send(self._protocol.list_root(index))
         last = False
         while not last:
             while not self._listed:

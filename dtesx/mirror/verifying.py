@@ -1,0 +1,178 @@
+"""Verifying one tree: walk it beside the target's listing and report what is not the same."""
+
+from __future__ import annotations
+
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from dtesx.mirror.diff import Listings, pair
+from dtesx.mirror.differences import HardLinks, differences, kind
+from dtesx.mirror.scan import Rules, Visit, join, own_item, walk
+from dtesx.mirror.tally import MAX_PROBLEMS, readable
+from dtesx.model.stats import PathProblem
+from dtesx.model.verify import Aspect, Difference, FileState, Finding, VerifyStats
+from dtesx.wire.items import Item
+from dtesx.wire.messages import Directory
+
+Report = Callable[[Finding], None]
+"""Takes each name that is not the same, in walking order."""
+
+
+class Totals:
+    """Running totals of a verification; ``stats()`` is their present state."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._started = clock()
+        self._counts = dict.fromkeys(FileState, 0)
+        self._problems: list[PathProblem] = []
+        self.bytes_total = 0
+        self.bytes_compared = 0
+        self.bytes_different = 0
+        self.orphan_bytes = 0
+        self.sockets_skipped = 0
+        self.problems_total = 0
+
+    def count(self, state: FileState) -> None:
+        """Count a name."""
+        self._counts[state] += 1
+
+    def problem(self, path: bytes, reason: str) -> None:
+        """Note a path that could not be verified."""
+        self.problems_total += 1
+        if len(self._problems) < MAX_PROBLEMS:
+            self._problems.append(PathProblem(readable(path), reason))
+
+    def stats(self) -> VerifyStats:
+        """The totals now."""
+        counts = self._counts
+        return VerifyStats(
+            names_total=counts[FileState.SAME] + counts[FileState.MISSING] + counts[FileState.DIFFERENT],
+            same=counts[FileState.SAME],
+            missing=counts[FileState.MISSING],
+            different=counts[FileState.DIFFERENT],
+            orphans=counts[FileState.ORPHAN],
+            bytes_total=self.bytes_total,
+            bytes_compared=self.bytes_compared,
+            bytes_different=self.bytes_different,
+            orphan_bytes=self.orphan_bytes,
+            sockets_skipped=self.sockets_skipped,
+            seconds=self._clock() - self._started,
+            problems=tuple(self._problems),
+            problems_total=self.problems_total,
+        )
+
+
+class TreeVerify:
+    """Compares the tree behind ``root`` (a directory descriptor) with a target's listing.
+
+    ``report`` gets every name that is not the same; ``totals`` counts. ``pause`` is called at every
+    directory and may raise to stop.
+    """
+
+    def __init__(
+        self,
+        root: int,
+        directories: Iterable[Directory],
+        totals: Totals,
+        *,
+        report: Report,
+        skip: frozenset[bytes] = frozenset(),
+        pause: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._root = root
+        self._totals = totals
+        self._report = report
+        self._skip = skip
+        self._pause = pause
+        self._links = HardLinks()
+        self._lost: set[bytes] = set()
+        self._listings = Listings(self._below_orphans(directories))
+
+    def run(self) -> None:
+        """Walk the tree to its end."""
+        theirs = self._listings.root
+        self._directory(own_item(self._root), theirs, b"")
+        for visit in walk(self._root, self._rules()):
+            self._pause()
+            if visit.entered:
+                self._visit(visit)
+        self._listings.drain()
+
+    def _rules(self) -> Rules:
+        return Rules(problem=self._totals.problem, skip=self._skip, socket=self._socket)
+
+    def _socket(self) -> None:
+        self._totals.sockets_skipped += 1
+
+    def _visit(self, visit: Visit) -> None:
+        for source, target in pair(visit.entries, self._listings.take(visit.path)):
+            if source is None:
+                if target is not None and target.name not in visit.hidden:
+                    self._orphan(join(visit.path, target.name), target)
+                continue
+            path = join(visit.path, source.name)
+            if target is not None and target.kind == stat.S_IFDIR and source.kind != stat.S_IFDIR:
+                self._lost.add(path)
+            if source.kind == stat.S_IFDIR:
+                self._directory(source, target, path)
+            else:
+                self._totals.bytes_total += source.size
+                self._name(source, target, path)
+
+    def _directory(self, source: Item, target: Item | None, path: bytes) -> None:
+        found = differences(source, target) if target is not None else ()
+        self._conclude(path, source, target, found, 0)
+
+    def _name(self, source: Item, target: Item | None, path: bytes) -> None:
+        if target is None:
+            self._conclude(path, source, None, (), source.size)
+            return
+        found = differences(source, target)
+        if source.kind == target.kind and not self._links.agree(source, target, path):
+            found += (Difference(Aspect.HARD_LINKS, "one file", "another file"),)
+        self._conclude(path, source, target, found, source.size if _to_be_sent(found) else 0)
+
+    def _conclude(
+        self, path: bytes, source: Item, target: Item | None, found: tuple[Difference, ...], size: int
+    ) -> None:
+        state = FileState.DIFFERENT if found else FileState.SAME
+        if target is None:
+            state = FileState.MISSING
+        self._totals.count(state)
+        if state is FileState.SAME:
+            return
+        self._totals.bytes_different += size
+        finding = _finding(path, source, state)
+        self._report(replace(finding, differences=found, bytes_different=size))
+
+    def _orphan(self, path: bytes, target: Item) -> None:
+        self._totals.count(FileState.ORPHAN)
+        self._totals.orphan_bytes += target.size
+        if target.kind == stat.S_IFDIR:
+            self._lost.add(path)
+        self._report(_finding(path, target, FileState.ORPHAN))
+
+    def _below_orphans(self, directories: Iterable[Directory]) -> Iterator[Directory]:
+        """Pass the listing on, and report what is in directories that only the target has.
+
+        Such a directory is listed after its parent, whose names have been compared by then.
+        """
+        for directory in directories:
+            if directory.path in self._lost:
+                for item in directory.items:
+                    self._orphan(join(directory.path, item.name), item)
+            yield directory
+
+
+_CONTENT = frozenset({Aspect.KIND, Aspect.SIZE, Aspect.MODIFIED, Aspect.HARD_LINKS})
+
+
+def _to_be_sent(found: tuple[Difference, ...]) -> bool:
+    return any(difference.aspect in _CONTENT for difference in found)
+
+
+def _finding(path: bytes, item: Item, state: FileState) -> Finding:
+    return Finding(readable(path), kind(item), state, item.size, item.mtime_ns / 1e9)

@@ -1,0 +1,66 @@
+"""The source's side of a verification: the trees of a request against what their target has."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from dtesx.base.errors import Interrupted
+from dtesx.mirror.tally import Tally
+from dtesx.mirror.verifying import Report, Totals, TreeVerify
+from dtesx.model.api import MirrorRequest
+from dtesx.model.layout import mount_key
+from dtesx.model.verify import VerifyStats
+from dtesx.replication.sending import OWN_STATE, ViewOpener, excluded
+from dtesx.replication.source_session import SourceSession, connect
+from dtesx.volumes.views import open_view
+from dtesx.wire.identity import Identity
+from dtesx.wire.tls import client_context
+
+_PROGRESS = 0.2
+
+
+def run_verify(
+    request: MirrorRequest,
+    identity: Identity,
+    *,
+    report: Report,
+    progress: Callable[[VerifyStats], None],
+    stop: threading.Event,
+    opener: ViewOpener = open_view,
+) -> VerifyStats:
+    """Compare the request's mount points with its target, change nothing, and return the totals.
+
+    ``report`` gets every name that is not the same, ``progress`` the totals about five times a
+    second, both from this thread. Not to be run while the same root is mirrored: a target talks to
+    one connection of a source at a time.
+
+    Raises Interrupted soon after ``stop`` is set, Refused, ConnectionFailed, and whatever ``opener``
+    raises.
+    """
+    totals = Totals()
+    roots = tuple(sorted(request.mount_points, key=mount_key))
+    next_report = 0.0
+
+    def tick() -> None:
+        nonlocal next_report
+        if stop.is_set():
+            raise Interrupted(
+                "the verification was stopped", hint="start it again; it starts from the beginning"
+            )
+        if (now := time.monotonic()) >= next_report:
+            next_report = now + _PROGRESS
+            progress(totals.stats())
+
+    sock = connect(request.address, request.port, client_context(request.certificate, identity))
+    session = SourceSession(sock, job=request.job, roots=roots, tally=Tally(), tick=tick)
+    try:
+        session.greet()
+        for index, mount_point in enumerate(roots):
+            skip = excluded(mount_point, (*request.mirror.exclude, OWN_STATE))
+            with opener(mount_point) as root:
+                TreeVerify(root, session.listing(index), totals, report=report, skip=skip, pause=tick).run()
+    finally:
+        session.close()
+    return totals.stats()

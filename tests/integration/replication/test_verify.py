@@ -1,0 +1,68 @@
+"""A verification against a real receiver: what it finds, and that it changes nothing."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from dtesx.base.errors import Interrupted
+from dtesx.model.api import MirrorRequest
+from dtesx.model.verify import Aspect, FileState, Finding, VerifyStats
+from dtesx.replication.verifying import run_verify
+from tests.integration.replication.conftest import Site
+
+
+def verify(site: Site, stop: threading.Event | None = None) -> tuple[list[Finding], VerifyStats]:
+    found: list[Finding] = []
+    request = MirrorRequest("job", "127.0.0.1", site.port, site.them.certificate, ("/data",))
+    stats = run_verify(
+        request,
+        site.us,
+        report=found.append,
+        progress=lambda _stats: None,
+        stop=stop or threading.Event(),
+        opener=site.view,
+    )
+    return found, stats
+
+
+def test_what_was_mirrored_is_in_step(site: Site, rich: Path) -> None:
+    site.mirror()
+    found, stats = verify(site)
+    assert found == []
+    assert stats.in_step
+    assert stats.names_total > 80
+
+
+def test_whatever_differs_is_found_and_left_alone(site: Site, rich: Path) -> None:
+    site.mirror()
+    os.setxattr(site.target / "xattrs", "user.a", b"other")
+    (site.target / "dangling").unlink()
+    (site.target / "dangling").symlink_to("elsewhere")
+    os.utime(site.target / "2001", ns=(1, 1))
+    os.chown(site.target / "empty-dir", 5, 5)
+    (site.target / "z-link").unlink()
+    (site.target / "fifo").unlink()
+    os.mkdir(site.target / "only-here")
+    (site.target / "only-here" / "file").write_bytes(b"123")
+    before = site.differences()
+    found, stats = verify(site)
+    by_path = {finding.path: finding for finding in found}
+    assert [d.aspect for d in by_path["xattrs"].differences] == [Aspect.ATTRIBUTES]
+    assert Aspect.LINK_TEXT in [d.aspect for d in by_path["dangling"].differences]
+    assert [d.aspect for d in by_path["2001"].differences] == [Aspect.MODIFIED]
+    assert [d.aspect for d in by_path["empty-dir"].differences] == [Aspect.OWNER]
+    assert by_path["z-link"].state is by_path["fifo"].state is FileState.MISSING
+    assert by_path["only-here/file"].state is FileState.ORPHAN
+    assert stats.orphan_bytes == 3
+    assert site.differences() == before
+
+
+def test_stop(site: Site, rich: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Interrupted):
+        verify(site, stop)
