@@ -23,11 +23,13 @@ from dtesx.cli import (
     lab,
     login,
     mirror,
+    orphans,
     server,
     service,
     snapshot,
     target,
     teach,
+    verify,
     version,
     vmware,
 )
@@ -97,6 +99,14 @@ teach.add(
     "dtesx mirror /srv/www dtesx://10.1.0.2:1500/www --token-file token",
     "dtesx mirror /srv/www dtesx://10.1.0.2/www --json",
 )
+teach.add(
+    app,
+    "verify",
+    verify.verify,
+    "dtesx verify /srv/www dtesx://10.1.0.2:1500/www",
+    "dtesx verify /srv/www dtesx://10.1.0.2/www --log /var/log/dtesx-verify.log",
+)
+app.add_typer(orphans.app, name="orphans")
 app.add_typer(lab.app, name="lab")
 teach.add(app, "demo", demo.run_demo, "dtesx demo", "dtesx demo --keep", "dtesx demo --json > demo.json")
 app.add_typer(service.app, name="service")

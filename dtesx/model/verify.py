@@ -100,3 +100,12 @@ class VerifyLogOptions:
     def __post_init__(self) -> None:
         if self.max_length < 1:
             raise ValueError("the log's length must be at least a byte")
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """The outcome of a verification: its totals, the first 1000 findings, the log's path if any."""
+
+    totals: VerifyStats
+    findings: tuple[Finding, ...]
+    log: str = ""

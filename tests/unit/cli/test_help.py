@@ -47,6 +47,8 @@ def test_the_commands_are_those_of_the_product() -> None:
         "failover",
         "target",
         "mirror",
+        "verify",
+        "orphans preview",
         "lab up",
         "lab status",
         "lab down",

@@ -1,0 +1,74 @@
+"""`dtesx verify` and `dtesx orphans`, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from .conftest import Site
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def mirrored(site: Site) -> Site:
+    assert site.paired("mirror", site.source, site.url()).returncode == 0
+    return site
+
+
+def test_in_step(mirrored: Site) -> None:
+    done = mirrored.dtesx("verify", mirrored.source, mirrored.url())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("6 names verified: 6 same, 0 missing")
+
+
+def test_what_differs_is_printed_and_left_alone(mirrored: Site) -> None:
+    replica = mirrored.data / "www"
+    (replica / "link").unlink()
+    os.truncate(replica / "sub" / "large", 5)
+    (replica / "orphan").write_bytes(b"1234")
+    before = mirrored.differences()
+    done = mirrored.dtesx("verify", mirrored.source, mirrored.url())
+    assert done.returncode == 1
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["missing", "symlink", "0", "link"] in lines
+    assert ["orphan", "file", "4", "orphan"] in lines
+    assert "sub/large: size 600000 (target: 5)" in done.stdout
+    assert mirrored.differences() == before
+
+
+def test_the_log_of_a_set(mirrored: Site) -> None:
+    (mirrored.data / "www" / "file").write_bytes(b"changed\n")
+    log = mirrored.root / "verify.log"
+    for _ in range(2):
+        done = mirrored.dtesx("verify", mirrored.source, mirrored.url(), "--log", log)
+        assert done.returncode == 1
+        assert done.stdout.splitlines()[-1] == f"log: {mirrored.root}/www verify.log"
+    text = (mirrored.root / "www verify.log").read_text()
+    assert (text.count("verification begins"), text.count("verification ends")) == (2, 2)
+    assert text.count("different  file") == 4  # two names of one file, twice
+
+
+def test_json(mirrored: Site) -> None:
+    (mirrored.data / "www" / "orphan").write_bytes(b"1234")
+    done = mirrored.dtesx("verify", mirrored.source, mirrored.url(), "--json")
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    assert (report["totals"]["orphans"], report["totals"]["orphan_bytes"]) == (1, 4)
+    assert [f["path"] for f in report["findings"] if f["state"] == "orphan"] == ["orphan"]
+
+
+def test_orphans_preview(mirrored: Site) -> None:
+    assert mirrored.dtesx("orphans", "preview", mirrored.source, mirrored.url()).stdout == "no orphans\n"
+    below = mirrored.data / "www" / "old"
+    below.mkdir()
+    (below / "new\nline").write_bytes(b"12")
+    done = mirrored.dtesx("orphans", "preview", mirrored.source, mirrored.url())
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-2].endswith("old/new\\nline")
+    assert done.stdout.endswith("2 orphans, 2 B\n")
+    assert (below / "new\nline").exists()
