@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from datetime import datetime, time, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dtesx.base.errors import UsageError
+from dtesx.cli.quantities import parse_duration, parse_rate, parse_size
+from dtesx.cli.transmission_file import load, parse
+from dtesx.model.transmission import Rate, Transmission, Window
+
+_DOC = Path(__file__).parents[3] / "docs" / "transmission.md"
+
+
+def test_the_example_of_the_documentation(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", _DOC.read_text(), re.DOTALL)
+    path = tmp_path / "transmit.yaml"
+    path.write_text(block)
+    assert load(path) == Transmission(
+        window=Window(time(21), time(4)),
+        start=datetime(2026, 11, 21, 22),
+        interval=timedelta(days=1),
+        time_limit=timedelta(hours=2),
+        byte_limit=50 * 10**9,
+        bandwidth=20 * 10**6,
+        rates=(Rate(Window(time(8), time(18)), 2 * 10**6),),
+    )
+
+
+def test_a_threshold() -> None:
+    assert parse("threshold: 40%", "t") == parse("threshold: 40", "t") == Transmission(threshold=40)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "fields are wanted"),
+        ("[1]", "fields are wanted"),
+        ("a: [", "not valid YAML"),
+        ("windows: 1", "unknown field windows"),
+        ("window: 21:00", "21:00-04:00"),
+        ("window: [1]", "window: "),
+        ("window: 25:00-04:00", "no time of day"),
+        ("window: 4:00-4:00", "no time of day"),
+        ("start: tomorrow", "no date and time"),
+        ("start: 2026-11-21T22:00+01:00", "local time"),
+        ("interval: 1d", "needs a start"),
+        ("bandwidth: fast", "such as 10MB/s"),
+        ("bandwidth: 5 apples", "10MB/s"),
+        ("rates: 5", "a list"),
+        ("rates: [{window: 01:00-02:00}]", "a window and a bandwidth"),
+        ("byte_limit: 5GB", "needs sessions"),
+    ],
+)
+def test_mistakes_are_named(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)) as raised:
+        parse(text, "transmit.yaml")
+    assert raised.value.message.startswith("transmit.yaml: ")
+
+
+@given(st.text(max_size=40))
+def test_nothing_else_comes_out_of_garbage(text: str) -> None:
+    with suppress(UsageError):
+        parse(text, "t")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("500", 500), ("64k", 65536), ("10MB", 10**7), ("1.5 MiB", 1536 << 10), ("2GiB", 2 << 30)],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"), [("10MB/s", 10**7), ("80Mbit/s", 10**7), ("512k", 512 << 10), ("8kbit", 1000)]
+)
+def test_rates(text: str, rate: int) -> None:
+    assert parse_rate(text) == rate
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("7d", 604800), ("1.5h", 5400)])
+def test_durations(text: str, seconds: int) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "x", "-5", "5 5", "10MB/s/s", "٣MB", "1e9"])
+def test_no_quantities(text: str) -> None:
+    for read in (parse_size, parse_rate, parse_duration):
+        with pytest.raises(ValueError, match=r"\w"):
+            read(text)
