@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from dtesx.mirror.diff import Listings, pair
 from dtesx.mirror.differences import HardLinks, differences, kind
-from dtesx.mirror.scan import Rules, Visit, join, own_item, walk
+from dtesx.mirror.scan import Visit, WalkOptions, join, own_item, walk
+from dtesx.mirror.selection import Scope
 from dtesx.mirror.tally import MAX_PROBLEMS, readable
 from dtesx.model.stats import PathProblem
 from dtesx.model.verify import Aspect, Difference, FileState, Finding, VerifyStats
@@ -79,13 +80,13 @@ class TreeVerify:
         totals: Totals,
         *,
         report: Report,
-        skip: frozenset[bytes] = frozenset(),
+        scope: Scope | None = None,
         pause: Callable[[], None] = lambda: None,
     ) -> None:
         self._root = root
         self._totals = totals
         self._report = report
-        self._skip = skip
+        self._scope = scope
         self._pause = pause
         self._links = HardLinks()
         self._lost: set[bytes] = set()
@@ -95,14 +96,14 @@ class TreeVerify:
         """Walk the tree to its end."""
         theirs = self._listings.root
         self._directory(own_item(self._root), theirs, b"")
-        for visit in walk(self._root, self._rules()):
+        for visit in walk(self._root, self._walking()):
             self._pause()
             if visit.entered:
                 self._visit(visit)
         self._listings.drain()
 
-    def _rules(self) -> Rules:
-        return Rules(problem=self._totals.problem, skip=self._skip, socket=self._socket)
+    def _walking(self) -> WalkOptions:
+        return WalkOptions(problem=self._totals.problem, scope=self._scope, socket=self._socket)
 
     def _socket(self) -> None:
         self._totals.sockets_skipped += 1
@@ -110,7 +111,7 @@ class TreeVerify:
     def _visit(self, visit: Visit) -> None:
         for source, target in pair(visit.entries, self._listings.take(visit.path)):
             if source is None:
-                if target is not None and target.name not in visit.hidden:
+                if target is not None and not visit.spares(target):
                     self._orphan(join(visit.path, target.name), target)
                 continue
             path = join(visit.path, source.name)

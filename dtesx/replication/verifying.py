@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable
 
 from dtesx.base.errors import Interrupted
+from dtesx.mirror.selection import select
 from dtesx.mirror.tally import Tally
 from dtesx.mirror.verifying import Report, Totals, TreeVerify
 from dtesx.model.api import MirrorRequest
 from dtesx.model.layout import mount_key
+from dtesx.model.mirror import MirrorOptions
 from dtesx.model.verify import VerifyStats
-from dtesx.replication.sending import OWN_STATE, ViewOpener, excluded
+from dtesx.replication.sending import OWN_STATE, ViewOpener, job_options
 from dtesx.replication.source_session import SourceSession, connect
 from dtesx.volumes.views import open_view
 from dtesx.wire.identity import Identity
@@ -29,6 +31,7 @@ def run_verify(
     progress: Callable[[VerifyStats], None],
     stop: threading.Event,
     opener: ViewOpener = open_view,
+    options: MirrorOptions | None = None,
 ) -> VerifyStats:
     """Compare the request's mount points with its target, change nothing, and return the totals.
 
@@ -39,6 +42,7 @@ def run_verify(
     Raises Interrupted soon after ``stop`` is set, Refused, ConnectionFailed, and whatever ``opener``
     raises.
     """
+    options = options or job_options(request.mirror)
     totals = Totals()
     roots = tuple(sorted(request.mount_points, key=mount_key))
     next_report = 0.0
@@ -58,9 +62,9 @@ def run_verify(
     try:
         session.greet()
         for index, mount_point in enumerate(roots):
-            skip = excluded(mount_point, (*request.mirror.exclude, OWN_STATE))
+            scope = select((*options.rules, OWN_STATE), mount_point)
             with opener(mount_point) as root:
-                TreeVerify(root, session.listing(index), totals, report=report, skip=skip, pause=tick).run()
+                TreeVerify(root, session.listing(index), totals, report=report, scope=scope, pause=tick).run()
     finally:
         session.close()
     return totals.stats()

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dtesx.mirror.scan import Rules, own_item, walk
+from dtesx.mirror.scan import WalkOptions, own_item, walk
+from dtesx.mirror.selection import Scope, select
 from dtesx.mirror.verifying import Totals, TreeVerify
+from dtesx.model.rules import Rule, RuleType
 from dtesx.model.verify import Aspect, FileState, Finding, VerifyStats
 from dtesx.wire.messages import Directory
 
@@ -17,7 +19,7 @@ def listing(root: Path, *, parts: int = 2) -> Iterator[Directory]:
     """What a target would send, each directory cut into pieces of ``parts`` names."""
     fd = os.open(root, os.O_RDONLY)
     own = own_item(fd)
-    for visit in walk(fd, Rules(problem=lambda path, reason: pytest.fail(f"{path!r}: {reason}"))):
+    for visit in walk(fd, WalkOptions(problem=lambda path, reason: pytest.fail(f"{path!r}: {reason}"))):
         if visit.entered:
             items = list(visit.entries)
             for start in range(0, max(1, len(items)), parts):
@@ -25,13 +27,11 @@ def listing(root: Path, *, parts: int = 2) -> Iterator[Directory]:
     os.close(fd)
 
 
-def verify(
-    source: Path, target: Path, skip: frozenset[bytes] = frozenset()
-) -> tuple[list[Finding], VerifyStats]:
+def verify(source: Path, target: Path, scope: Scope | None = None) -> tuple[list[Finding], VerifyStats]:
     found: list[Finding] = []
     totals = Totals()
     fd = os.open(source, os.O_RDONLY)
-    TreeVerify(fd, listing(target), totals, report=found.append, skip=skip).run()
+    TreeVerify(fd, listing(target), totals, report=found.append, scope=scope).run()
     os.close(fd)
     return found, totals.stats()
 
@@ -113,7 +113,11 @@ def test_excluded_names_are_neither_missing_nor_orphans(source: Path, target: Pa
     (target / "a/2").write_text("other")
     (target / "b/only-here").write_text("x")
     os.utime(target / "b", ns=(1, 10**18))
-    found, _ = verify(source, target, skip=frozenset({b"a/2", b"b/only-here"}))
+    found, _ = verify(
+        source,
+        target,
+        scope=select([Rule("/a/2", RuleType.EXCLUDE), Rule("/b/only-here", RuleType.EXCLUDE)], "/"),
+    )
     assert found == []
 
 
