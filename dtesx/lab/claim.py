@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from dtesx.base.errors import Conflict
+from dtesx.base.locks import exclusive
 
 _LOCK = "lock"
 
@@ -15,14 +15,11 @@ _LOCK = "lock"
 @contextmanager
 def only_lab(directory: Path) -> Iterator[None]:
     """Own ``directory``; Conflict when another living process does."""
-    with (directory / _LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Conflict(
-                f"a lab runs in {directory} already",
-                hint="end it (dtesx lab down, or the demo that made it), or choose another directory",
-            ) from error
+    taken = Conflict(
+        f"a lab runs in {directory} already",
+        hint="end it (dtesx lab down, or the demo that made it), or choose another directory",
+    )
+    with exclusive(directory / _LOCK, taken):
         yield
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import sys
@@ -11,23 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dtesx.base.errors import Conflict
+from dtesx.base.locks import exclusive
 
 
 @contextmanager
 def alone(state: Path) -> Iterator[None]:
     """Hold the lock of a state directory; Conflict when another service has it."""
-    fd = os.open(state / "service.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Conflict(
-                f"another dtesx service uses {state}",
-                hint="stop that one first, or give this one another state directory",
-            ) from error
+    taken = Conflict(
+        f"another dtesx service uses {state}",
+        hint="stop that one first, or give this one another state directory",
+    )
+    with exclusive(state / "service.lock", taken):
         yield
-    finally:
-        os.close(fd)
 
 
 @contextmanager

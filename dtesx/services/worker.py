@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import socket
@@ -16,6 +15,7 @@ import msgspec
 
 from dtesx.base.errors import Conflict, DtesxError
 from dtesx.base.files import replace_volatile
+from dtesx.base.locks import exclusive
 from dtesx.base.log import get_logger
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase, WorkerSpec, WorkerStatus
@@ -111,14 +111,8 @@ def _listen(address: str, port: int) -> socket.socket:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Hold the job's lock; the file names the process that does."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Conflict("the job's worker runs already", hint="stop it before starting another") from error
+    taken = Conflict("the job's worker runs already", hint="stop it before starting another")
+    with exclusive(path, taken) as fd:
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         yield
-    finally:
-        os.close(fd)
