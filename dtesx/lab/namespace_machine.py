@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 from dtesx.base.errors import CommandFailed, ConnectionFailed
 from dtesx.base.log import get_logger
 from dtesx.base.retry import wait_until
-from dtesx.base.run import Completed, run, spawn
+from dtesx.base.run import Completed, Process, run, spawn
 from dtesx.lab.namespaces import inside
 from dtesx.lab.network import Network, Port
 from dtesx.lab.processes import children_of, terminate
@@ -32,18 +32,6 @@ hostname "$1"
 echo "{_READY}"
 exec /bin/sh -c 'while :; do sleep 3600 & wait; done' init
 """
-
-
-class Process(Protocol):
-    """What this module needs of a started program."""
-
-    pid: int
-
-    def poll(self) -> int | None:
-        """Its exit status, None while it runs."""
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end."""
 
 
 @dataclass(frozen=True)
@@ -187,11 +175,11 @@ class NamespaceMachine:
         threading.Thread(target=self._unplug_at_end, args=(self._init,), daemon=True).start()
 
     def _unplug_at_end(self, init: Process) -> None:
-        """A machine that powers itself off stops answering; its namespace alone would go on doing so."""
+        """A machine that went down stops answering; its namespace alone would go on doing so."""
         init.wait()
         if self._init is not init or self._stopping:
             return
-        log.info("machine powered itself off", machine=self.name)
+        log.info("machine went down", machine=self.name)
         self._network.unplug(self.name)
 
     @property

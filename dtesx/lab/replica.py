@@ -11,10 +11,9 @@ from pathlib import Path
 from dtesx.base.errors import CommandFailed, ConnectionFailed
 from dtesx.base.log import get_logger
 from dtesx.base.retry import wait_until
-from dtesx.base.run import Completed, spawn
+from dtesx.base.run import Completed, Process, spawn
 from dtesx.lab import qemu
 from dtesx.lab.machine import ReplicaHardware
-from dtesx.lab.namespace_machine import Process
 from dtesx.lab.namespaces import inside
 from dtesx.lab.network import GATEWAY, SUBNET, Network
 from dtesx.lab.processes import terminate

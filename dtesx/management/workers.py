@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -20,7 +20,7 @@ from dtesx.base.errors import CommandFailed, Conflict, DtesxError, Interrupted, 
 from dtesx.base.files import private_directory, write_atomic
 from dtesx.base.log import get_logger
 from dtesx.base.retry import wait_until
-from dtesx.base.run import spawn
+from dtesx.base.run import Process, spawn
 from dtesx.model.api import DATA_PORT
 from dtesx.model.target import WorkerPhase, WorkerSpec, WorkerStatus
 
@@ -44,15 +44,6 @@ class Limits:
     stop: float = 60.0
 
 
-class Child(Protocol):
-    """A process that base.run started."""
-
-    @property
-    def pid(self) -> int: ...
-
-    def poll(self) -> int | None: ...
-
-
 class LocalWorkers:
     """Implements recovery's port ``Workers`` with one process per job.
 
@@ -72,7 +63,7 @@ class LocalWorkers:
     ) -> None:
         self._root, self._release, self._command, self._limits = root, release, tuple(command), limits
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._children: dict[str, Child] = {}
+        self._children: dict[str, Process] = {}
         self._ports = threading.Lock()
         self._reserved: set[int] = set()
         self._cancel = cancel or threading.Event()
@@ -151,7 +142,7 @@ class LocalWorkers:
             self._end(job)
             raise
 
-    def _await(self, child: Child, job: str, directory: Path) -> WorkerStatus:
+    def _await(self, child: Process, job: str, directory: Path) -> WorkerStatus:
         deadline = time.monotonic() + self._limits.start
         while time.monotonic() < deadline:
             ended = child.poll()  # before the report is read: a report cannot follow the end
