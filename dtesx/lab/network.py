@@ -19,10 +19,10 @@ from dtesx.lab.namespaces import RUN_NETNS
 PREFIX = "dtesx-"
 SUBNET = "10.77.0"
 GATEWAY = f"{SUBNET}.1"
+GATEWAY_MAC = "52:54:00:77:00:01"
 VCENTER = f"{SUBNET}.2"
 APPLIANCE = f"{SUBNET}.10"
 SOURCE = f"{SUBNET}.11"
-_BRIDGE_MAC = "52:54:00:77:00:01"
 BRIDGE = "lab0"
 _MAX_INTERFACE_NAME = 15
 
@@ -47,8 +47,9 @@ class Network:
         """Make the switch with its bridge, the gateway and the vCenter's address."""
         run(["ip", "netns", "add", self.namespace])
         self._ip("link", "set", "lo", "up")
-        # With an address of its own; else it takes its lowest port's, and changes as machines come and go.
-        bridge = ("link", "add", BRIDGE, "address", _BRIDGE_MAC, "type", "bridge")
+        # With an address of its own; else it takes its lowest port's, and changes as machines come and go:
+        # an answer on its way just then is lost, and sent again to the old address for 100 seconds.
+        bridge = ("link", "add", BRIDGE, "address", GATEWAY_MAC, "type", "bridge")
         self._ip(*bridge, "stp_state", "0", "forward_delay", "0")
         for address in (GATEWAY, VCENTER):
             self._ip("address", "add", f"{address}/24", "dev", BRIDGE)

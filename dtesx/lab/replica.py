@@ -15,10 +15,10 @@ from dtesx.base.run import Completed, Process, spawn
 from dtesx.lab import qemu
 from dtesx.lab.machine import ReplicaHardware
 from dtesx.lab.namespaces import inside
-from dtesx.lab.network import GATEWAY, SUBNET, Network
+from dtesx.lab.network import GATEWAY, GATEWAY_MAC, SUBNET, Network
 from dtesx.lab.processes import terminate
 from dtesx.lab.shell import Shell
-from dtesx.lab.sniff import AddressWatch
+from dtesx.lab.sniff import AddressWatch, Station
 
 log = get_logger(__name__)
 
@@ -135,7 +135,7 @@ class QemuMachine:
             tap=tap,
             mac=self.hardware.nics[0].mac,
             subnet=f"{SUBNET}.0/24",
-            asker=GATEWAY,
+            asker=Station(GATEWAY_MAC, GATEWAY),
             found=self._seen,
         )
         self._parts.callback(watch.stop)

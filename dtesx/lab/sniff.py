@@ -11,6 +11,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from dtesx.lab.namespaces import call_inside
@@ -19,6 +20,14 @@ _ETH_ALL = 0x0003
 _ARP = 0x0806
 _IPV4 = 0x0800
 _SWEEP_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Station:
+    """Who asks. Its MAC must be its real one: the guest remembers it, and answers there from then on."""
+
+    mac: str
+    address: str
 
 
 def mac_bytes(mac: str) -> bytes:
@@ -38,25 +47,26 @@ def sender_address(frame: bytes, mac: str) -> str:
     return "" if address.is_unspecified or address.is_link_local or address.is_multicast else str(address)
 
 
-def arp_request(sender_mac: bytes, sender: str, target: str) -> bytes:
-    """A broadcast Ethernet frame that asks who has ``target`` (RFC 826)."""
+def arp_request(asker: Station, target: str) -> bytes:
+    """A broadcast Ethernet frame in which ``asker`` asks who has ``target`` (RFC 826)."""
+    mac = mac_bytes(asker.mac)
     body = struct.pack("!HHBBH", 1, _IPV4, 6, 4, 1)
-    body += sender_mac + IPv4Address(sender).packed + bytes(6) + IPv4Address(target).packed
-    return b"\xff" * 6 + sender_mac + _ARP.to_bytes(2, "big") + body + bytes(18)
+    body += mac + IPv4Address(asker.address).packed + bytes(6) + IPv4Address(target).packed
+    return b"\xff" * 6 + mac + _ARP.to_bytes(2, "big") + body + bytes(18)
 
 
-def sweep(subnet: str, asker_mac: bytes, asker: str) -> Iterator[bytes]:
+def sweep(subnet: str, asker: Station) -> Iterator[bytes]:
     """One request for each host address of ``subnet`` but the asker's own."""
     for host in IPv4Network(subnet).hosts():
-        if str(host) != asker:
-            yield arp_request(asker_mac, asker, str(host))
+        if str(host) != asker.address:
+            yield arp_request(asker, str(host))
 
 
 class AddressWatch:
     """A thread that calls ``found`` once with the address of the card with ``mac`` on a tap."""
 
     def __init__(
-        self, *, namespace: str, tap: str, mac: str, subnet: str, asker: str, found: Callable[[str], None]
+        self, *, namespace: str, tap: str, mac: str, subnet: str, asker: Station, found: Callable[[str], None]
     ) -> None:
         self._mac = mac
         self._subnet = subnet
@@ -74,12 +84,11 @@ class AddressWatch:
             self._thread.join()
 
     def _watch(self) -> None:
-        asker_mac = bytes.fromhex("025277000001")
         next_sweep = 0.0
         with self._socket as sock:
             while not self._stop.is_set():
                 if time.monotonic() >= next_sweep:
-                    self._send(sock, asker_mac)
+                    self._send(sock)
                     next_sweep = time.monotonic() + _SWEEP_SECONDS
                 try:
                     address = sender_address(sock.recv(2048), self._mac)
@@ -91,8 +100,8 @@ class AddressWatch:
                     self._found(address)
                     return
 
-    def _send(self, sock: socket.socket, asker_mac: bytes) -> None:
-        for frame in sweep(self._subnet, asker_mac, self._asker):
+    def _send(self, sock: socket.socket) -> None:
+        for frame in sweep(self._subnet, self._asker):
             try:
                 sock.send(frame)
             except OSError:  # the guest reads nothing yet: the queue is full or the link is down

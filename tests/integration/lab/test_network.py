@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import socket
 import threading
@@ -16,7 +17,7 @@ from dtesx.base.run import run
 from dtesx.lab.forward import Endpoint, Forwarder, LoopbackClaim
 from dtesx.lab.leftovers import lab_identity
 from dtesx.lab.namespaces import call_inside
-from dtesx.lab.network import Network, lab_network, namespaces_of
+from dtesx.lab.network import BRIDGE, GATEWAY_MAC, Network, lab_network, namespaces_of
 
 pytestmark = pytest.mark.integration
 
@@ -57,6 +58,18 @@ def test_machines_reach_each_other_until_one_is_unplugged(network: Network) -> N
             call_inside(a.namespace, dial)
         with pytest.raises(NotFound):
             network.unplug("c")
+
+
+def test_the_switch_keeps_its_address_while_machines_come_and_go(network: Network) -> None:
+    def address() -> str:
+        show = ["ip", "-n", network.namespace, "-json", "link", "show", BRIDGE]
+        return str(json.loads(run(show).text)[0]["address"])
+
+    assert address() == GATEWAY_MAC
+    with network.port("a", "10.77.0.20", "52:54:00:77:01:01"), network.tap("replica0") as tap:
+        run(["ip", "-n", network.namespace, "link", "set", tap, "address", "02:00:00:00:00:01"])
+        assert address() == GATEWAY_MAC, "not its lowest port's"
+    assert address() == GATEWAY_MAC
 
 
 def test_nothing_of_the_lab_is_on_the_host(network: Network) -> None:

@@ -1,13 +1,13 @@
 import pytest
 
-from dtesx.lab.sniff import arp_request, mac_bytes, sender_address, sweep
+from dtesx.lab.sniff import Station, arp_request, mac_bytes, sender_address, sweep
 
 MAC = "00:50:56:00:00:11"
 OTHER = "52:54:00:77:00:0a"
 
 
 def reply(mac: str, address: str) -> bytes:
-    return arp_request(mac_bytes(mac), address, "10.77.0.1")
+    return arp_request(Station(mac, address), "10.77.0.1")
 
 
 def ipv4(mac: str, source: bytes) -> bytes:
@@ -45,6 +45,6 @@ def test_a_forwarded_arp_reply_for_another_station_is_not_the_guests() -> None:
 
 
 def test_a_sweep_asks_for_each_host_but_the_asker() -> None:
-    frames = list(sweep("10.77.0.0/29", mac_bytes(OTHER), "10.77.0.1"))
+    frames = list(sweep("10.77.0.0/29", Station(OTHER, "10.77.0.1")))
     assert [frame[38:42] for frame in frames] == [bytes([10, 77, 0, n]) for n in range(2, 7)]
     assert all(len(frame) == 60 and frame[12:14] == b"\x08\x06" for frame in frames)
