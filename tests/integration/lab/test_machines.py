@@ -225,6 +225,20 @@ def test_the_datastore_makes_reflinks_and_leaves_nothing(tmp_path: Path) -> None
     assert not (tmp_path / "datastore.img").exists()
 
 
+def test_deleting_a_disk_leaves_the_image_of_the_datastore_alone(tmp_path: Path) -> None:
+    image = tmp_path / "datastore.img"
+    with lab_datastore(tmp_path, size=1 << 30) as store:
+        disk = store.path / "a-flat.vmdk"
+        disk.write_bytes(bytes(64 << 20))
+        run(["sync", "--file-system", str(disk)])
+        before = image.stat().st_blocks
+        disk.unlink()
+        # A freeze ends what XFS does in the background, such as freeing the blocks of deleted files.
+        run(["fsfreeze", "--freeze", str(store.path)])
+        run(["fsfreeze", "--unfreeze", str(store.path)])
+        assert image.stat().st_blocks >= before > (64 << 20) // 512
+
+
 def test_a_mount_in_the_lab_appears_once_where_the_host_shares_its_root(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from dtesx.base.run import run; from dtesx.lab import site\n"
