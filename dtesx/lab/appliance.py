@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import threading
 from pathlib import Path
 
 from dtesx.base.errors import Conflict, ConnectionFailed
@@ -37,39 +38,42 @@ class ApplianceMachine(NamespaceMachine):
         )
         self.uuid = uuid
         self._disks: dict[str, Path] = {}
+        self._plugging = threading.Lock()
 
     def attach(self, disk: AttachedDisk) -> Path:
         """Hot-add: the disk appears as a device with its by-id link; return the device.
 
         Does nothing when it is attached already.
         """
-        device = self._disks.get(disk.wwn)
-        if device is not None and loops.is_set_up(device) and not loops.is_going(device):
+        with self._plugging:
+            device = self._disks.get(disk.wwn)
+            if device is not None and loops.is_set_up(device) and not loops.is_going(device):
+                return device
+            link = self._link(disk)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            argv = ["losetup", "--find", "--show", "--sizelimit", str(disk.size), str(disk.file)]
+            device = Path(run(argv).text.strip())
+            self._disks[disk.wwn] = device
+            link.unlink(missing_ok=True)
+            link.symlink_to(f"../../{device.name}")
             return device
-        link = self._link(disk)
-        link.parent.mkdir(parents=True, exist_ok=True)
-        argv = ["losetup", "--find", "--show", "--sizelimit", str(disk.size), str(disk.file)]
-        device = Path(run(argv).text.strip())
-        self._disks[disk.wwn] = device
-        link.unlink(missing_ok=True)
-        link.symlink_to(f"../../{device.name}")
-        return device
 
     def detach(self, disk: AttachedDisk) -> None:
         """Hot-remove; does nothing when it is not attached.
 
         Raises Conflict when it is mounted, and when something else in the appliance holds it open.
         """
-        device = self._disks.get(disk.wwn)
-        if device is None:
-            return
-        if _is_mounted(device) or loops.stacked_on(device.stat().st_rdev, loops.all_loops()):
-            raise _busy(device)
-        if self.alive():
-            self._link(disk).unlink(missing_ok=True)
-        if not loops.free(device):
-            raise _busy(device)
-        del self._disks[disk.wwn]
+        with self._plugging:
+            device = self._disks.get(disk.wwn)
+            if device is None:
+                return
+            if _is_mounted(device) or loops.stacked_on(device.stat().st_rdev, loops.all_loops()):
+                raise _busy(device)
+            if self.alive():
+                self._link(disk).unlink(missing_ok=True)
+            if not loops.free(device):
+                raise _busy(device)
+            del self._disks[disk.wwn]
 
     def disks(self) -> dict[str, Path]:
         """The attached disks: identifier (32 hex digits) to device."""
@@ -78,11 +82,12 @@ class ApplianceMachine(NamespaceMachine):
     def stop(self) -> None:
         """Kill it, then free its disks: their mounts ended with it, loop devices do not."""
         super().stop()
-        for wwn, device in list(self._disks.items()):
-            for victim in (*loops.stacked_on(device.stat().st_rdev, loops.all_loops()), device):
-                if not loops.free(victim):
-                    raise _busy(victim)
-            del self._disks[wwn]
+        with self._plugging:
+            for wwn, device in list(self._disks.items()):
+                for victim in (*loops.stacked_on(device.stat().st_rdev, loops.all_loops()), device):
+                    if not loops.free(victim):
+                        raise _busy(victim)
+                del self._disks[wwn]
 
     def _link(self, disk: AttachedDisk) -> Path:
         try:

@@ -17,8 +17,11 @@ import msgspec
 from dtesx.base.errors import DtesxError
 from dtesx.base.log import get_logger
 from dtesx.lab.machine import AttachedDisk, NetworkCard, ReplicaHardware
+from dtesx.lab.slow import explained
 
 log = get_logger(__name__)
+
+_LONG_SECONDS = 20.0  # the simulator gives up after 180
 
 
 class Site(Protocol):
@@ -56,7 +59,8 @@ def dispatch(line: bytes, site: Site) -> dict[str, object]:
     """Carry out one request line; the answer is ``{"ok": true}`` or ``{"error": text}``."""
     try:
         request = msgspec.json.decode(line, type=HookRequest, dec_hook=_decode_path)
-        _act(request, site)
+        with explained(f"{request.call} {request.vm}", after=_LONG_SECONDS):
+            _act(request, site)
     except msgspec.MsgspecError as error:
         return {"error": f"the lab does not understand this call: {error}"}
     except DtesxError as error:

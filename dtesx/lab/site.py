@@ -86,7 +86,7 @@ class Site:
         self.simulator: Simulator | None = None
         self._kvm = kvm
         self._replicas: dict[str, QemuMachine] = {}
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()  # of the dictionary only, never over anything slow
 
     @property
     def admin_token_file(self) -> Path:
@@ -135,14 +135,12 @@ class Site:
     def attach(self, vm: str, disk: AttachedDisk) -> None:
         """Hot-add to the appliance; Conflict for any other machine."""
         self._only_appliance(vm)
-        with self._lock:
-            self.appliance.attach(disk)
+        self.appliance.attach(disk)
 
     def detach(self, vm: str, disk: AttachedDisk) -> None:
         """Hot-remove from the appliance; Conflict for any other machine."""
         self._only_appliance(vm)
-        with self._lock:
-            self.appliance.detach(disk)
+        self.appliance.detach(disk)
 
     def power_on(self, hardware: ReplicaHardware) -> None:
         """Start a VM in QEMU, or the appliance as what it is."""
@@ -150,8 +148,7 @@ class Site:
             if not self.appliance.alive():
                 self.appliance.start()
             return
-        machine = self._new_replica(hardware)
-        machine.start()
+        self._new_replica(hardware).start()
 
     def power_off(self, vm: str) -> None:
         """End a VM at once; fine when it is off."""
@@ -172,24 +169,25 @@ class Site:
             machine.stop()
 
     def _new_replica(self, hardware: ReplicaHardware) -> QemuMachine:
+        """The machine behind a VM, in the place of the one that ran before, whose last parts it ends."""
+        folder = network.interface_name("m", hardware.name)
+        machine = QemuMachine(
+            hardware,
+            network=self.network,
+            directory=self.directory / "machines" / folder,
+            monitor=leftovers.runtime_directory(self.network.identity) / folder,
+            shell=self.shell,
+            kvm=self._kvm,
+            found=self._report_guest,
+        )
         with self._lock:
             old = self._replicas.get(hardware.name)
             if old is not None and old.alive():
                 raise Conflict(f"machine {hardware.name} is on already", hint="power it off first")
-            if old is not None:
-                old.stop()
-            folder = network.interface_name("m", hardware.name)
-            machine = QemuMachine(
-                hardware,
-                network=self.network,
-                directory=self.directory / "machines" / folder,
-                monitor=leftovers.runtime_directory(self.network.identity) / folder,
-                shell=self.shell,
-                kvm=self._kvm,
-                found=self._report_guest,
-            )
             self._replicas[hardware.name] = machine
-            return machine
+        if old is not None:
+            old.stop()
+        return machine
 
     def _report_guest(self, vm: str, address: str, hostname: str) -> None:
         if self.simulator is not None:
