@@ -11,8 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from dtesx.apply import metadata
+from dtesx.apply.copying import copy, open_basis, write_at
 from dtesx.apply.directories import Directories, OpenDirectory
 from dtesx.apply.errors import check_fatal
+from dtesx.apply.journal import Journal
 from dtesx.apply.names import check_name, components
 from dtesx.apply.removal import remove, unlocked
 from dtesx.wire.errors import ProtocolError
@@ -21,10 +23,12 @@ from dtesx.wire.operations import (
     Abort,
     Adjust,
     Begin,
+    Copy,
     Data,
     End,
     Enter,
     Finish,
+    Hole,
     Link,
     Make,
     Operation,
@@ -40,12 +44,25 @@ _EMPTY = memoryview(b"")
 
 @dataclass(slots=True)
 class _Begun:
-    """A file that comes in pieces: ``fd`` is -1 when it could not be begun and is being ignored."""
+    """A file that comes in pieces: ``fd`` is -1 when it could not be begun and is being ignored.
+
+    ``old`` is the file that pieces are copied from, or -1; with ``journal``, ``fd`` is that file
+    itself, which changes when all pieces are there.
+    """
 
     directory: bytes
     name: bytes
     fd: int
     temporary: bytes
+    old: int = -1
+    journal: Journal | None = None
+
+    def close(self) -> None:
+        """Close the files; what is still to come is ignored."""
+        for fd in (self.fd, self.old):
+            if fd >= 0:
+                os.close(fd)
+        self.fd = self.old = -1
 
 
 class Applier:
@@ -79,6 +96,8 @@ class Applier:
             Adjust: self._adjust,
             Remove: self._remove,
             Finish: self._finish,
+            Copy: self._copy,
+            Hole: self._hole,
         }
 
     def apply(self, operations: Sequence[Operation], blob: memoryview) -> None:
@@ -122,7 +141,7 @@ class Applier:
             path = self._path_of(operation)
             check_fatal(error, path.decode(errors="backslashreplace"))
             self._problem(path, error.strerror or str(error))
-            if isinstance(operation, Data):
+            if isinstance(operation, (Data, Copy, Hole)):
                 self._give_up_begun()
             elif isinstance(operation, End):
                 self._drop_begun()
@@ -232,8 +251,16 @@ class Applier:
         here, name, temporary = self._there(), check_name(operation.name), self._temporary()
         if self._begun is not None and (self._begun.fd >= 0 or self._begun.name != name):
             raise ProtocolError("a file was begun while another is under way")
-        self._begun = _Begun(here.path, name, -1, temporary)
-        self._begun.fd = os.open(temporary, _NEW, 0o600, dir_fd=here.fd)
+        if operation.in_place and operation.basis is None:
+            raise ProtocolError("a change in place of a file that was not compared")
+        self._begun = begun = _Begun(here.path, name, -1, temporary)
+        if operation.basis is not None:
+            begun.old = open_basis(here.fd, name, operation.basis, writable=operation.in_place)
+        if operation.in_place:
+            begun.journal = Journal(here.fd, name, begun.old, temporary)
+            begun.fd, begun.old = begun.old, -1
+        else:
+            begun.fd = os.open(temporary, _NEW, 0o600, dir_fd=here.fd)
 
     def _data(self, operation: Data, data: memoryview) -> None:
         begun = self._expect_begun()
@@ -241,11 +268,33 @@ class Applier:
             raise ProtocolError(f"impossible offset {operation.offset}")
         if begun.fd < 0:
             return
-        offset = operation.offset
-        while data:
-            count = os.pwrite(begun.fd, data, offset)
-            data, offset = data[count:], offset + count
+        if begun.journal is not None:
+            begun.journal.data(operation.offset, data)
+        else:
+            write_at(begun.fd, data, operation.offset)
         self.content_bytes += operation.length
+
+    def _copy(self, operation: Copy, _data: memoryview) -> None:
+        begun = self._expect_begun()
+        if min(operation.offset, operation.start, operation.length) < 0:
+            raise ProtocolError("impossible part of a file to copy")
+        if max(operation.offset, operation.start) + operation.length > _MAX_SIZE:
+            raise ProtocolError("impossible part of a file to copy")
+        if begun.fd < 0:
+            return
+        if begun.old < 0:
+            raise ProtocolError("a copy from a file that was not compared")
+        copy(begun.old, begun.fd, operation.start, operation.offset, operation.length)
+
+    def _hole(self, operation: Hole, _data: memoryview) -> None:
+        begun = self._expect_begun()
+        if operation.offset < 0 or operation.length < 1 or operation.offset + operation.length > _MAX_SIZE:
+            raise ProtocolError("impossible hole")
+        if begun.fd < 0:
+            return
+        if begun.journal is None:
+            raise ProtocolError("a hole in a file that is not changed in place")
+        begun.journal.hole(operation.offset, operation.length)
 
     def _end(self, operation: End, _data: memoryview) -> None:
         begun, item = self._expect_begun(), operation.item
@@ -253,12 +302,18 @@ class Applier:
             raise ProtocolError("a file ends as another than it began")
         if begun.fd >= 0:
             here = self._directories.get(begun.directory)
-            os.ftruncate(begun.fd, item.size)
+            if begun.journal is not None:
+                begun.journal.carry_out(item.size)
+            else:
+                os.ftruncate(begun.fd, item.size)
             complain = self._complain(self._path_of(operation))
             metadata.settle(begun.fd, item, operation.atime_ns, os.fstat(begun.fd), complain)
-            self._take_place(here, begun.temporary, begun.name)
+            if begun.journal is not None:
+                begun.journal.drop()
+            else:
+                self._take_place(here, begun.temporary, begun.name)
             self._settle_flags(here, begun.fd, begun.name, operation.flags)
-            os.close(begun.fd)
+            begun.close()
             self.files += 1
         self._begun = None
 
@@ -356,12 +411,16 @@ class Applier:
     def _give_up_begun(self) -> None:
         """Forget what came of the begun file; what is still to come is ignored."""
         begun = self._begun
-        if begun is None or begun.fd < 0:
+        if begun is None:
             return
-        os.close(begun.fd)
-        begun.fd = -1
-        with suppress(OSError):
-            os.unlink(begun.temporary, dir_fd=self._directories.get(begun.directory).fd)
+        there = begun.fd >= 0 and begun.journal is None
+        begun.close()
+        if begun.journal is not None:
+            begun.journal.drop()
+            begun.journal = None
+        if there:
+            with suppress(OSError):
+                os.unlink(begun.temporary, dir_fd=self._directories.get(begun.directory).fd)
 
     def _drop_begun(self) -> None:
         self._give_up_begun()

@@ -10,6 +10,8 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from dtesx.mirror.sums import sum_of
+
 SMALL = 256 << 10
 """Files up to this size (bytes) travel packed into one frame with others."""
 
@@ -21,6 +23,15 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _GETFLAGS = 0x80086601  # FS_IOC_GETFLAGS, linux/fs.h
 _NO_FLAGS = (errno.ENOTTY, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS)
 _SPARSE_FROM = 32 << 10
+
+
+def open_regular(name: bytes, directory: int) -> int:
+    """Open a regular file for reading; raises OSError when it is none (any more)."""
+    fd = os.open(name, _OPEN, dir_fd=directory)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.ESTALE, "was replaced by something else while it was read")
+    return fd
 
 
 @contextmanager
@@ -53,9 +64,15 @@ def read_whole(fd: int, size: int) -> bytes:
     return data
 
 
+def sum_of_file(name: bytes, directory: int) -> bytes:
+    """The sum of a small file's content. Raises OSError."""
+    with opened(name, directory) as (fd, status):
+        return sum_of(read_whole(fd, min(status.st_size, SMALL)) if status.st_size else b"")
+
+
 def chunks(fd: int, size: int) -> Iterator[tuple[int, bytes]]:
     """The data of a file up to ``size`` as (offset, bytes), holes left out; ends where it shrank."""
-    for start, end in _extents(fd, size):
+    for start, end in extents(fd, size):
         offset = start
         while offset < end:
             data = os.pread(fd, min(CHUNK, end - offset), offset)
@@ -65,8 +82,8 @@ def chunks(fd: int, size: int) -> Iterator[tuple[int, bytes]]:
             offset += len(data)
 
 
-def _extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
-    offset = 0
+def extents(fd: int, size: int, offset: int = 0) -> Iterator[tuple[int, int]]:
+    """Where a file of ``size`` bytes has data from ``offset`` on: (start, end) of each part between holes."""
     while offset < size:
         try:
             start = os.lseek(fd, offset, os.SEEK_DATA)

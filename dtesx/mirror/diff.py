@@ -7,15 +7,21 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from dtesx.model.mirror import Compare
+from dtesx.mirror.content import SMALL
+from dtesx.mirror.sums import BLOCK
+from dtesx.model.mirror import Compare, MirrorOptions
 from dtesx.wire.items import Item
 from dtesx.wire.messages import Directory
 
 
 class Action(Enum):
-    """What has to happen to one name (not a directory) of the target."""
+    """What has to happen to one name (not a directory) of the target.
+
+    COMPARE: both have a large file, and what differs of its content is to be found out.
+    """
 
     KEEP = auto()
+    COMPARE = auto()
     CONTENT = auto()
     METADATA = auto()
     LINK = auto()
@@ -55,7 +61,7 @@ def _same_content(source: Item, target: Item) -> bool:
     if source.kind != target.kind:
         return False
     if source.kind == stat.S_IFREG:
-        return source.size == target.size and source.mtime_ns == target.mtime_ns
+        return (source.size, source.mtime_ns, source.sum) == (target.size, target.mtime_ns, target.sum)
     return source.rdev == target.rdev and source.target == target.target
 
 
@@ -104,23 +110,35 @@ class Links:
 
 
 def decide(
-    source: Item, target: Item | None, path: bytes, links: Links, compare: Compare
+    source: Item, target: Item | None, path: bytes, links: Links, options: MirrorOptions
 ) -> tuple[Action, bytes]:
     """What to do about one name that is no directory on the source; for LINK, with the path to link to."""
     group = links.group(source.link)
     if group is not None:
         kept = target is not None and group.inode and target.link == group.inode
         return (Action.KEEP, b"") if kept else (Action.LINK, group.path)
-    if (
-        target is None
-        or compare is Compare.NONE
-        or not _same_content(source, target)
-        or not links.claim(target.link, source.link)
-    ):
+    if target is None or options.compare is Compare.NONE:
+        links.first(source.link, path, 0)
+        return Action.CONTENT, b""
+    same = _same_content(source, target)
+    if options.newer_only and not same and source.mtime_ns <= target.mtime_ns:
+        links.first(source.link, path, target.link)
+        return Action.KEEP, b""
+    blocks = _by_blocks(source, target)
+    if not (same or blocks) or not links.claim(target.link, source.link):
         links.first(source.link, path, 0)
         return Action.CONTENT, b""
     links.first(source.link, path, target.link)
+    if blocks and (not same or options.compare is Compare.DATA):
+        return Action.COMPARE, b""
     return (Action.KEEP if same_metadata(source, target) else Action.METADATA), b""
+
+
+def _by_blocks(source: Item, target: Item) -> bool:
+    """Whether two files are large enough to find out which of their blocks differ."""
+    if source.kind != stat.S_IFREG or target.kind != stat.S_IFREG:
+        return False
+    return source.size > SMALL and target.size >= BLOCK
 
 
 class Listings:

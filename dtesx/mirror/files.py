@@ -17,11 +17,15 @@ from dtesx.wire.operations import Abort, Adjust, Begin, Data, End, Make, Put
 class FileSender:
     """Reads files of the source and packs what the target has to do about them.
 
-    ``pause`` is called at every piece of a large file and may raise to stop. Every method raises
-    OSError when the file cannot be read.
+    ``pause`` is called at every piece of a large file and may raise to stop, ``let_begin`` before a
+    file in pieces begins: no other may be half sent then. Every method raises OSError when the file
+    cannot be read.
     """
 
-    def __init__(self, packer: Packer, tally: Tally, pause: Callable[[], None]) -> None:
+    def __init__(
+        self, packer: Packer, tally: Tally, pause: Callable[[], None], let_begin: Callable[[], None]
+    ) -> None:
+        self._let_begin = let_begin
         self._packer = packer
         self._tally = tally
         self._pause = pause
@@ -32,7 +36,11 @@ class FileSender:
         if source.kind == stat.S_IFREG:
             with content.opened(source.name, visit.fd) as (fd, _):
                 flags = content.flags(fd)
-        self._packer.add(visit.path, Adjust(source, flags), names=len(source.name), xattrs=source.xattrs)
+        self.adjusted(visit.path, source, flags)
+
+    def adjusted(self, directory: bytes, item: Item, flags: int) -> None:
+        """Send the metadata of a name of ``directory`` with the flags that it has."""
+        self._packer.add(directory, Adjust(item, flags), names=len(item.name), xattrs=item.xattrs)
 
     def send(self, visit: Visit, source: Item) -> None:
         """Send a name whole."""
@@ -44,7 +52,7 @@ class FileSender:
             flags = content.flags(fd)
             if content.is_small(status):
                 data = content.read_whole(fd, status.st_size) if status.st_size else b""
-                item = _refreshed(source, status, len(data))
+                item = refreshed(source, status, len(data))
                 self._packer.add(
                     visit.path,
                     Put(item, status.st_atime_ns, flags),
@@ -54,29 +62,31 @@ class FileSender:
                 )
                 self._tally.bytes_sent += len(data)
             else:
-                self._pieces(visit, source, fd, status, flags)
+                self._let_begin()
+                self.pieces(visit.path, source, fd, status, flags)
 
-    def _pieces(self, visit: Visit, source: Item, fd: int, status: os.stat_result, flags: int) -> None:
+    def pieces(self, directory: bytes, source: Item, fd: int, status: os.stat_result, flags: int) -> None:
+        """Send an open file in pieces."""
         add, tally = self._packer.add, self._tally
-        add(visit.path, Begin(source.name), names=len(source.name))
+        add(directory, Begin(source.name), names=len(source.name))
         sent = reached = 0
         try:
             for offset, data in content.chunks(fd, status.st_size):
-                add(visit.path, Data(offset, len(data)), data)
+                add(directory, Data(offset, len(data)), data)
                 sent += len(data)
                 reached = offset + len(data)
                 tally.bytes_sent += len(data)
                 self._pause()
             size = status.st_size if os.fstat(fd).st_size >= status.st_size else reached
-            item = _refreshed(source, status, size)
-            add(visit.path, End(item, status.st_atime_ns, flags), names=len(item.name), xattrs=item.xattrs)
+            item = refreshed(source, status, size)
+            add(directory, End(item, status.st_atime_ns, flags), names=len(item.name), xattrs=item.xattrs)
         except OSError:
-            add(visit.path, Abort())
+            add(directory, Abort())
             raise
         tally.bytes_skipped += max(0, size - sent)
 
 
-def _refreshed(item: Item, status: os.stat_result, size: int) -> Item:
+def refreshed(item: Item, status: os.stat_result, size: int) -> Item:
     """The item as it was when its content was read, where the file moved on since the walk saw it."""
     if (item.mode, item.uid, item.gid, item.mtime_ns, item.size) == (
         status.st_mode,

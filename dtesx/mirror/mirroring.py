@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dtesx.mirror import content
+from dtesx.mirror.comparing import Asker, Comparison
 from dtesx.mirror.diff import Action, Links, Listings, decide, pair
 from dtesx.mirror.files import FileSender
 from dtesx.mirror.packing import Packer
@@ -16,6 +17,9 @@ from dtesx.mirror.tally import Tally
 from dtesx.model.mirror import Compare, MirrorOptions
 from dtesx.wire.items import Item
 from dtesx.wire.operations import Finish, Link, Make, Remove
+
+# Up to which size equal items mean that nothing is to be done about a file.
+_TOLD = {Compare.NONE: -1, Compare.ATTRIBUTES: (1 << 63) - 1, Compare.DATA: content.SMALL}
 
 
 @dataclass(slots=True)
@@ -29,9 +33,9 @@ class _Pending:
 class TreeMirror:
     """Makes one target tree equal to the tree behind ``root`` (a directory descriptor).
 
-    ``listings`` is what the target has, ``packer`` takes the operations, ``tally`` counts and
-    collects path problems. ``scope`` selects what is mirrored (None: all). ``pause`` is called at
-    every directory and chunk and may raise to stop.
+    ``listings`` is what the target has, ``packer`` takes the operations, ``asker`` gets the sums of
+    the target's files, ``tally`` counts and collects path problems. ``scope`` selects what is
+    mirrored (None: all). ``pause`` is called at every directory and chunk and may raise to stop.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class TreeMirror:
         root: int,
         listings: Listings,
         packer: Packer,
+        asker: Asker,
         tally: Tally,
         *,
         scope: Scope | None = None,
@@ -55,11 +60,27 @@ class TreeMirror:
         self._shown = shown.rstrip(b"/") + b"/"
         self._pause = pause
         self._links = Links()
-        self._files = FileSender(packer, tally, pause)
+        self._files = FileSender(packer, tally, pause, lambda: self._comparison.let_begin())
+        self._comparison = Comparison(
+            asker,
+            self._files,
+            packer,
+            tally,
+            in_place=options.in_place,
+            replaced=self._replaced,
+            failed=self._failed,
+            pause=pause,
+        )
         self._pending: dict[bytes, _Pending] = {}
 
     def run(self) -> None:
         """Walk the tree to its end; every operation has been handed to the packer afterwards."""
+        try:
+            self._run()
+        finally:
+            self._comparison.close()
+
+    def _run(self) -> None:
         own = own_item(self._root)
         theirs = self._listings.root
         self._pending[b""] = _Pending(own, theirs is None or own != theirs)
@@ -69,6 +90,7 @@ class TreeMirror:
                 self._visit(visit)
             else:
                 self._finish(visit.path, visit.fd if visit.fd >= 0 else None)
+        self._comparison.settle()
         for path in list(self._pending):  # directories that could not be entered
             self._finish(path, None)
         self._listings.drain()
@@ -76,7 +98,11 @@ class TreeMirror:
 
     def _walk_options(self) -> WalkOptions:
         return WalkOptions(
-            problem=self._problem, scope=self._scope, leftover=self._reserved, socket=self._socket
+            problem=self._problem,
+            scope=self._scope,
+            leftover=self._reserved,
+            socket=self._socket,
+            sums=self._options.compare is Compare.DATA,
         )
 
     def _problem(self, path: bytes, reason: str) -> None:
@@ -89,14 +115,15 @@ class TreeMirror:
         self._tally.problem(self._shown + name, "this name is reserved for files in transit")
 
     def _visit(self, visit: Visit) -> None:
-        tally = self._tally
+        tally, told = self._tally, _TOLD[self._options.compare]
+        self._comparison.go_on()
         for source, target in pair(visit.entries, self._listings.take(visit.path)):
             if source is None:
                 if target is not None and not visit.spares(target):
                     self._orphan(visit, target)
             elif source.mode & 0o170000 == stat.S_IFDIR:
                 self._directory(visit, source, target)
-            elif source == target and not source.link and self._options.compare is Compare.ATTRIBUTES:
+            elif source == target and not source.link and source.size <= told:
                 tally.files_skipped += 1
                 tally.bytes_skipped += source.size
             else:
@@ -120,20 +147,39 @@ class TreeMirror:
             self._finish(path, None)
 
     def _finish(self, path: bytes, fd: int | None) -> None:
+        """Give a directory its metadata, when all that is in it is done."""
+        if not self._pending[path].changed and not self._comparison.busy(path):
+            del self._pending[path]
+            return
+        try:
+            flags = content.flags(fd) if fd is not None else -1
+        except OSError as error:
+            self._problem(path, reason(error))
+            flags = -1
+        self._comparison.after(path, lambda: self._settle(path, flags))
+
+    def _settle(self, path: bytes, flags: int) -> None:
         pending = self._pending.pop(path)
         if not pending.changed:
             return
-        flags = -1
         try:
-            flags = content.flags(fd) if fd is not None else -1
             self._packer.add(path, Finish(pending.item, flags), xattrs=pending.item.xattrs)
         except OSError as error:
             self._problem(path, reason(error))
 
+    def _replaced(self, directory: bytes, item: Item) -> None:
+        """A compared file took the place of the target's."""
+        self._touched(directory)
+        self._links.first(item.link, join(directory, item.name), 0)
+
+    def _failed(self, directory: bytes, item: Item, error: OSError) -> None:
+        self._links.forget(item.link)
+        self._problem(join(directory, item.name), reason(error))
+
     def _name(self, visit: Visit, source: Item, target: Item | None) -> None:
         """Deal with one name that is no directory and not plainly unchanged."""
         path = join(visit.path, source.name)
-        action, link = decide(source, target, path, self._links, self._options.compare)
+        action, link = decide(source, target, path, self._links, self._options)
         tally = self._tally
         if action is Action.KEEP:
             tally.files_skipped += 1
@@ -143,6 +189,11 @@ class TreeMirror:
             if action is Action.LINK:
                 self._packer.add(visit.path, Link(source.name, link), names=len(source.name) + len(link))
                 tally.bytes_skipped += source.size
+            elif action is Action.COMPARE and target is not None:
+                self._comparison.add(visit, source, target)
+                if source.link:  # what becomes of further names depends on it
+                    self._comparison.settle()
+                return
             elif action is Action.METADATA:
                 self._files.adjust(visit, source)
                 tally.bytes_skipped += source.size

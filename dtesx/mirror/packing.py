@@ -8,6 +8,8 @@ from dtesx.wire.frames import MAX_TABLE
 from dtesx.wire.items import Xattrs
 from dtesx.wire.operations import Enter, Operation
 
+Content = bytes | memoryview
+
 FRAME_BLOB = 1 << 20
 """Content bytes after which a frame is sent."""
 
@@ -25,10 +27,10 @@ class Packer:
     Every frame says itself which directories its operations are in.
     """
 
-    def __init__(self, send: Callable[[list[Operation], list[bytes]], None]) -> None:
+    def __init__(self, send: Callable[[list[Operation], list[Content]], None]) -> None:
         self._send = send
         self._operations: list[Operation] = []
-        self._blob: list[bytes] = []
+        self._blob: list[Content] = []
         self._blob_bytes = 0
         self._table_bytes = 0
         self._directory: bytes | None = None
@@ -37,7 +39,7 @@ class Packer:
         self,
         directory: bytes,
         operation: Operation,
-        blob: bytes = b"",
+        blob: Content = b"",
         *,
         names: int = 0,
         xattrs: Xattrs = (),

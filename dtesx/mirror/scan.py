@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from dtesx.mirror.content import SMALL, sum_of_file
 from dtesx.mirror.mounts import mounts_below
 from dtesx.mirror.selection import Choice, Scope, Verdict
 from dtesx.wire.items import OWN_XATTRS, TEMPORARY_PREFIX, UNSURE, Item, Xattrs
@@ -29,7 +30,8 @@ class WalkOptions:
     what cannot be read, ``leftover`` the descriptor of a directory and the name of a temporary file
     found in it, ``socket`` is called for every socket (they do not travel). ``remap`` turns the text
     of a symlink into what the target's is to be. Files whose state changed at or after
-    ``doubt_from`` (ctime, nanoseconds) get the time UNSURE.
+    ``doubt_from`` (ctime, nanoseconds) get the time UNSURE. With ``sums``,
+    files that travel whole are read and get the sum of their content.
     """
 
     problem: Callable[[bytes, str], None]
@@ -39,6 +41,7 @@ class WalkOptions:
     remap: Callable[[bytes], bytes] | None = None
     xattrs: bool = True
     doubt_from: int | None = None
+    sums: bool = False
 
 
 @dataclass(slots=True)
@@ -229,8 +232,11 @@ class _Walker:
                     if special is None:
                         continue
                     item = special
-                elif options.doubt_from is not None and status.st_ctime_ns >= options.doubt_from:
-                    item = msgspec.structs.replace(item, mtime_ns=UNSURE)
+                else:
+                    if options.doubt_from is not None and status.st_ctime_ns >= options.doubt_from:
+                        item = msgspec.structs.replace(item, mtime_ns=UNSURE)
+                    if options.sums and item.size <= SMALL:
+                        item = msgspec.structs.replace(item, sum=sum_of_file(name, fd))
             except OSError as error:
                 self._unreadable(visit, name, error)
                 continue

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from dtesx.apply.durable import doubt_from
 from dtesx.apply.errors import check_fatal
+from dtesx.apply.journal import complete
 from dtesx.apply.removal import remove
 from dtesx.base.log import get_logger
 from dtesx.mirror.scan import WalkOptions, own_item, walk
@@ -21,11 +22,15 @@ _LISTING_BYTES = 512 << 10
 class TargetListing:
     """Lists the tree behind ``fd``, the target's root number ``root``.
 
-    Files that a killed target left half written are removed on the way; ``problem`` gets path and
-    reason when one cannot be.
+    Files that a killed target left half written are removed on the way, what it left half changed is
+    completed; ``problem`` gets path and
+    reason when one cannot be. With ``sums``, small files are read for the sum of their content.
     """
 
-    def __init__(self, fd: int, root: int, problem: Callable[[bytes, str], None]) -> None:
+    def __init__(
+        self, fd: int, root: int, problem: Callable[[bytes, str], None], *, sums: bool = False
+    ) -> None:
+        self._sums = sums
         self._fd = fd
         self._root = root
         self._problem = problem
@@ -36,7 +41,9 @@ class TargetListing:
         own: Item | None = own_item(fd)
         parts: list[Directory] = []
         count = size = 0
-        options = WalkOptions(problem=self._unlisted, leftover=self._leftover, doubt_from=doubt_from(fd))
+        options = WalkOptions(
+            problem=self._unlisted, leftover=self._leftover, doubt_from=doubt_from(fd), sums=self._sums
+        )
         for visit in walk(fd, options):
             if not visit.entered:
                 continue
@@ -60,6 +67,7 @@ class TargetListing:
 
     def _leftover(self, directory: int, name: bytes) -> None:
         try:
+            complete(directory, name)
             remove(directory, name)
         except OSError as error:
             check_fatal(error, "removing what an interrupted mirror left")
@@ -67,5 +75,5 @@ class TargetListing:
 
 
 def _weight(item: Item) -> int:
-    weight = 40 + len(item.name) + len(item.target)
+    weight = 40 + len(item.name) + len(item.target) + len(item.sum)
     return weight + sum(len(name) + len(value) for name, value in item.xattrs) if item.xattrs else weight

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from dtesx.base.errors import ConnectionFailed, Refused
+from dtesx.mirror.delta import Segment
 from dtesx.mirror.diff import Listings
 from dtesx.mirror.mirroring import TreeMirror
-from dtesx.mirror.packing import Packer
+from dtesx.mirror.packing import Content, Packer
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.tally import Tally
-from dtesx.model.mirror import MirrorOptions
+from dtesx.model.mirror import Compare, MirrorOptions
 from dtesx.wire.channel import Channel, tune
 from dtesx.wire.messages import Acknowledgement, Credit, Directory, Listing, Message
 from dtesx.wire.operations import Operation, Operations
 from dtesx.wire.protocol import SourceProtocol
+from dtesx.wire.sums import Sums, SumsRequest
 
 WINDOW = 32 << 20
 """Bytes of operations that may be on their way without an acknowledgement."""
@@ -67,6 +70,7 @@ class SourceSession:
         self._wire_before = tally.bytes_wire
         self._shown = b""
         self._listed: list[Listing] = []
+        self._answers: deque[Sums] = deque()
         self.progressed = False
 
     def greet(self) -> None:
@@ -81,13 +85,14 @@ class SourceSession:
         """
         self._shown = self._roots[index].encode(errors="surrogateescape").rstrip(b"/")
 
-        def send(operations: list[Operation], blob: list[bytes]) -> None:
+        def send(operations: list[Operation], blob: list[Content]) -> None:
             self._send_operations(Operations(index, operations), blob)
 
         TreeMirror(
             root,
-            Listings(self.listing(index)),
+            Listings(self.listing(index, sums=options.compare is Compare.DATA)),
             Packer(send),
+            _Asker(index, self._send, self._answer),
             self._tally,
             scope=scope,
             options=options,
@@ -104,9 +109,9 @@ class SourceSession:
         """Close the connection."""
         self._channel.close()
 
-    def listing(self, index: int) -> Iterator[Directory]:
-        """What the target has below its root ``index``, in walking order."""
-        self._send(self._protocol.list_root(index))
+    def listing(self, index: int, *, sums: bool = False) -> Iterator[Directory]:
+        """What the target has below its root ``index``, in walking order; ``sums``: of small files."""
+        self._send(self._protocol.list_root(index, sums=sums))
         last = False
         while not last:
             while not self._listed:
@@ -117,7 +122,17 @@ class SourceSession:
             if not last:
                 self._send(Credit(1))
 
-    def _send_operations(self, message: Operations, blob: list[bytes]) -> None:
+    def _answer(self, wait: bool) -> Sums | None:
+        while not self._answers:
+            if wait:
+                self._receive()
+            elif (frame := self._channel.poll()) is not None:
+                self._handle(self._protocol.receive(frame))
+            else:
+                return None
+        return self._answers.popleft()
+
+    def _send_operations(self, message: Operations, blob: list[Content]) -> None:
         sequence, size = self._send(message, blob)
         self._protocol.sent(sequence, size)
         while (frame := self._channel.poll()) is not None:
@@ -125,7 +140,7 @@ class SourceSession:
         while self._protocol.in_flight > WINDOW:
             self._receive()
 
-    def _send(self, message: Message, blob: list[bytes] | None = None) -> tuple[int, int]:
+    def _send(self, message: Message, blob: list[Content] | None = None) -> tuple[int, int]:
         try:
             return self._channel.send(message, blob or ())
         except ConnectionFailed:
@@ -146,6 +161,8 @@ class SourceSession:
     def _handle(self, message: Message) -> None:
         if isinstance(message, Listing):
             self._listed.append(message)
+        elif isinstance(message, Sums):
+            self._answers.append(message)
         elif isinstance(message, Acknowledgement):
             self.progressed = True
             self._tally.orphans_removed += message.removed
@@ -155,3 +172,22 @@ class SourceSession:
     def _ticked(self) -> None:
         self._tally.bytes_wire = self._wire_before + self._channel.sent + self._channel.received
         self._tick()
+
+
+class _Asker:
+    """Asks for sums of one root's files."""
+
+    def __init__(
+        self, root: int, send: Callable[[Message], object], answer: Callable[[bool], Sums | None]
+    ) -> None:
+        self._root = root
+        self._send = send
+        self._answer = answer
+
+    def ask(self, number: int, directory: bytes, name: bytes, segment: Segment, sums: bytes) -> None:
+        """See ``mirror.comparing.Asker``."""
+        self._send(SumsRequest(self._root, number, directory, name, segment.offset, segment.length, sums))
+
+    def answer(self, *, wait: bool) -> Sums | None:
+        """See ``mirror.comparing.Asker``."""
+        return self._answer(wait)

@@ -14,6 +14,7 @@ from dtesx.base.log import get_logger
 from dtesx.model.stats import MirrorStats
 from dtesx.replication.accepting import Guest
 from dtesx.replication.listing import TargetListing
+from dtesx.replication.summing import Summing
 from dtesx.wire.channel import TICK
 from dtesx.wire.messages import (
     Acknowledgement,
@@ -26,6 +27,7 @@ from dtesx.wire.messages import (
 )
 from dtesx.wire.operations import Operations
 from dtesx.wire.protocol import PROTOCOL, TargetProtocol, failure
+from dtesx.wire.sums import SumsRequest
 
 log = get_logger(__name__)
 
@@ -54,6 +56,8 @@ class TargetSession:
         self._appliers: dict[int, Applier] = {}
         self._marked: set[int] = set()
         self._listing: Iterator[Listing] | None = None
+        self._summing = Summing(self._root)
+        self._stack.callback(self._summing.close)
         self._problems: list[tuple[bytes, str]] = []
         self._problems_total = 0
         self._applied = 0
@@ -91,10 +95,13 @@ class TargetSession:
         self._tell_stats()
         while True:
             listing = self._listing is not None and self._protocol.credit > 0
-            frame = self._channel.poll(0.0 if listing else TICK)
+            frame = self._channel.poll(0.0 if listing or self._summing.asked else TICK)
             if frame is not None:
                 self._handle(self._protocol.receive(frame), frame.blob, frame.sequence)
-            elif listing:
+            # Not only when nothing else arrives: a source waits for sums while it sends.
+            if self._summing.asked:
+                self._channel.send(self._summing.answer())
+            elif frame is None and listing:
                 self._list_some()
 
     def _handle(self, message: Message, blob: memoryview, sequence: int) -> None:
@@ -105,7 +112,10 @@ class TargetSession:
             self._acknowledge()
             self._tell_stats()
         elif isinstance(message, List):
-            self._listing = TargetListing(self._root(message.root), message.root, self._problem).messages()
+            root = self._root(message.root)
+            self._listing = TargetListing(root, message.root, self._problem, sums=message.sums).messages()
+        elif isinstance(message, SumsRequest):
+            self._summing.ask(message)
         elif isinstance(message, Commit):
             self._commit(message.root)
 

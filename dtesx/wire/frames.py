@@ -31,6 +31,8 @@ class FrameType(IntEnum):
     COMMIT = 9
     COMMITTED = 10
     FAILURE = 11
+    SUMS_REQUEST = 30
+    SUMS = 31
     PAIR = 35
     PAIRED = 36
 

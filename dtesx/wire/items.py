@@ -23,7 +23,8 @@ class Item(msgspec.Struct, frozen=True, array_like=True, gc=False, omit_defaults
 
     ``mode`` is st_mode whole, so it holds the kind too. ``size`` counts for regular files only,
     ``link`` is the inode number where several names share it (0 otherwise; meaningful on one side
-    only), ``target`` a symlink's text, ``xattrs`` are sorted.
+    only), ``target`` a symlink's text, ``xattrs`` are sorted, ``sum`` is that of a small file's content
+    where contents are compared.
     """
 
     name: bytes
@@ -36,6 +37,7 @@ class Item(msgspec.Struct, frozen=True, array_like=True, gc=False, omit_defaults
     rdev: int = 0
     target: bytes = b""
     xattrs: Xattrs = ()
+    sum: bytes = b""
 
     @property
     def kind(self) -> int:

@@ -10,6 +10,7 @@ from dtesx.wire.errors import ProtocolError
 from dtesx.wire.frames import Frame, FrameType
 from dtesx.wire.items import Item
 from dtesx.wire.operations import Operations
+from dtesx.wire.sums import Sums, SumsRequest
 
 
 class Hello(msgspec.Struct, frozen=True):
@@ -57,10 +58,14 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class List(msgspec.Struct, frozen=True, array_like=True):
-    """Ask for everything below a root; ``credit`` listing frames may be sent without asking again."""
+    """Ask for everything below a root; ``credit`` listing frames may be sent without asking again.
+
+    With ``sums``, small files are to be listed with the sum of their content.
+    """
 
     root: int
     credit: int
+    sums: bool = False
 
 
 class Credit(msgspec.Struct, frozen=True, array_like=True):
@@ -135,6 +140,8 @@ Message = (
     | Commit
     | Committed
     | Failure
+    | SumsRequest
+    | Sums
 )
 
 _CLASSES: dict[FrameType, type[Message]] = {
@@ -151,6 +158,8 @@ _CLASSES: dict[FrameType, type[Message]] = {
     FrameType.COMMIT: Commit,
     FrameType.COMMITTED: Committed,
     FrameType.FAILURE: Failure,
+    FrameType.SUMS_REQUEST: SumsRequest,
+    FrameType.SUMS: Sums,
 }
 _TYPES = {cls: kind for kind, cls in _CLASSES.items()}
 _DECODERS = {kind: msgspec.msgpack.Decoder(cls) for kind, cls in _CLASSES.items()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from dtesx.wire.items import Item
+from dtesx.wire.sums import Basis
 
 
 class Enter(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
@@ -35,9 +36,15 @@ class Put(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
 
 
 class Begin(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
-    """A file that comes in pieces starts; one at a time, until ``End`` or ``Abort``."""
+    """A file that comes in pieces starts; one at a time, until ``End`` or ``Abort``.
+
+    With ``basis``, pieces may be copied from the file that has the name now. With ``in_place``,
+    too, that file itself is changed, and what no piece names stays as it is.
+    """
 
     name: bytes
+    basis: Basis | None = None
+    in_place: bool = False
 
 
 class Data(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
@@ -86,7 +93,22 @@ class Finish(msgspec.Struct, frozen=True, array_like=True, tag=11, gc=False):
     flags: int = -1
 
 
-Operation = Enter | Make | Put | Begin | Data | End | Abort | Link | Adjust | Remove | Finish
+class Copy(msgspec.Struct, frozen=True, array_like=True, tag=16, gc=False):
+    """``length`` bytes at ``start`` of the basis belong at ``offset`` of the begun file."""
+
+    offset: int
+    length: int
+    start: int
+
+
+class Hole(msgspec.Struct, frozen=True, array_like=True, tag=17, gc=False):
+    """``length`` bytes at ``offset`` of a file that is changed in place become a hole."""
+
+    offset: int
+    length: int
+
+
+Operation = Enter | Make | Put | Begin | Data | End | Abort | Link | Adjust | Remove | Finish | Copy | Hole
 
 
 class Operations(msgspec.Struct, frozen=True, array_like=True):

@@ -27,6 +27,7 @@ from dtesx.wire.messages import (
     expect,
 )
 from dtesx.wire.operations import Operations
+from dtesx.wire.sums import Sums, SumsRequest
 
 PROTOCOL = 1
 """Version of the protocol; both sides must have the same."""
@@ -90,13 +91,13 @@ class SourceProtocol:
             if message.root != self._committing:
                 raise ProtocolError("a commit was confirmed that nobody asked for")
             self._committing = None
-        else:
+        elif not isinstance(message, Sums):
             raise ProtocolError(f"{type(message).__name__} is nothing that a target sends")
 
-    def list_root(self, root: int) -> List:
+    def list_root(self, root: int, *, sums: bool = False) -> List:
         """The request for a root's listing."""
         self._listing = root
-        return List(root, LISTING_CREDIT)
+        return List(root, LISTING_CREDIT, sums)
 
     def commit_root(self, root: int) -> Commit:
         """The request to make a root durable."""
@@ -133,7 +134,8 @@ class TargetProtocol:
     def receive(self, frame: Frame) -> Message:
         """Check a frame against the state; returns its message. Raises ProtocolError."""
         message = messages.decode(frame)
-        if isinstance(message, (List, Commit, Operations)) and not 0 <= message.root < len(self.names):
+        asking = isinstance(message, (List, Commit, Operations, SumsRequest))
+        if asking and not 0 <= message.root < len(self.names):
             raise ProtocolError(f"there is no replication root {message.root}")
         if isinstance(message, List):
             if self._listing:
@@ -142,7 +144,7 @@ class TargetProtocol:
             self._grant(message.credit)
         elif isinstance(message, Credit):
             self._grant(message.frames)
-        elif not isinstance(message, (Operations, Commit)):
+        elif not isinstance(message, (Operations, Commit, SumsRequest)):
             raise ProtocolError(f"{type(message).__name__} is nothing that a source sends")
         return message
 

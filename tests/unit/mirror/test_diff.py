@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtesx.mirror.diff import Action, Links, Listings, decide, pair, walking_order
-from dtesx.model.mirror import Compare
+from dtesx.model.mirror import Compare, MirrorOptions
 from dtesx.wire.items import Item
 from dtesx.wire.messages import Directory
 
@@ -26,7 +26,7 @@ def file(name: bytes = b"f", **changes: Any) -> Item:
 
 
 def action(source: Item, target: Item | None, links: Links | None = None) -> Action:
-    return decide(source, target, b"p", links or Links(), Compare.ATTRIBUTES)[0]
+    return decide(source, target, b"p", links or Links(), MirrorOptions())[0]
 
 
 def test_equal_is_kept_and_absent_is_sent() -> None:
@@ -54,15 +54,15 @@ def test_other_kinds(change: dict[str, Any]) -> None:
 
 
 def test_compare_none_sends_everything() -> None:
-    assert decide(file(), file(), b"f", Links(), Compare.NONE)[0] is Action.CONTENT
+    assert decide(file(), file(), b"f", Links(), MirrorOptions(Compare.NONE))[0] is Action.CONTENT
 
 
 def test_names_of_one_file_are_sent_once() -> None:
     links = Links()
-    assert decide(file(b"a", link=9), None, b"a", links, Compare.ATTRIBUTES)[0] is Action.CONTENT
-    assert decide(file(b"b", link=9), None, b"d/b", links, Compare.ATTRIBUTES) == (Action.LINK, b"a")
+    assert decide(file(b"a", link=9), None, b"a", links, MirrorOptions())[0] is Action.CONTENT
+    assert decide(file(b"b", link=9), None, b"d/b", links, MirrorOptions()) == (Action.LINK, b"a")
     links.forget(9)
-    assert decide(file(b"c", link=9), None, b"c", links, Compare.ATTRIBUTES)[0] is Action.CONTENT
+    assert decide(file(b"c", link=9), None, b"c", links, MirrorOptions())[0] is Action.CONTENT
 
 
 def test_linked_on_both_sides_is_kept() -> None:

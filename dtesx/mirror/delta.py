@@ -1,0 +1,106 @@
+"""Which parts of a file differ from the target's, purely: segments to ask for, runs out of the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from dtesx.mirror.sums import BLOCK, PIECE, SEGMENT, SUM, count_of, sums_of
+from dtesx.wire.errors import ProtocolError
+from dtesx.wire.sums import Sums
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of the source's file that is compared at once: data (at most SEGMENT bytes) or a hole."""
+
+    offset: int
+    length: int
+    hole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A part of a segment: the target's has ``data`` to get, or None where it is right already."""
+
+    offset: int
+    length: int
+    data: memoryview | None = None
+
+
+def segments(extents: Iterable[tuple[int, int]], size: int) -> Iterator[Segment]:
+    """A file of ``size`` bytes in segments; ``extents`` are the (start, end) of its data in order."""
+    reached = 0
+    for start, end in extents:
+        if start > reached:
+            yield Segment(reached, start - reached, hole=True)
+        for offset in range(start, end, SEGMENT):
+            yield Segment(offset, min(SEGMENT, end - offset))
+        reached = end
+    if reached < size:
+        yield Segment(reached, size - reached, hole=True)
+
+
+def check(segment: Segment, answer: Sums) -> None:
+    """Raise ProtocolError when an answer does not fit the segment that it is about."""
+    count = 1 if segment.hole else count_of(segment.length, BLOCK)
+    known = -1
+    for block in answer.differing:
+        if not known < block < count:
+            raise ProtocolError(f"the target compared a block {block} that it was not asked for")
+        known = block
+    wanted = 0 if segment.hole else sum(_fine_counts(segment, answer))
+    if len(answer.fine) != wanted * SUM:
+        raise ProtocolError(f"{len(answer.fine)} bytes of sums arrived where {wanted * SUM} were due")
+
+
+def runs(segment: Segment, answer: Sums, read: Callable[[int, int], bytes]) -> Iterator[Run]:
+    """A data segment as runs in order, out of a checked answer.
+
+    ``read`` reads (offset, length) of the source's file, less where the file has shrunk since: the
+    runs end there.
+    """
+    reached, end = segment.offset, segment.offset + segment.length
+    at = 0
+    for block, count in zip(answer.differing, _fine_counts(segment, answer), strict=True):
+        offset = segment.offset + block * BLOCK
+        length = min(BLOCK, end - offset)
+        if offset > reached:
+            yield Run(reached, offset - reached)
+        data = read(offset, length)
+        fine = answer.fine[at : at + count * SUM]
+        at += count * SUM
+        yield from _pieces(offset, memoryview(data), fine)
+        if len(data) < length:
+            return
+        reached = offset + length
+    if reached < end:
+        yield Run(reached, end - reached)
+
+
+def _fine_counts(segment: Segment, answer: Sums) -> Iterator[int]:
+    there = answer.basis.size if answer.basis is not None else 0
+    for block in answer.differing:
+        start = segment.offset + block * BLOCK
+        end = min(start + BLOCK, segment.offset + segment.length, there)
+        yield count_of(max(0, end - start), PIECE)
+
+
+def _pieces(offset: int, data: memoryview, fine: bytes) -> Iterator[Run]:
+    """A differing block as runs of equal and of differing pieces."""
+    ours = sums_of(data, PIECE)
+    count = count_of(len(data), PIECE)
+    first = 0
+    while first < count:
+        same = _same(ours, fine, first)
+        last = first + 1
+        while last < count and _same(ours, fine, last) is same:
+            last += 1
+        part = data[first * PIECE : last * PIECE]
+        yield Run(offset + first * PIECE, len(part), None if same else part)
+        first = last
+
+
+def _same(ours: bytes, theirs: bytes, index: int) -> bool:
+    at = index * SUM
+    return ours[at : at + SUM] == theirs[at : at + SUM]

@@ -1,0 +1,43 @@
+"""Comparing a file on both sides by the sums of its blocks: what is asked, and what is answered."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Basis(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The target's file in the state in which it was compared; changes are made to this one only."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+class SumsRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Compare ``length`` bytes at ``offset`` of a file with the source's, block by block.
+
+    ``sums`` are those of the source's blocks, one after the other; without any, the source has a
+    hole there. ``number`` comes back with the answer; answers come in the order of the requests.
+    """
+
+    root: int
+    number: int
+    directory: bytes
+    name: bytes
+    offset: int
+    length: int
+    sums: bytes
+
+
+class Sums(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Which of the blocks asked for differ on the target.
+
+    ``fine`` are the sums of the pieces of each differing block, as far as the target's file goes,
+    in one row. ``basis`` is None where the target has no such file or cannot read it. A hole counts
+    as one block, which differs when the target has anything but zeros there.
+    """
+
+    number: int
+    basis: Basis | None = None
+    differing: tuple[int, ...] = ()
+    fine: bytes = b""

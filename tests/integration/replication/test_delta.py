@@ -1,0 +1,213 @@
+"""Changed large files: only what differs travels, and the file is never seen half changed."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dtesx.base.run import run
+from dtesx.model.mirror import Compare, MirrorOptions
+
+if TYPE_CHECKING:
+    from .conftest import Site
+
+pytestmark = pytest.mark.integration
+
+MIB = 1 << 20
+COPY = MirrorOptions()
+IN_PLACE = MirrorOptions(in_place=True)
+
+
+def _write(path: Path, *parts: tuple[int, bytes]) -> None:
+    with path.open("r+b") as file:
+        for offset, data in parts:
+            file.seek(offset)
+            file.write(data)
+
+
+def _same(site: Site, *names: str) -> bool:
+    argv = ["rsync", "-aHAXcn", "--delete", "--itemize-changes", f"{site.source}/", f"{site.target}/"]
+    print(changes := run(argv).text)
+    return changes == ""
+
+
+@pytest.mark.parametrize("options", [COPY, IN_PLACE])
+def test_scattered_changes_alone_travel(site: Site, options: MirrorOptions) -> None:
+    (site.source / "big").write_bytes(os.urandom(40 * MIB + 777))
+    (site.source / "other").write_bytes(os.urandom(MIB))
+    site.mirror()
+    inode = (site.target / "big").stat().st_ino
+    _write(site.source / "big", (0, b"x"), (9 * MIB + 5, b"y"), (20 * MIB - 1, b"zz"), (40 * MIB, b"e" * 700))
+    stats = site.mirror(options=options)
+    assert _same(site)
+    assert (stats.files_sent, stats.files_skipped) == (1, 1)
+    assert stats.bytes_sent == 5 * 4096 - 4096 + 777
+    assert stats.bytes_sent + stats.bytes_skipped == stats.bytes_total
+    assert stats.bytes_wire < 40_000 + stats.bytes_sent
+    assert ((site.target / "big").stat().st_ino == inode) is options.in_place
+    assert list(site.target.glob(".dtesx*")) == []
+
+
+def _grow(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(os.urandom(3 * MIB + 5))
+
+
+def _holes(path: Path) -> None:
+    run(["fallocate", "-p", "-o", str(MIB), "-l", str(2 * MIB), str(path)])
+    os.utime(path)
+
+
+def _into_a_hole(path: Path) -> None:
+    _write(path, (13 * MIB, b"island"))
+
+
+def _touch(path: Path) -> None:
+    os.utime(path, ns=(5, 5))
+
+
+def _all_new(path: Path) -> None:
+    path.write_bytes(os.urandom(5 * MIB))
+
+
+CHANGES: list[Callable[[Path], None]] = [
+    _grow,
+    _holes,
+    _into_a_hole,
+    _touch,
+    _all_new,
+    lambda path: os.truncate(path, 3 * MIB + 100),
+    lambda path: os.truncate(path, 30 * MIB),
+    lambda path: os.truncate(path, 1000),
+]
+
+
+@pytest.mark.parametrize("options", [COPY, IN_PLACE])
+@pytest.mark.parametrize("change", CHANGES)
+def test_shapes(site: Site, change: Callable[[Path], None], options: MirrorOptions) -> None:
+    path = site.source / "file"
+    with path.open("wb") as file:
+        file.write(os.urandom(4 * MIB + 50))
+        file.seek(12 * MIB)
+        file.write(os.urandom(2 * MIB))
+        file.truncate(20 * MIB)
+    site.mirror()
+    change(path)
+    stats = site.mirror(options=options)
+    assert _same(site)
+    assert stats.problems == ()
+    assert stats.bytes_sent + stats.bytes_skipped == stats.bytes_total
+    assert (site.target / "file").stat().st_blocks <= path.stat().st_blocks + 16
+    assert site.mirror(options=options).files_sent == 0
+
+
+def test_a_touched_file_is_not_written_again(site: Site) -> None:
+    (site.source / "file").write_bytes(os.urandom(MIB))
+    site.mirror()
+    inode = (site.target / "file").stat().st_ino
+    os.utime(site.source / "file")
+    stats = site.mirror()
+    assert (stats.files_sent, stats.bytes_sent) == (1, 0)
+    assert (site.target / "file").stat().st_ino == inode
+    assert _same(site)
+
+
+def test_many_changed_files_in_many_directories(site: Site) -> None:
+    rng = random.Random(1)
+    for number in range(150):
+        directory = site.source / f"d{number % 13}" / f"e{number % 3}"
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / f"f{number}").write_bytes(rng.randbytes(300_000 + number))
+    site.mirror()
+    for path in site.source.rglob("f*"):
+        _write(path, (rng.randrange(300_000), b"!"))
+    for number in range(20):  # files that travel whole come between
+        (site.source / f"d{number % 13}" / f"f{number}x").write_bytes(rng.randbytes(500_000))
+    stats = site.mirror()
+    assert _same(site)
+    assert stats.problems == ()
+    assert stats.files_sent == 170
+    assert stats.bytes_sent <= 20 * 500_000 + 150 * 4096
+    assert site.mirror().files_sent == 0
+
+
+@pytest.mark.parametrize("options", [MirrorOptions(Compare.DATA), MirrorOptions(Compare.DATA, in_place=True)])
+def test_content_is_compared_when_asked(site: Site, rich: Path, options: MirrorOptions) -> None:
+    os.link(rich / "large", rich / "group" / "large-too")
+    site.mirror()
+    assert site.mirror(options=options).files_sent == 0
+    for name in ("small", "middle", "large", "sparse", "hole"):
+        path = site.target / name
+        before = path.stat()
+        with path.open("r+b") as file:
+            file.seek(before.st_size // 3)
+            file.write(b"#")
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert site.differences() == ""
+    assert site.mirror().files_sent == 0
+    stats = site.mirror(options=options)
+    assert stats.problems == ()
+    assert _same(site)
+    assert stats.bytes_sent <= 6 + 3 * 4096 + 200_000
+    assert site.mirror(options=options).files_sent == 0
+
+
+def test_hard_links_of_changed_files(site: Site) -> None:
+    for name in ("a", "b"):
+        (site.source / name).write_bytes(os.urandom(2 * MIB))
+    os.link(site.source / "a", site.source / "z")
+    site.mirror()
+    (site.target / "b").unlink()
+    os.link(site.target / "a", site.target / "b")
+    for name in ("a", "b"):
+        _write(site.source / name, (5000, b"changed"))
+    stats = site.mirror()
+    assert stats.problems == ()
+    assert _same(site)
+    assert site.mirror().files_sent == 0
+
+
+def test_only_newer_files_when_asked(site: Site) -> None:
+    for name in ("older", "newer", "same-time"):
+        (site.source / name).write_bytes(b"1" * MIB)
+        (site.target / name).write_bytes(b"2" * (MIB + 1))
+        os.utime(site.source / name, ns=(10**18, 10**18))
+    for name, when in (("older", 10**18 + 1), ("newer", 10**18 - 1), ("same-time", 10**18)):
+        os.utime(site.target / name, ns=(when, when))
+    (site.source / "absent").write_bytes(b"3")
+    stats = site.mirror(options=MirrorOptions(newer_only=True))
+    assert (stats.files_sent, stats.files_skipped) == (2, 2)
+    assert {path.name: path.read_bytes()[:1] for path in site.target.iterdir()} == {
+        "absent": b"3",
+        "newer": b"1",
+        "older": b"2",
+        "same-time": b"2",
+    }
+
+
+def test_a_file_that_changes_on_the_target_meanwhile_is_sent_whole_or_told(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dtesx.replication.summing import Summing
+
+    (site.source / "file").write_bytes(os.urandom(20 * MIB))
+    site.mirror()
+    _write(site.source / "file", (MIB, b"changed"), (19 * MIB, b"changed"))
+    before = Summing.answer
+    answered: list[int] = []
+
+    def meddling(self: Summing) -> object:
+        answered.append(1)
+        if len(answered) == 2:
+            _write(site.target / "file", (0, b"meddled"))
+        return before(self)
+
+    monkeypatch.setattr(Summing, "answer", meddling)
+    site.mirror()
+    site.mirror()
+    assert _same(site)
