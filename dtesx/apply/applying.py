@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from dtesx.apply import metadata
-from dtesx.apply.copying import copy, open_basis, write_at
+from dtesx.apply.copying import Original, open_basis, write_at
 from dtesx.apply.directories import Directories, OpenDirectory
 from dtesx.apply.errors import check_fatal
 from dtesx.apply.journal import Journal
@@ -46,7 +46,7 @@ _EMPTY = memoryview(b"")
 class _Begun:
     """A file that comes in pieces: ``fd`` is -1 when it could not be begun and is being ignored.
 
-    ``old`` is the file that pieces are copied from, or -1; with ``journal``, ``fd`` is that file
+    ``old`` is the file that pieces are copied from; with ``journal``, ``fd`` is that file
     itself, which changes when all pieces are there.
     """
 
@@ -54,15 +54,16 @@ class _Begun:
     name: bytes
     fd: int
     temporary: bytes
-    old: int = -1
+    old: Original | None = None
     journal: Journal | None = None
 
     def close(self) -> None:
         """Close the files; what is still to come is ignored."""
-        for fd in (self.fd, self.old):
-            if fd >= 0:
-                os.close(fd)
-        self.fd = self.old = -1
+        if self.fd >= 0:
+            os.close(self.fd)
+        if self.old is not None:
+            self.old.close()
+        self.fd, self.old = -1, None
 
 
 class Applier:
@@ -254,12 +255,15 @@ class Applier:
         if operation.in_place and operation.basis is None:
             raise ProtocolError("a change in place of a file that was not compared")
         self._begun = begun = _Begun(here.path, name, -1, temporary)
-        if operation.basis is not None:
-            begun.old = open_basis(here.fd, name, operation.basis, writable=operation.in_place)
+        if operation.basis is None:
+            begun.fd = os.open(temporary, _NEW, 0o600, dir_fd=here.fd)
+            return
+        old = open_basis(here.fd, name, operation.basis, writable=operation.in_place)
         if operation.in_place:
-            begun.journal = Journal(here.fd, name, begun.old, temporary)
-            begun.fd, begun.old = begun.old, -1
+            begun.fd = old
+            begun.journal = Journal(here.fd, name, old, temporary)
         else:
+            begun.old = Original(old)
             begun.fd = os.open(temporary, _NEW, 0o600, dir_fd=here.fd)
 
     def _data(self, operation: Data, data: memoryview) -> None:
@@ -282,9 +286,9 @@ class Applier:
             raise ProtocolError("impossible part of a file to copy")
         if begun.fd < 0:
             return
-        if begun.old < 0:
+        if begun.old is None:
             raise ProtocolError("a copy from a file that was not compared")
-        copy(begun.old, begun.fd, operation.start, operation.offset, operation.length)
+        begun.old.copy(begun.fd, operation.start, operation.offset, operation.length)
 
     def _hole(self, operation: Hole, _data: memoryview) -> None:
         begun = self._expect_begun()

@@ -13,6 +13,8 @@ from dtesx.wire.sums import Basis
 _READ = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _UNABLE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ETXTBSY)
 _STEP = 1 << 20
+_MAX = (1 << 63) - 1
+_SHORTER = "became shorter on the target while it was copied"
 _KEEP_SIZE, _PUNCH_HOLE = 0x1, 0x2  # linux/falloc.h
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -30,15 +32,49 @@ def open_basis(directory: int, name: bytes, basis: Basis, *, writable: bool) -> 
     return fd
 
 
-def copy(old: int, new: int, start: int, offset: int, length: int) -> None:
-    """Copy ``length`` bytes at ``start`` of one file to ``offset`` of another, holes left out.
+class Original:
+    """The open file that parts are copied from; closed with ``close``."""
 
-    Raises OSError, also when the old file ends before.
-    """
-    if start + length > os.fstat(old).st_size:
-        raise OSError(errno.ESTALE, "became shorter on the target while it was copied")
-    for begin, end in _data(old, start, start + length):
-        _copy_data(old, new, begin, offset + begin - start, end - begin)
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._known = (0, 0)
+
+    def copy(self, new: int, start: int, offset: int, length: int) -> None:
+        """Copy ``length`` bytes at ``start`` to ``offset`` of another file, holes left out.
+
+        Raises OSError, also when this file ends before.
+        """
+        if start + length > os.fstat(self._fd).st_size:
+            raise OSError(errno.ESTALE, _SHORTER)
+        end = start + length
+        for begin, stop in self._data(start, end):
+            _copy_data(self._fd, new, begin, offset + begin - start, stop - begin)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+    def _data(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """The parts between ``start`` and ``end`` that are no holes."""
+        while start < end:
+            # Kept, because the search for the next hole may look at every page before it.
+            if not self._known[0] <= start < self._known[1]:
+                self._known = self._extent(start)
+            begin, stop = max(start, self._known[0]), min(self._known[1], end)
+            if begin < stop:
+                yield begin, stop
+            start = self._known[1]
+
+    def _extent(self, start: int) -> tuple[int, int]:
+        try:
+            begin = os.lseek(self._fd, start, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole up to the end
+                return _MAX, _MAX
+            if error.errno == errno.EINVAL:  # a file system that knows no holes
+                return start, _MAX
+            raise
+        return begin, os.lseek(self._fd, begin, os.SEEK_HOLE)
 
 
 def write_at(fd: int, data: memoryview | bytes, offset: int) -> None:
@@ -70,23 +106,5 @@ def _copy_data(old: int, new: int, start: int, offset: int, length: int) -> None
                 raise
             count = os.pwrite(new, os.pread(old, min(_STEP, length), start), offset)
         if not count:
-            raise OSError(errno.ESTALE, "became shorter on the target while it was copied")
+            raise OSError(errno.ESTALE, _SHORTER)
         start, offset, length = start + count, offset + count, length - count
-
-
-def _data(fd: int, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """The parts between ``start`` and ``end`` that are no holes."""
-    while start < end:
-        try:
-            begin = os.lseek(fd, start, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno == errno.ENXIO:
-                return
-            if error.errno != errno.EINVAL:
-                raise
-            yield start, end
-            return
-        if begin >= end:
-            return
-        start = min(os.lseek(fd, begin, os.SEEK_HOLE), end)
-        yield begin, start

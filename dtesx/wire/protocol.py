@@ -134,9 +134,8 @@ class TargetProtocol:
     def receive(self, frame: Frame) -> Message:
         """Check a frame against the state; returns its message. Raises ProtocolError."""
         message = messages.decode(frame)
-        asking = isinstance(message, (List, Commit, Operations, SumsRequest))
-        if asking and not 0 <= message.root < len(self.names):
-            raise ProtocolError(f"there is no replication root {message.root}")
+        if isinstance(message, (List, Commit, Operations, SumsRequest)):
+            self._check_root(message.root)
         if isinstance(message, List):
             if self._listing:
                 raise ProtocolError("a listing was asked for while another is under way")
@@ -147,6 +146,10 @@ class TargetProtocol:
         elif not isinstance(message, (Operations, Commit, SumsRequest)):
             raise ProtocolError(f"{type(message).__name__} is nothing that a source sends")
         return message
+
+    def _check_root(self, root: int) -> None:
+        if not 0 <= root < len(self.names):
+            raise ProtocolError(f"there is no replication root {root}")
 
     def _grant(self, frames: int) -> None:
         self.credit += frames

@@ -4,13 +4,13 @@ import stat
 
 import pytest
 
-from dtesx.mirror.packing import FRAME_BLOB, Packer, TooLarge
+from dtesx.mirror.packing import FRAME_BLOB, Content, Packer, TooLarge
 from dtesx.wire.frames import MAX_TABLE
 from dtesx.wire.items import Item
 from dtesx.wire.messages import encode
 from dtesx.wire.operations import Enter, Operation, Operations, Put, Remove
 
-Frames = list[tuple[list[Operation], list[bytes]]]
+Frames = list[tuple[list[Operation], list[Content]]]
 
 
 def packer() -> tuple[Packer, Frames]:
