@@ -309,6 +309,8 @@ class Applier:
             if begun.journal is not None:
                 begun.journal.carry_out(item.size)
             else:
+                if begun.old is not None:
+                    begun.old.finish()
                 os.ftruncate(begun.fd, item.size)
             complain = self._complain(self._path_of(operation))
             metadata.settle(begun.fd, item, operation.atime_ns, os.fstat(begun.fd), complain)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
+from dtesx.apply.copying import basis_of
 from dtesx.apply.directories import Directories
 from dtesx.apply.names import check_name
 from dtesx.base.log import get_logger
@@ -58,7 +59,7 @@ class Summing:
         try:
             fd = self._open(request)
             status = os.fstat(fd)
-            basis = Basis(status.st_ino, status.st_size, status.st_mtime_ns)
+            basis = basis_of(status)
             if request.sums:
                 return self._blocks(request, fd, basis)
             return Sums(request.number, basis, () if _zeros(fd, request, status.st_size) else (0,))

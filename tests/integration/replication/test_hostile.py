@@ -22,10 +22,12 @@ from dtesx.wire.messages import Acknowledgement, Hello
 from dtesx.wire.operations import (
     Adjust,
     Begin,
+    Copy,
     Data,
     End,
     Enter,
     Finish,
+    Hole,
     Link,
     Make,
     Operation,
@@ -34,6 +36,7 @@ from dtesx.wire.operations import (
     Remove,
 )
 from dtesx.wire.protocol import PROTOCOL, SourceProtocol
+from dtesx.wire.sums import Basis, Sums, SumsRequest
 from dtesx.wire.tls import client_context
 
 if TYPE_CHECKING:
@@ -216,6 +219,13 @@ def test_removal_does_not_follow_links_or_enter_mounts(site: Site, outside: Path
         ([Begin(b"x"), Data(-1, 1)], b"x"),
         ([Begin(b"x"), Data(2**63 - 1, 1)], b"x"),
         ([Begin(b"x"), End(_file(b"y"), 0)], b""),
+        ([Begin(b"x", None, in_place=True)], b""),
+        ([Begin(b"x"), Copy(0, 1, 0)], b""),
+        ([Begin(b"x"), Copy(0, -1, 0)], b""),
+        ([Begin(b"x"), Copy(2**63 - 1, 1, 0)], b""),
+        ([Begin(b"x"), Hole(0, 1)], b""),
+        ([Begin(b"x"), Hole(0, 2**63)], b""),
+        ([Copy(0, 1, 0)], b""),
         ([Begin(b"x"), End(_file(b"x", -1), 0)], b""),
         ([Finish(_file(b""))], b""),
     ],
@@ -224,6 +234,56 @@ def test_nonsense_ends_the_connection(site: Site, operations: list[Operation], b
     with pytest.raises(ProtocolError):
         attack(site, operations, blob)
     _still_serves(site)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        SumsRequest(7, 1, b"", b"x", 0, 1, bytes(16)),
+        SumsRequest(0, 1, b"", b"x", -1, 1, bytes(16)),
+        SumsRequest(0, 1, b"", b"x", 0, 0, bytes(16)),
+        SumsRequest(0, 1, b"", b"x", 0, 1, bytes(15)),
+        SumsRequest(0, 1, b"", b"x", 0, 1, bytes(32)),
+        SumsRequest(0, 1, b"", b"x", 0, 9 << 20, bytes(16 * 144)),
+        SumsRequest(0, 1, b"", b"x", 2**63 - 1, 1, b""),
+        SumsRequest(0, 1, b"", b"..", 0, 1, bytes(16)),
+        SumsRequest(0, 1, b"..", b"x", 0, 1, bytes(16)),
+    ],
+)
+def test_impossible_questions_end_the_connection(site: Site, request_: SumsRequest) -> None:
+    with pytest.raises(ProtocolError):
+        _ask(site, request_)
+    _still_serves(site)
+
+
+def test_sums_are_told_of_plain_files_of_the_replica_alone(site: Site, outside: Path) -> None:
+    (site.target / "link").symlink_to(outside / "precious")
+    (site.target / "dir").symlink_to(outside)
+    os.mkfifo(site.target / "fifo")
+    for directory, name in ((b"", b"link"), (b"dir", b"precious"), (b"", b"fifo"), (b"", b"nothing")):
+        assert _ask(site, SumsRequest(0, 1, directory, name, 0, 1, bytes(16))) == Sums(1)
+
+
+def test_a_file_with_a_name_outside_is_not_changed_in_place(site: Site, outside: Path) -> None:
+    os.link(outside / "precious", site.target / "x")
+    status = (site.target / "x").stat()
+    basis = Basis(status.st_ino, status.st_size, status.st_mtime_ns)
+    operations: list[Operation] = [Begin(b"x", basis, in_place=True), Data(0, 1), End(_file(b"x", 8), 0)]
+    assert "several names" in attack(site, operations, b"!")[0][1]
+    (site.target / "x").unlink()
+    _untouched(outside)
+
+
+def _ask(site: Site, request: SumsRequest) -> object:
+    channel = Channel(_connected(site))
+    protocol = SourceProtocol(job="job", roots=("/data",))
+    try:
+        channel.send(protocol.hello)
+        protocol.receive(channel.receive())
+        channel.send(request)
+        return protocol.receive(channel.receive())
+    finally:
+        channel.close()
 
 
 def test_a_frame_for_an_unknown_root(site: Site) -> None:

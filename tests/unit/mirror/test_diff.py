@@ -97,6 +97,55 @@ def test_two_files_here_never_share_one_there() -> None:
     assert action(file(b"d", link=9), file(b"d", link=77), links) is Action.LINK
 
 
+BIG = {"size": 300_000}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "compare", "expected"),
+    [
+        (BIG, {"size": 65_536}, Compare.ATTRIBUTES, Action.COMPARE),
+        (BIG, {**BIG, "mtime_ns": 2}, Compare.ATTRIBUTES, Action.COMPARE),
+        (BIG, {"size": 65_535}, Compare.ATTRIBUTES, Action.CONTENT),
+        ({"size": 262_144}, BIG, Compare.ATTRIBUTES, Action.CONTENT),
+        (BIG, {"size": 65_536}, Compare.NONE, Action.CONTENT),
+        (BIG, BIG, Compare.ATTRIBUTES, Action.KEEP),
+        (BIG, BIG, Compare.DATA, Action.COMPARE),
+        ({"sum": b"1"}, {"sum": b"1"}, Compare.DATA, Action.KEEP),
+        ({"sum": b"1"}, {"sum": b"2"}, Compare.DATA, Action.CONTENT),
+        (BIG, {"mode": stat.S_IFIFO | 0o644, "size": 300_000}, Compare.DATA, Action.CONTENT),
+    ],
+)
+def test_what_is_compared_block_by_block(
+    ours: dict[str, Any], theirs: dict[str, Any], compare: Compare, expected: Action
+) -> None:
+    decided = decide(file(**ours), file(**theirs), b"p", Links(), MirrorOptions(compare))
+    assert decided[0] is expected
+
+
+def test_a_shared_file_that_differs_is_compared_for_one_name_only() -> None:
+    links = Links()
+    assert action(file(b"a", **BIG), file(b"a", link=77, size=400_000), links) is Action.COMPARE
+    assert action(file(b"b", **BIG), file(b"b", link=77, size=400_000), links) is Action.CONTENT
+
+
+@pytest.mark.parametrize("compare", [Compare.ATTRIBUTES, Compare.DATA])
+@pytest.mark.parametrize(
+    ("theirs", "expected"),
+    [
+        (None, Action.CONTENT),
+        ({"mtime_ns": 0}, Action.CONTENT),
+        ({"mtime_ns": 2}, Action.KEEP),
+        ({"mtime_ns": 1, "size": 6}, Action.KEEP),
+        ({"mtime_ns": 1, "uid": 3}, Action.METADATA),
+        ({"mtime_ns": 2, "uid": 3}, Action.KEEP),
+    ],
+)
+def test_newer_files_only(compare: Compare, theirs: dict[str, Any] | None, expected: Action) -> None:
+    options = MirrorOptions(compare, newer_only=True)
+    target = None if theirs is None else file(**theirs)
+    assert decide(file(), target, b"p", Links(), options)[0] is expected
+
+
 names = st.lists(st.binary(min_size=1, max_size=2), unique=True).map(sorted)
 
 
