@@ -40,7 +40,6 @@ def run_mirror(
     request: MirrorRequest,
     identity: Identity,
     *,
-    options: MirrorOptions | None = None,
     progress: Callable[[MirrorPhase, MirrorStats], None],
     stop: threading.Event,
     opener: ViewOpener = open_view,

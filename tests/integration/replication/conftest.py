@@ -69,7 +69,6 @@ class Site:
         return run_mirror(
             request,
             identity or self.us,
-            options=options,
             progress=progress,
             stop=stop or threading.Event(),
             opener=self.view,
