@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import secrets
 import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 
 from dtesx.apply import metadata
-from dtesx.apply.copying import Original, open_basis, write_at
-from dtesx.apply.directories import Directories, OpenDirectory
-from dtesx.apply.errors import check_fatal
-from dtesx.apply.journal import Journal
-from dtesx.apply.names import check_name, components
-from dtesx.apply.removal import remove, unlocked
+from dtesx.apply.errors import Hold, persist
+from dtesx.apply.incoming import Incoming
+from dtesx.apply.making import Maker
+from dtesx.apply.names import check_name
+from dtesx.apply.orphans import Orphans
+from dtesx.apply.removal import unlocked
+from dtesx.apply.workplace import Counts, Workplace
 from dtesx.wire.errors import ProtocolError
-from dtesx.wire.items import TEMPORARY_PREFIX, Item
 from dtesx.wire.operations import (
     Abort,
     Adjust,
@@ -36,70 +33,58 @@ from dtesx.wire.operations import (
     Remove,
 )
 
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_SPECIAL = (stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK)
-_MAX_SIZE = (1 << 63) - 1
 _EMPTY = memoryview(b"")
-
-
-@dataclass(slots=True)
-class _Begun:
-    """A file that comes in pieces: ``fd`` is -1 when it could not be begun and is being ignored.
-
-    ``old`` is the file that pieces are copied from; with ``journal``, ``fd`` is that file
-    itself, which changes when all pieces are there.
-    """
-
-    directory: bytes
-    name: bytes
-    fd: int
-    temporary: bytes
-    old: Original | None = None
-    journal: Journal | None = None
-
-    def close(self) -> None:
-        """Close the files; what is still to come is ignored."""
-        if self.fd >= 0:
-            os.close(self.fd)
-        if self.old is not None:
-            self.old.close()
-        self.fd, self.old = -1, None
+# A new directory is unseen, and lost if the process is killed, for at most so many frames (1 MiB each).
+_UNSEEN_FRAMES = 64
 
 
 class Applier:
     """Applies operations below ``root`` (a directory descriptor), one after the other.
 
-    ``problem`` gets path and reason of what failed for one path. ``apply`` raises TargetFull or
-    DtesxError when the file system takes nothing more, ProtocolError when the peer asks for
-    something impossible; afterwards only ``close`` may be called.
+    ``problem`` gets path and reason of what failed for one path. ``hold`` waits when an operation
+    fails for want of space or for another passing reason; then it is repeated. ``beside`` opens the
+    directory that orphans are moved to, by the name the source gives it.
+
+    ``apply`` raises DtesxError when the file system failed, ProtocolError when the peer asks for
+    something impossible, and what ``hold`` raises; afterwards only ``close`` may be called.
     """
 
-    def __init__(self, root: int, problem: Callable[[bytes, str], None]) -> None:
-        self.files = 0
-        self.content_bytes = 0
-        self.removed = 0
+    def __init__(
+        self,
+        root: int,
+        problem: Callable[[bytes, str], None],
+        *,
+        hold: Hold,
+        beside: Callable[[bytes], int],
+    ) -> None:
         self._problem = problem
-        self._directories = Directories(root)
-        self._here: OpenDirectory | None = self._directories.get(b"")
-        self._path = b""
+        self._hold = hold
+        self._work = Workplace(root, problem)
+        self._incoming = Incoming(self._work)
+        self._orphans = Orphans(self._work, beside)
+        self._reachable = True
         self._stale = False
-        self._begun: _Begun | None = None
-        self._session = secrets.token_hex(4).encode()
-        self._temporaries = 0
+        self._frames = 0
+        maker = Maker(self._work)
         self._handlers: dict[type[Operation], Callable[..., None]] = {
-            Make: self._make,
-            Put: self._put,
-            Begin: self._begin,
-            Data: self._data,
-            End: self._end,
-            Abort: self._abort,
-            Link: self._link,
-            Adjust: self._adjust,
-            Remove: self._remove,
+            Make: maker.make,
+            Put: maker.put,
+            Link: maker.link,
+            Adjust: maker.adjust,
+            Begin: self._incoming.begin,
+            Data: self._incoming.data,
+            Copy: self._incoming.copy,
+            Hole: self._incoming.hole,
+            End: self._incoming.end,
+            Abort: self._incoming.abort,
+            Remove: self._orphans.remove,
             Finish: self._finish,
-            Copy: self._copy,
-            Hole: self._hole,
         }
+
+    @property
+    def counts(self) -> Counts:
+        """What was carried out up to now."""
+        return self._work.counts
 
     def apply(self, operations: Sequence[Operation], blob: memoryview) -> None:
         """Carry out the operations of one frame; ``blob`` must hold exactly their content."""
@@ -116,335 +101,96 @@ class Applier:
                 if size < 0 or at > len(blob):
                     raise ProtocolError("an operation names more content than its frame holds")
             if self._stale:
-                self._enter(self._path)
-            if self._here is not None:
+                self._enter(self._work.path)
+            if self._reachable:
                 self._one(operation, data)
-            else:
-                self._ignore(operation)
+            elif isinstance(operation, (Begin, Data, End, Abort)):
+                self._incoming.ignore(operation)
         if at != len(blob):
             raise ProtocolError("a frame holds content that no operation names")
 
     def close(self) -> None:
         """Drop what is unfinished and close everything."""
-        self._drop_begun()
-        self._directories.close()
+        self._incoming.drop()
+        if self._work.unseen:
+            with suppress(OSError):  # the next listing removes it
+                self._work.show()
+        self._orphans.close()
+        self._work.close()
 
     def _one(self, operation: Operation, data: memoryview) -> None:
-        handler = self._handlers[type(operation)]
         try:
-            try:
-                handler(operation, data)
-            except PermissionError:
-                if not self._unlock(operation):
-                    raise
-                handler(operation, data)
+            self._handlers[type(operation)](operation, data)
         except OSError as error:
-            path = self._path_of(operation)
-            check_fatal(error, path.decode(errors="backslashreplace"))
-            self._problem(path, error.strerror or str(error))
+            self._recover(operation, data, error)
+
+    def _recover(self, operation: Operation, data: memoryview, error: OSError) -> None:
+        """Repeat an operation that failed, until it is done or told as a problem of its path."""
+        action = partial(self._handlers[type(operation)], operation, data)
+        path = self._work.below(_name_of(operation) or self._incoming.name)
+        if isinstance(error, PermissionError) and unlocked(self._work.here.fd, _name_of(operation) or b"."):
+            try:
+                return action()
+            except OSError as again:
+                error = again
+        if (lasting := persist(action, error, _shown(path), self._hold)) is not None:
+            self._problem(path, lasting.strerror or str(lasting))
             if isinstance(operation, (Data, Copy, Hole)):
-                self._give_up_begun()
+                self._incoming.give_up()
             elif isinstance(operation, End):
-                self._drop_begun()
-
-    def _ignore(self, operation: Operation) -> None:
-        """Follow the stream in a directory that is not to be had, without doing anything."""
-        if isinstance(operation, Begin):
-            self._begun = _Begun(self._path, check_name(operation.name), -1, b"")
-        elif isinstance(operation, (End, Abort)):
-            self._drop_begun()
-
-    def _unlock(self, operation: Operation) -> bool:
-        assert self._here is not None
-        return unlocked(self._here.fd, _name_of(operation) or b".")
-
-    def _path_of(self, operation: Operation) -> bytes:
-        name = _name_of(operation)
-        if not name and self._begun is not None:
-            name = self._begun.name
-        return b"/".join(part for part in (self._path, name) if part)
-
-    def _complain(self, path: bytes) -> Callable[[str], None]:
-        return lambda reason: self._problem(path, reason)
+                self._incoming.drop()
+        return None
 
     def _enter(self, path: bytes) -> None:
-        self._path, self._stale = path, False
+        work = self._work
+        if work.unseen:
+            self._frames += 1
+            if path != work.path or self._frames > _UNSEEN_FRAMES:
+                self._show()
+        if path != work.path:
+            self._frames = 0
+        self._stale = False
+        reason = self._attempt(path, partial(work.enter, path))
+        self._reachable = reason is None
+        if reason is not None:
+            self._problem(path, f"{reason} on the target; what is below it was left out")
+
+    def _show(self) -> None:
+        """Give the new directory its name: its own files are in it, or it has been unseen for long."""
+        work = self._work
+        reason = self._attempt(work.path, work.show)
+        if reason is not None:
+            self._problem(work.path, f"{reason} on the target; start the mirror again")
+
+    def _attempt(self, path: bytes, action: Callable[[], None]) -> str | None:
+        """Carry out, repeatedly if there is hope; returns the reason why it failed for good."""
         try:
-            self._here = self._directories.get(path)
+            action()
         except OSError as error:
-            check_fatal(error, path.decode(errors="backslashreplace"))
-            self._here = None
-            self._problem(path, f"{error.strerror} on the target; what is below it was left out")
-
-    def _there(self) -> OpenDirectory:
-        assert self._here is not None
-        return self._here
-
-    def _temporary(self) -> bytes:
-        self._temporaries += 1
-        return b"%s%s.%x" % (TEMPORARY_PREFIX, self._session, self._temporaries)
-
-    # One method per operation.
-
-    def _make(self, operation: Make, _data: memoryview) -> None:
-        item, here = operation.item, self._there()
-        name = check_name(item.name)
-        self.files += 1
-        if item.kind == stat.S_IFDIR:
-            self._make_directory(here, name)
-            return
-        if item.kind not in _SPECIAL:
-            raise ProtocolError(f"impossible kind of file: mode {item.mode:o}")
-        try:
-            self._make_special(here.fd, name, item)
-            self._settle_at(here, name, item)
-        except FileExistsError:
-            temporary = self._temporary()
-            self._make_special(here.fd, temporary, item)
-            self._settle_at(here, temporary, item)
-            self._take_place(here, temporary, name)
-
-    def _make_directory(self, here: OpenDirectory, name: bytes) -> None:
-        try:
-            os.mkdir(name, 0o700, dir_fd=here.fd)
-        except FileExistsError:
-            status = os.stat(name, dir_fd=here.fd, follow_symlinks=False)
-            if stat.S_ISDIR(status.st_mode):
-                return
-            os.unlink(name, dir_fd=here.fd)
-            os.mkdir(name, 0o700, dir_fd=here.fd)
-
-    def _make_special(self, directory: int, name: bytes, item: Item) -> None:
-        if item.kind == stat.S_IFLNK:
-            if not item.target or b"\0" in item.target:
-                raise ProtocolError("impossible symlink target")
-            os.symlink(item.target, name, dir_fd=directory)
-        else:
-            os.mknod(name, item.kind | 0o600, item.rdev, dir_fd=directory)
-
-    def _put(self, operation: Put, data: memoryview) -> None:
-        item, here = operation.item, self._there()
-        name = check_name(item.name)
-        if item.kind != stat.S_IFREG:
-            raise ProtocolError(f"impossible kind of file: mode {item.mode:o}")
-        temporary = b""
-        try:
-            fd = os.open(name, _NEW, item.mode & 0o777, dir_fd=here.fd)
-        except FileExistsError:
-            temporary = self._temporary()
-            fd = os.open(temporary, _NEW, item.mode & 0o777, dir_fd=here.fd)
-        try:
-            _write(fd, data)
-            self._settle_file(here, fd, item, operation.atime_ns)
-            if temporary:
-                self._take_place(here, temporary, name)
-            self._settle_flags(here, fd, name, operation.flags)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(temporary or name, dir_fd=here.fd)
-            raise
-        finally:
-            os.close(fd)
-        self.files += 1
-        self.content_bytes += len(data)
-
-    def _begin(self, operation: Begin, _data: memoryview) -> None:
-        here, name, temporary = self._there(), check_name(operation.name), self._temporary()
-        if self._begun is not None and (self._begun.fd >= 0 or self._begun.name != name):
-            raise ProtocolError("a file was begun while another is under way")
-        if operation.in_place and operation.basis is None:
-            raise ProtocolError("a change in place of a file that was not compared")
-        self._begun = begun = _Begun(here.path, name, -1, temporary)
-        if operation.basis is None:
-            begun.fd = os.open(temporary, _NEW, 0o600, dir_fd=here.fd)
-            return
-        old = open_basis(here.fd, name, operation.basis, writable=operation.in_place)
-        if operation.in_place:
-            begun.fd = old
-            begun.journal = Journal(here.fd, name, old, temporary)
-        else:
-            begun.old = Original(old)
-            begun.fd = os.open(temporary, _NEW, 0o600, dir_fd=here.fd)
-
-    def _data(self, operation: Data, data: memoryview) -> None:
-        begun = self._expect_begun()
-        if operation.offset < 0 or operation.offset + operation.length > _MAX_SIZE:
-            raise ProtocolError(f"impossible offset {operation.offset}")
-        if begun.fd < 0:
-            return
-        if begun.journal is not None:
-            begun.journal.data(operation.offset, data)
-        else:
-            write_at(begun.fd, data, operation.offset)
-        self.content_bytes += operation.length
-
-    def _copy(self, operation: Copy, _data: memoryview) -> None:
-        begun = self._expect_begun()
-        if min(operation.offset, operation.start, operation.length) < 0:
-            raise ProtocolError("impossible part of a file to copy")
-        if max(operation.offset, operation.start) + operation.length > _MAX_SIZE:
-            raise ProtocolError("impossible part of a file to copy")
-        if begun.fd < 0:
-            return
-        if begun.old is None:
-            raise ProtocolError("a copy from a file that was not compared")
-        begun.old.copy(begun.fd, operation.start, operation.offset, operation.length)
-
-    def _hole(self, operation: Hole, _data: memoryview) -> None:
-        begun = self._expect_begun()
-        if operation.offset < 0 or operation.length < 1 or operation.offset + operation.length > _MAX_SIZE:
-            raise ProtocolError("impossible hole")
-        if begun.fd < 0:
-            return
-        if begun.journal is None:
-            raise ProtocolError("a hole in a file that is not changed in place")
-        begun.journal.hole(operation.offset, operation.length)
-
-    def _end(self, operation: End, _data: memoryview) -> None:
-        begun, item = self._expect_begun(), operation.item
-        if item.name != begun.name or item.kind != stat.S_IFREG or not 0 <= item.size <= _MAX_SIZE:
-            raise ProtocolError("a file ends as another than it began")
-        if begun.fd >= 0:
-            here = self._directories.get(begun.directory)
-            if begun.journal is not None:
-                begun.journal.carry_out(item.size)
-            else:
-                if begun.old is not None:
-                    begun.old.finish()
-                os.ftruncate(begun.fd, item.size)
-            complain = self._complain(self._path_of(operation))
-            metadata.settle(begun.fd, item, operation.atime_ns, os.fstat(begun.fd), complain)
-            if begun.journal is not None:
-                begun.journal.drop()
-            else:
-                self._take_place(here, begun.temporary, begun.name)
-            self._settle_flags(here, begun.fd, begun.name, operation.flags)
-            begun.close()
-            self.files += 1
-        self._begun = None
-
-    def _abort(self, _operation: Abort, _data: memoryview) -> None:
-        self._expect_begun()
-        self._drop_begun()
-
-    def _link(self, operation: Link, _data: memoryview) -> None:
-        name, parts = check_name(operation.name), components(operation.path)
-        if not parts:
-            raise ProtocolError("a link to nothing")
-        first = self._directories.get(b"/".join(parts[:-1]))
-        here = self._here = self._directories.get(self._path)
-        try:
-            _hard_link(first.fd, parts[-1], here.fd, name)
-        except FileExistsError:
-            temporary = self._temporary()
-            _hard_link(first.fd, parts[-1], here.fd, temporary)
-            self._take_place(here, temporary, name)
-            with suppress(FileNotFoundError):  # rename(2) of two names of one file does nothing
-                os.unlink(temporary, dir_fd=here.fd)
-        self.files += 1
-
-    def _adjust(self, operation: Adjust, _data: memoryview) -> None:
-        item, here = operation.item, self._there()
-        self._settle_at(here, check_name(item.name), item)
-        if item.kind == stat.S_IFREG and operation.flags >= 0:
-            fd = os.open(item.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here.fd)
-            try:
-                metadata.set_flags(fd, operation.flags, self._complain(self._path_of(operation)))
-            finally:
-                os.close(fd)
-        self.files += 1
-
-    def _remove(self, operation: Remove, _data: memoryview) -> None:
-        here, name = self._there(), check_name(operation.name)
-        self._directories.forget(b"/".join(part for part in (here.path, name) if part))
-        self.removed += remove(here.fd, name)
+            lasting = persist(action, error, _shown(path), self._hold)
+            return None if lasting is None else lasting.strerror or str(lasting)
+        return None
 
     def _finish(self, operation: Finish, _data: memoryview) -> None:
-        item, here = operation.item, self._there()
+        """The directory's own metadata, when everything in it and below it is done."""
+        item, work = operation.item, self._work
         if item.kind != stat.S_IFDIR:
             raise ProtocolError("a directory is finished as something else")
-        complain = self._complain(here.path)
-        metadata.settle(here.fd, item, item.mtime_ns, os.fstat(here.fd), complain)
-        if operation.flags >= 0:
-            metadata.set_flags(here.fd, operation.flags, complain)
-        if here.path:
-            self._directories.forget(here.path)
+        if work.unseen:
+            work.show()
+        metadata.settle_directory(work.here.fd, item, operation.flags, work.complain(b""))
+        if work.path:
+            work.directories.forget(work.path)
             self._stale = True
-
-    # Shared parts.
-
-    def _settle_file(self, here: OpenDirectory, fd: int, item: Item, atime_ns: int) -> None:
-        complain = self._complain(b"/".join(part for part in (self._path, item.name) if part))
-        if here.inherits:
-            metadata.settle(fd, item, atime_ns, os.fstat(fd), complain)
-        else:
-            metadata.settle_new(fd, item, atime_ns, here.gid, complain)
-
-    def _settle_flags(self, here: OpenDirectory, fd: int, name: bytes, flags: int) -> None:
-        if metadata.has_flags(flags):
-            metadata.set_flags(fd, flags, self._complain(b"/".join(p for p in (here.path, name) if p)))
-
-    def _settle_at(self, here: OpenDirectory, name: bytes, item: Item) -> None:
-        """Metadata of a name that must not be opened: through a descriptor that pins it and opens nothing."""
-        fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here.fd)
-        try:
-            status = os.fstat(fd)
-            if stat.S_IFMT(status.st_mode) != item.kind:
-                raise OSError(errno.ESTALE, "is something else on the target than it was when listed")
-            complain = self._complain(b"/".join(p for p in (here.path, item.name) if p))
-            metadata.settle(b"/proc/self/fd/%d" % fd, item, item.mtime_ns, status, complain)
-        finally:
-            os.close(fd)
-
-    def _take_place(self, here: OpenDirectory, temporary: bytes, name: bytes) -> None:
-        """Rename over whatever has the name; a directory in the way is removed first."""
-        try:
-            os.rename(temporary, name, src_dir_fd=here.fd, dst_dir_fd=here.fd)
-        except IsADirectoryError:
-            self._directories.forget(b"/".join(part for part in (here.path, name) if part))
-            self.removed += remove(here.fd, name)
-            os.rename(temporary, name, src_dir_fd=here.fd, dst_dir_fd=here.fd)
-        except PermissionError:
-            if not unlocked(here.fd, name):
-                raise
-            os.rename(temporary, name, src_dir_fd=here.fd, dst_dir_fd=here.fd)
-
-    def _expect_begun(self) -> _Begun:
-        if self._begun is None:
-            raise ProtocolError("a piece of a file that was not begun")
-        return self._begun
-
-    def _give_up_begun(self) -> None:
-        """Forget what came of the begun file; what is still to come is ignored."""
-        begun = self._begun
-        if begun is None:
-            return
-        there = begun.fd >= 0 and begun.journal is None
-        begun.close()
-        if begun.journal is not None:
-            begun.journal.drop()
-            begun.journal = None
-        if there:
-            with suppress(OSError):
-                os.unlink(begun.temporary, dir_fd=self._directories.get(begun.directory).fd)
-
-    def _drop_begun(self) -> None:
-        self._give_up_begun()
-        self._begun = None
 
 
 def _name_of(operation: Operation) -> bytes:
     if isinstance(operation, (Make, Put, End, Adjust)):
-        return operation.item.name
+        return check_name(operation.item.name)
     if isinstance(operation, (Begin, Link, Remove)):
         return operation.name
     return b""
 
 
-def _hard_link(from_directory: int, old: bytes, to_directory: int, new: bytes) -> None:
-    os.link(old, new, src_dir_fd=from_directory, dst_dir_fd=to_directory, follow_symlinks=False)
-
-
-def _write(fd: int, data: memoryview) -> None:
-    while data:
-        data = data[os.write(fd, data) :]
+def _shown(path: bytes) -> str:
+    return path.decode(errors="backslashreplace") or "the root"

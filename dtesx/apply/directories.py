@@ -29,9 +29,14 @@ class OpenDirectory:
 
 
 class Directories:
-    """At most 256 open directories below ``root``; opening one never leaves the root."""
+    """At most 256 open directories below ``root``; opening one never leaves the root.
+
+    ``staged`` maps the paths of directories that have not got their names yet to the temporary
+    names they have instead; they are found by their paths all the same.
+    """
 
     def __init__(self, root: int) -> None:
+        self.staged: dict[bytes, bytes] = {}
         self._open: OrderedDict[bytes, OpenDirectory] = OrderedDict()
         self._device = os.fstat(root).st_dev
         self._root = self._look(b"", os.open(".", _OPEN, dir_fd=root))
@@ -54,6 +59,13 @@ class Directories:
                 break
         return self._descend(parent, names, known)
 
+    def publish(self, path: bytes) -> None:
+        """Give a staged directory its name; raises OSError, among others when that is taken."""
+        above, _, name = path.rpartition(b"/")
+        fd = self.get(above).fd
+        os.rename(self.staged[path], name, src_dir_fd=fd, dst_dir_fd=fd)
+        del self.staged[path]
+
     def forget(self, path: bytes) -> None:
         """Close ``path`` and everything below it: it was removed or its metadata changed."""
         below = path + b"/"
@@ -70,7 +82,10 @@ class Directories:
         fd = parent.fd
         try:
             for count in range(known, len(names)):
-                below = os.open(names[count], _OPEN, dir_fd=fd)
+                name = names[count]
+                if self.staged:
+                    name = self.staged.get(b"/".join(names[: count + 1]), name)
+                below = os.open(name, _OPEN, dir_fd=fd)
                 if fd != parent.fd:
                     os.close(fd)
                 fd = below

@@ -16,6 +16,7 @@ _MARK = OWN_XATTRS + b"session"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # The kernel stamps files with a clock that lags behind by up to a timer tick.
 _CLOCK_SLACK_NS = 1_000_000_000
+_LOST = "write-back-failed"  # in place of a boot: no boot has this name
 _NO_MARK = (errno.ENODATA, errno.ENOTSUP)
 
 
@@ -45,6 +46,16 @@ def set_mark(root: int, *, boot: str | None = None, now_ns: int | None = None) -
             return
         raise
     os.fsync(root)
+
+
+def distrust(root: int) -> None:
+    """Note that the kernel may have lost what changed since the mark: the next listing doubts it.
+
+    Call when sync_file_system() failed: the kernel tells of a failed write-back only once. Raises OSError.
+    """
+    mark = _read_mark(root)
+    if mark is not None:
+        os.setxattr(root, _MARK, f"{_LOST} {mark.partition(' ')[2]}".encode())
 
 
 def clear_mark(root: int) -> None:

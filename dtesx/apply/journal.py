@@ -45,7 +45,11 @@ class Journal:
         self._fd = os.open(self._path, _NEW, 0o600, dir_fd=directory)
         self._hash = blake3()
         self._at = 0
-        self._write(_HEADER.pack(_MAGIC, os.fstat(fd).st_ino, len(name)) + name)
+        try:
+            self._write(_HEADER.pack(_MAGIC, os.fstat(fd).st_ino, len(name)) + name)
+        except BaseException:
+            self.drop()
+            raise
 
     def data(self, offset: int, data: memoryview) -> None:
         """``data`` is to be written at ``offset``."""

@@ -9,7 +9,7 @@ import stat
 import struct
 from collections.abc import Callable
 
-from dtesx.apply.errors import check_fatal
+from dtesx.apply.errors import Fate, fate, has_room
 from dtesx.wire.items import OWN_XATTRS, Item
 
 _GETFLAGS, _SETFLAGS = 0x80086601, 0x40086602  # FS_IOC_[GS]ETFLAGS, linux/fs.h
@@ -29,7 +29,7 @@ def settle(
     """Give ``target`` (descriptor or /proc/self/fd path) all metadata of ``item`` but its flags.
 
     ``current`` is its state now. What the file system refuses goes to ``complain``, one attribute
-    at a time; a full or broken file system raises. Order matters: a change of owner clears setuid
+    at a time; a full or broken file system raises OSError. Order matters: a change of owner clears setuid
     and capabilities, an ACL changes the mode, and all of it is over before the times are set.
     """
     if item.uid != current.st_uid or item.gid != current.st_gid:
@@ -38,6 +38,13 @@ def settle(
     if item.kind != stat.S_IFLNK:
         _try(complain, "mode", lambda: os.chmod(target, item.permissions))  # noqa: PTH101
     _try(complain, "times", lambda: os.utime(target, ns=(atime_ns, item.mtime_ns)))
+
+
+def settle_directory(fd: int, item: Item, flags: int, complain: Complain) -> None:
+    """All metadata of an open directory; ``flags`` is -1 where they are not known."""
+    settle(fd, item, item.mtime_ns, os.fstat(fd), complain)
+    if flags >= 0:
+        set_flags(fd, flags, complain)
 
 
 def settle_new(fd: int, item: Item, atime_ns: int, gid: int, complain: Complain) -> None:
@@ -61,7 +68,8 @@ def _try(complain: Complain, what: str, action: Callable[[], None]) -> None:
     try:
         action()
     except OSError as error:
-        check_fatal(error, what)
+        if fate(error) is not Fate.PATH:
+            raise
         complain(f"{what}: {error.strerror}")
 
 
@@ -81,7 +89,13 @@ def _set_xattrs(target: int | bytes, item: Item, complain: Complain) -> None:
         elif os.getxattr(target, name) == wanted[name]:
             del wanted[name]
     for name, value in wanted.items():
-        _try(complain, _named(name), lambda n=name, v=value: os.setxattr(target, n, v))  # type: ignore[misc]
+        try:
+            os.setxattr(target, name, value)
+        except OSError as error:
+            too_large = error.errno == errno.ENOSPC and has_room(target)
+            if not too_large and fate(error) is not Fate.PATH:
+                raise
+            complain(f"{_named(name)}: {'too large for this file system' if too_large else error.strerror}")
 
 
 def _named(name: bytes) -> str:

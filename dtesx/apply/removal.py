@@ -5,85 +5,162 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dtesx.apply.metadata import unlock
 
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_KEEP = 64
+
+Leaf = Callable[[int, bytes, bytes, os.stat_result], bool]
+"""Deals with a name that is no directory: (directory, its path, name, state); returns whether it went."""
+
+Leave = Callable[[int, bytes], None]
+"""Deals with a directory of which everything went: (directory above it, name)."""
 
 
-def remove(directory: int, name: bytes) -> int:
-    """Remove ``name`` from an open directory; returns how many names went. Nothing there is fine.
+@dataclass(slots=True)
+class Swept:
+    """How many names went, their bytes, and how many files were spared."""
 
-    Raises OSError when something cannot be removed (EBUSY: a file system is mounted there).
+    names: int = 0
+    bytes: int = 0
+    spared: int = 0
+
+
+def remove(directory: int, name: bytes, *, before: int | None = None, swept: Swept | None = None) -> Swept:
+    """Remove ``name`` from an open directory with all below it. Nothing there is fine.
+
+    With ``before`` (mtime, nanoseconds) only files last modified earlier go, and directories that
+    are empty then. ``swept`` counts, also when OSError is raised because something cannot go
+    (EXDEV: a file system is mounted there).
     """
+    counts = swept if swept is not None else Swept()
+
+    def leaf(parent: int, _path: bytes, entry: bytes, status: os.stat_result) -> bool:
+        if before is not None and status.st_mtime_ns >= before:
+            return False
+        _insist(os.unlink, parent, entry)
+        return True
+
+    sweep(directory, name, counts, leaf, leave=lambda parent, entry: _insist(os.rmdir, parent, entry))
+    return counts
+
+
+def sweep(directory: int, name: bytes, counts: Swept, leaf: Leaf, leave: Leave) -> None:
+    """Go through ``name`` and all below it, children first, on one file system; raises OSError."""
     try:
-        _unlink(directory, name)
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
-        return 0
-    except IsADirectoryError:
-        return _remove_tree(directory, name)
-    return 1
+        return
+    if stat.S_ISDIR(status.st_mode):
+        _Sweep(directory, counts, leaf, leave).run(name)
+    else:
+        _count(counts, status, went=leaf(directory, b"", name, status))
+
+
+def _count(counts: Swept, status: os.stat_result, *, went: bool) -> None:
+    if not went:
+        counts.spared += 1
+        return
+    counts.names += 1
+    counts.bytes += status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 @dataclass(slots=True)
 class _Level:
     name: bytes
+    path: bytes
     fd: int
+    identity: tuple[int, int]
     names: list[bytes]
+    kept: bool = False
 
 
-def _remove_tree(directory: int, name: bytes) -> int:
-    device = os.fstat(directory).st_dev
-    removed = 0
-    levels = [_enter(directory, name, device)]
+class _Sweep:
+    """A tree may be deeper than a process may have files open: levels far above are closed meanwhile."""
+
+    def __init__(self, directory: int, counts: Swept, leaf: Leaf, leave: Leave) -> None:
+        self._directory = directory
+        self._device = os.fstat(directory).st_dev
+        self._counts = counts
+        self._leaf = leaf
+        self._leave = leave
+        self._levels: list[_Level] = []
+
+    def run(self, name: bytes) -> None:
+        try:
+            self._enter(self._directory, name, name)
+            while self._levels:
+                level = self._levels[-1]
+                if level.names:
+                    self._entry(level, level.names.pop())
+                else:
+                    self._exit()
+        finally:
+            for level in self._levels:
+                if level.fd >= 0:
+                    os.close(level.fd)
+
+    def _enter(self, parent: int, name: bytes, path: bytes) -> None:
+        fd = os.open(name, _OPEN | os.O_DIRECTORY, dir_fd=parent)
+        try:
+            status = os.fstat(fd)
+            if status.st_dev != self._device:
+                raise OSError(errno.EXDEV, "another file system is mounted here on the target")
+            names = [os.fsencode(entry) for entry in os.listdir(fd)]  # noqa: PTH208
+        except BaseException:
+            os.close(fd)
+            raise
+        self._levels.append(_Level(name, path, fd, (status.st_dev, status.st_ino), names))
+        if len(self._levels) > _KEEP:
+            above = self._levels[-1 - _KEEP]
+            os.close(above.fd)
+            above.fd = -1
+
+    def _entry(self, level: _Level, entry: bytes) -> None:
+        try:
+            status = os.stat(entry, dir_fd=level.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        if stat.S_ISDIR(status.st_mode):
+            self._enter(level.fd, entry, level.path + b"/" + entry)
+            return
+        went = self._leaf(level.fd, level.path, entry, status)
+        _count(self._counts, status, went=went)
+        level.kept |= not went
+
+    def _exit(self) -> None:
+        level = self._levels[-1]
+        above = self._levels[-2] if len(self._levels) > 1 else None
+        if above is not None and above.fd < 0:
+            above.fd = _open_above(level.fd, above.identity)
+        self._levels.pop()
+        os.close(level.fd)
+        if above is not None:
+            above.kept |= level.kept
+        if not level.kept:
+            self._leave(self._directory if above is None else above.fd, level.name)
+            self._counts.names += 1
+
+
+def _open_above(fd: int, identity: tuple[int, int]) -> int:
+    above = os.open("..", _OPEN | os.O_DIRECTORY, dir_fd=fd)
+    status = os.fstat(above)
+    if (status.st_dev, status.st_ino) != identity:
+        os.close(above)
+        raise OSError(errno.ESTALE, "the directory was moved while it was being removed")
+    return above
+
+
+def _insist(action: Callable[..., None], directory: int, name: bytes) -> None:
     try:
-        while levels:
-            level = levels[-1]
-            if level.names:
-                entry = level.names.pop()
-                try:
-                    _unlink(level.fd, entry)
-                    removed += 1
-                except IsADirectoryError:
-                    levels.append(_enter(level.fd, entry, device))
-                continue
-            os.close(levels.pop().fd)
-            _rmdir(levels[-1].fd if levels else directory, level.name)
-            removed += 1
-    finally:
-        for level in levels:
-            os.close(level.fd)
-    return removed
-
-
-def _enter(parent: int, name: bytes, device: int) -> _Level:
-    fd = os.open(name, _OPEN | os.O_DIRECTORY, dir_fd=parent)
-    try:
-        if os.fstat(fd).st_dev != device:
-            raise OSError(errno.EBUSY, "another file system is mounted here on the target")
-        return _Level(name, fd, [os.fsencode(entry) for entry in os.listdir(fd)])  # noqa: PTH208
-    except BaseException:
-        os.close(fd)
-        raise
-
-
-def _unlink(directory: int, name: bytes) -> None:
-    try:
-        os.unlink(name, dir_fd=directory)
+        action(name, dir_fd=directory)
     except PermissionError:
         if not unlocked(directory, name):
             raise
-        os.unlink(name, dir_fd=directory)
-
-
-def _rmdir(directory: int, name: bytes) -> None:
-    try:
-        os.rmdir(name, dir_fd=directory)
-    except PermissionError:
-        if not unlocked(directory, name):
-            raise
-        os.rmdir(name, dir_fd=directory)
+        action(name, dir_fd=directory)
 
 
 def unlocked(directory: int, name: bytes) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from dtesx.mirror import content
 from dtesx.mirror.comparing import Asker, Comparison
 from dtesx.mirror.diff import Action, Links, Listings, decide, pair
 from dtesx.mirror.files import FileSender
+from dtesx.mirror.orphans import OrphanRule
 from dtesx.mirror.packing import Packer
 from dtesx.mirror.scan import Visit, WalkOptions, join, own_item, reason, walk
 from dtesx.mirror.selection import Scope
@@ -59,6 +61,7 @@ class TreeMirror:
         self._options = options
         self._shown = shown.rstrip(b"/") + b"/"
         self._pause = pause
+        self._orphans = OrphanRule(options.orphans, time.time_ns())
         self._links = Links()
         self._files = FileSender(packer, tally, pause, lambda: self._comparison.let_begin())
         self._comparison = Comparison(
@@ -120,7 +123,7 @@ class TreeMirror:
         for source, target in pair(visit.entries, self._listings.take(visit.path)):
             if source is None:
                 if target is not None and not visit.spares(target):
-                    self._orphan(visit, target)
+                    self._remove(visit, self._orphans.removal(target))
             elif source.mode & 0o170000 == stat.S_IFDIR:
                 self._directory(visit, source, target)
             elif source == target and not source.link and source.size <= told:
@@ -132,9 +135,11 @@ class TreeMirror:
     def _touched(self, path: bytes) -> None:
         self._pending[path].changed = True
 
-    def _orphan(self, visit: Visit, target: Item) -> None:
-        self._packer.add(visit.path, Remove(target.name), names=len(target.name))
-        self._touched(visit.path)
+    def _remove(self, visit: Visit, removal: Remove | None) -> None:
+        if removal is not None:
+            names = len(removal.name) + len(removal.move_to)
+            self._packer.add(visit.path, removal, names=names)
+            self._touched(visit.path)
 
     def _directory(self, visit: Visit, source: Item, target: Item | None) -> None:
         path = join(visit.path, source.name)
@@ -185,6 +190,8 @@ class TreeMirror:
             tally.files_skipped += 1
             tally.bytes_skipped += source.size
             return
+        if target is not None and target.kind == stat.S_IFDIR:
+            self._remove(visit, self._orphans.make_way(target))
         try:
             if action is Action.LINK:
                 self._packer.add(visit.path, Link(source.name, link), names=len(source.name) + len(link))

@@ -28,6 +28,7 @@ class Tally:
         self.bytes_skipped = 0
         self.bytes_wire = 0
         self.orphans_removed = 0
+        self.orphans_bytes = 0
         self.sockets_skipped = 0
         self.problems_total = 0
         self._clock = clock
@@ -81,6 +82,7 @@ class Tally:
             bytes_skipped=bytes_skipped,
             bytes_wire=self.bytes_wire,
             orphans_removed=self.orphans_removed,
+            orphans_bytes=self.orphans_bytes,
             sockets_skipped=self.sockets_skipped,
             seconds=self._clock() - self._started,
             problems=tuple(self._problems.values()),

@@ -32,7 +32,7 @@ class OrphanAction(StrEnum):
 class OrphanPolicy:
     """``older_than`` (seconds) spares orphans that were modified more recently; 0 spares none.
 
-    ``move_to`` names a directory beside the replica, below the target's data directory.
+    ``move_to`` names a directory below ``NAME.orphans``, which the target keeps beside the replica NAME.
     """
 
     action: OrphanAction = OrphanAction.DELETE

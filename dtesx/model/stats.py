@@ -18,8 +18,8 @@ class MirrorStats:
     """Counts of one mirror. Files are all names but directories.
 
     ``bytes_skipped`` are bytes that needed no sending (unchanged files, holes), so sent and skipped
-    add up to the total; ``bytes_wire`` includes framing, before TLS. ``problems`` holds the first
-    1000 of ``problems_total`` paths.
+    add up to the total; ``bytes_wire`` includes framing, before TLS; ``orphans_bytes`` are what the
+    orphans held that went. ``problems`` holds the first 1000 of ``problems_total`` paths.
     """
 
     files_total: int = 0
@@ -34,3 +34,4 @@ class MirrorStats:
     problems: tuple[PathProblem, ...] = ()
     bytes_skipped: int = 0
     problems_total: int = 0
+    orphans_bytes: int = 0

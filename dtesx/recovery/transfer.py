@@ -100,7 +100,10 @@ def mirror(run: Run) -> None:
                 raise
             run.detail("the source does not answer; trying again")
             continue
-        run.detail(_progress(status.stats), _fraction(status.stats))
+        text = _progress(status.stats)
+        if status.phase is MirrorPhase.TARGET_FULL:
+            text += "; no space is left on the replica's disks, waiting for some"
+        run.detail(text, _fraction(status.stats))
     _conclude(run, status)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from dtesx.apply.durable import doubt_from
-from dtesx.apply.errors import check_fatal
+from dtesx.apply.errors import check_broken
 from dtesx.apply.journal import complete
 from dtesx.apply.removal import remove
 from dtesx.base.log import get_logger
@@ -70,7 +70,7 @@ class TargetListing:
             complete(directory, name)
             remove(directory, name)
         except OSError as error:
-            check_fatal(error, "removing what an interrupted mirror left")
+            check_broken(error, "removing what an interrupted mirror left")
             self._problem(name, f"left over, and cannot be removed: {error.strerror}")
 
 

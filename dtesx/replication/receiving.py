@@ -144,7 +144,12 @@ class _Lane:
                 guest.place.status(phase, self._stats, message)
 
     def _session(self, guest: Guest) -> tuple[WorkerPhase, str]:
-        session = TargetSession(guest, tick=self._tick, report=lambda stats: self._report(guest, stats))
+        session = TargetSession(
+            guest,
+            tick=self._tick,
+            report=lambda stats: self._report(guest, stats),
+            full=lambda reason: guest.place.status(WorkerPhase.TARGET_FULL, self._stats, reason),
+        )
         try:
             session.run()
         except ConnectionFailed as error:

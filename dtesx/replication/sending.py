@@ -49,13 +49,13 @@ def run_mirror(
 ) -> MirrorStats:
     """Mirror the request's mount points to its target and return the counts.
 
-    ``options`` say how; without them the request's job does.
-    ``progress`` is called about five times a second, from this thread. A broken link is made again
-    after ``backoff``'s delays and the mirror goes on by difference; the tries count anew whenever
-    the target took something. With ``calculate`` the totals are counted first.
+    ``options`` say how; without them the request's job does. ``progress`` is called about five times
+    a second, from this thread. With ``calculate`` the totals are counted first. A broken link is made
+    again after ``backoff``'s delays and the mirror goes on by difference; the tries count anew
+    whenever the target took something. A full target is waited for (phase TARGET_FULL).
 
-    Raises Interrupted soon after ``stop`` is set, TargetFull, Refused, ConnectionFailed when the
-    tries are used up, and whatever ``opener`` raises.
+    Raises Interrupted soon after ``stop`` is set, Refused, ConnectionFailed when the tries are used
+    up, TargetFull when the target found out too late, and whatever ``opener`` raises.
     """
     options = options or job_options(request.mirror)
     return _Mirror(request, identity, options, progress, stop, opener, backoff).run(calculate=calculate)
@@ -84,6 +84,7 @@ class _Mirror:
         self._next_report = 0.0
         self._roots = tuple(sorted(request.mount_points, key=mount_key))
         self._done: set[str] = set()
+        self._session: SourceSession | None = None
 
     def run(self, *, calculate: bool) -> MirrorStats:
         if calculate:
@@ -110,6 +111,7 @@ class _Mirror:
         except ConnectionFailed as error:
             raise _Lost(error, progressed=False) from error
         session = SourceSession(sock, job=request.job, roots=self._roots, tally=self._tally, tick=self._tick)
+        self._session = session
         try:
             session.greet()
             self._enter(MirrorPhase.RUNNING)
@@ -119,6 +121,7 @@ class _Mirror:
         except ConnectionFailed as error:
             raise _Lost(error, progressed=session.progressed) from error
         finally:
+            self._session = None
             session.close()
 
     def _mirror_root(self, session: SourceSession, index: int, mount_point: str) -> None:
@@ -154,7 +157,8 @@ class _Mirror:
         now = time.monotonic()
         if now >= self._next_report:
             self._next_report = now + _PROGRESS
-            self._progress(self._phase, self._tally.stats())
+            full = self._session is not None and self._session.full
+            self._progress(MirrorPhase.TARGET_FULL if full else self._phase, self._tally.stats())
 
 
 class _Lost(Exception):

@@ -7,7 +7,8 @@ import ssl
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from dtesx.base.errors import ConnectionFailed, Refused
+from dtesx.base.errors import ConnectionFailed, Refused, TargetFull
+from dtesx.base.log import get_logger
 from dtesx.mirror.delta import Segment
 from dtesx.mirror.diff import Listings
 from dtesx.mirror.mirroring import TreeMirror
@@ -16,10 +17,12 @@ from dtesx.mirror.selection import Scope
 from dtesx.mirror.tally import Tally
 from dtesx.model.mirror import Compare, MirrorOptions
 from dtesx.wire.channel import Channel, tune
-from dtesx.wire.messages import Acknowledgement, Credit, Directory, Listing, Message
+from dtesx.wire.messages import Acknowledgement, Credit, Directory, Listing, Message, Paused
 from dtesx.wire.operations import Operation, Operations
 from dtesx.wire.protocol import SourceProtocol
 from dtesx.wire.sums import Sums, SumsRequest
+
+log = get_logger(__name__)
 
 WINDOW = 32 << 20
 """Bytes of operations that may be on their way without an acknowledgement."""
@@ -56,7 +59,8 @@ def connect(address: str, port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
 class SourceSession:
     """A connected session. Every method raises the error that ended it.
 
-    ``tick`` is called at least five times a second and may raise to stop.
+    ``tick`` is called at least five times a second and may raise to stop. ``progressed``: the
+    target took something; ``full``: it waits for space at present.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class SourceSession:
         self._listed: list[Listing] = []
         self._answers: deque[Sums] = deque()
         self.progressed = False
+        self.full = False
 
     def greet(self) -> None:
         """Introduce ourselves; returns when the target let us in."""
@@ -164,10 +169,15 @@ class SourceSession:
         elif isinstance(message, Sums):
             self._answers.append(message)
         elif isinstance(message, Acknowledgement):
-            self.progressed = True
+            self.progressed, self.full = True, False
             self._tally.orphans_removed += message.removed
+            self._tally.orphans_bytes += message.removed_bytes
             for path, reason in message.problems:
                 self._tally.problem(self._shown + b"/" + path, f"on the target: {reason}")
+        elif isinstance(message, Paused):
+            if not self.full:
+                log.warning("the target waits", code=message.code, reason=message.reason)
+            self.full = message.code == TargetFull.code
 
     def _ticked(self) -> None:
         self._tally.bytes_wire = self._wire_before + self._channel.sent + self._channel.received

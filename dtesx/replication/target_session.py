@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from dtesx.apply.applying import Applier
-from dtesx.apply.durable import clear_mark, set_mark, sync_file_system
-from dtesx.apply.errors import check_fatal
-from dtesx.base.errors import ConnectionFailed, DtesxError, Interrupted, Refused
+from dtesx.apply.durable import clear_mark, distrust, set_mark, sync_file_system
+from dtesx.apply.errors import RETRY_DELAY, Fate, check_broken, fate, persist
+from dtesx.apply.orphans import open_beside
+from dtesx.base.errors import ConnectionFailed, DtesxError, Interrupted, Refused, TargetFull
 from dtesx.base.log import get_logger
 from dtesx.model.stats import MirrorStats
 from dtesx.replication.accepting import Guest
@@ -23,6 +24,7 @@ from dtesx.wire.messages import (
     List,
     Listing,
     Message,
+    Paused,
     Welcome,
 )
 from dtesx.wire.operations import Operations
@@ -31,6 +33,7 @@ from dtesx.wire.sums import SumsRequest
 
 log = get_logger(__name__)
 
+_BUSY = "busy"
 _LINGER = 5.0
 _REASON = 300
 _OPEN_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -40,17 +43,23 @@ class TargetSession:
     """Serves one source until it leaves.
 
     ``tick`` is called while waiting and may raise to end the session; ``report`` gets the counts
-    after every frame.
+    after every frame, ``full`` the reason whenever the target is found to have no space.
     """
 
     def __init__(
-        self, guest: Guest, *, tick: Callable[[], None], report: Callable[[MirrorStats], None]
+        self,
+        guest: Guest,
+        *,
+        tick: Callable[[], None],
+        report: Callable[[MirrorStats], None],
+        full: Callable[[str], None],
     ) -> None:
         self._channel = guest.channel
         self._channel.tick = tick
         self._protocol = TargetProtocol(guest.hello.roots)
         self._roots = guest.place.roots
         self._report = report
+        self._full = full
         self._stack = ExitStack()
         self._fds: dict[int, int] = {}
         self._appliers: dict[int, Applier] = {}
@@ -62,7 +71,7 @@ class TargetSession:
         self._problems_total = 0
         self._applied = 0
         self._durable = 0
-        self._removed = 0
+        self._removed = (0, 0)
 
     def run(self) -> None:
         """Serve; returns when the source closed after its last commit.
@@ -120,27 +129,40 @@ class TargetSession:
             self._commit(message.root)
 
     def _acknowledge(self) -> None:
-        removed = sum(applier.removed for applier in self._appliers.values())
-        problems, self._problems = self._problems, []
-        gone, self._removed = removed - self._removed, removed
-        self._channel.send(Acknowledgement(self._applied, self._durable, problems, gone))
+        counts = [applier.counts for applier in self._appliers.values()]
+        names, size = sum(count.removed for count in counts), sum(count.removed_bytes for count in counts)
+        gone = names - self._removed[0], size - self._removed[1]
+        problems, self._problems, self._removed = self._problems, [], (names, size)
+        self._channel.send(Acknowledgement(self._applied, self._durable, problems, *gone))
+
+    def _hold(self, full: bool, reason: str) -> None:
+        """Tell the source that an operation waits, and let it wait."""
+        if full:
+            self._full(f"no space is left on the target ({reason}); free some and the mirror goes on")
+        self._channel.send(Paused(TargetFull.code if full else _BUSY, reason))
+        self._channel.gather(RETRY_DELAY)
 
     def _mark(self, root: int) -> None:
         if root in self._marked:
             return
+        fd, name = self._root(root), self._protocol.names[root]
         try:
-            set_mark(self._root(root))
+            set_mark(fd)
         except OSError as error:
-            check_fatal(error, self._protocol.names[root])
-            raise _not_durable(error) from error
+            if (lasting := persist(lambda: set_mark(fd), error, name, self._hold)) is not None:
+                raise _not_durable(lasting) from lasting
         self._marked.add(root)
 
     def _commit(self, root: int) -> None:
+        fd, name = self._root(root), self._protocol.names[root]
         try:
-            sync_file_system(self._root(root))
-            clear_mark(self._root(root))
+            sync_file_system(fd)
+            clear_mark(fd)
         except OSError as error:
-            check_fatal(error, self._protocol.names[root])
+            # What the kernel could not write is lost, whatever the files look like.
+            with suppress(OSError):
+                distrust(fd)
+            check_broken(error, name)
             raise _not_durable(error) from error
         self._marked.discard(root)
         self._durable = self._applied
@@ -161,7 +183,13 @@ class TargetSession:
 
     def _applier(self, root: int) -> Applier:
         if root not in self._appliers:
-            self._appliers[root] = applier = Applier(self._root(root), self._problem)
+            path = self._roots[self._protocol.names[root]]
+            self._appliers[root] = applier = Applier(
+                self._root(root),
+                self._problem,
+                hold=self._hold,
+                beside=lambda move_to: open_beside(path, move_to),
+            )
             self._stack.callback(applier.close)
         return self._appliers[root]
 
@@ -178,19 +206,25 @@ class TargetSession:
             self._listing = None
 
     def _tell_stats(self) -> None:
-        appliers = self._appliers.values()
+        counts = [applier.counts for applier in self._appliers.values()]
         self._report(
             MirrorStats(
-                files_sent=sum(applier.files for applier in appliers),
-                bytes_sent=sum(applier.content_bytes for applier in appliers),
+                files_sent=sum(count.files for count in counts),
+                bytes_sent=sum(count.content_bytes for count in counts),
                 bytes_wire=self._channel.sent + self._channel.received,
-                orphans_removed=self._removed,
+                orphans_removed=self._removed[0],
+                orphans_bytes=self._removed[1],
                 problems_total=self._problems_total,
             )
         )
 
 
 def _not_durable(error: OSError) -> DtesxError:
+    if fate(error) is Fate.FULL:
+        return TargetFull(
+            "no space is left on the target: it could not write what it had taken",
+            hint="free space on the target or enlarge the replica's disk, then start the mirror again",
+        )
     return DtesxError(
         f"the target cannot make its files durable: {error.strerror}",
         hint="look at the target's kernel log (dmesg)",

@@ -95,6 +95,13 @@ class Channel:
         self._inbox_bytes -= frame.size
         return frame
 
+    def gather(self, seconds: float) -> None:
+        """Take in what arrives for so long, to be polled later; notices a peer that leaves."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if self._wait(select.POLLIN if self._inbox_bytes < _INBOX else 0, left):
+                self._read()
+
     def _write(self, piece: memoryview) -> int:
         """Send some of ``piece``; 0 means: call again with the same piece (OpenSSL insists on it)."""
         try:

@@ -31,6 +31,7 @@ class FrameType(IntEnum):
     COMMIT = 9
     COMMITTED = 10
     FAILURE = 11
+    PAUSED = 20
     SUMS_REQUEST = 30
     SUMS = 31
     PAIR = 35

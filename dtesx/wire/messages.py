@@ -97,13 +97,25 @@ class Acknowledgement(msgspec.Struct, frozen=True, array_like=True):
     """Operations frames up to number ``applied`` were carried out, up to ``durable`` are on disk.
 
     ``problems`` are paths that failed since the last acknowledgement, with the reason, ``removed``
-    the names that went since then.
+    the names that went since then, ``removed_bytes`` what they held.
     """
 
     applied: int
     durable: int
     problems: list[tuple[bytes, str]] = []
     removed: int = 0
+    removed_bytes: int = 0
+
+
+class Paused(msgspec.Struct, frozen=True):
+    """Operations wait on the target: it tries again by itself, and says so each time.
+
+    ``code`` is `target-full` when space is missing, `busy` for other passing reasons. The next
+    Acknowledgement tells that it goes on.
+    """
+
+    code: str
+    reason: str
 
 
 class Commit(msgspec.Struct, frozen=True, array_like=True):
@@ -137,6 +149,7 @@ Message = (
     | Listing
     | Operations
     | Acknowledgement
+    | Paused
     | Commit
     | Committed
     | Failure
@@ -155,6 +168,7 @@ _CLASSES: dict[FrameType, type[Message]] = {
     FrameType.LISTING: Listing,
     FrameType.OPERATIONS: Operations,
     FrameType.ACKNOWLEDGEMENT: Acknowledgement,
+    FrameType.PAUSED: Paused,
     FrameType.COMMIT: Commit,
     FrameType.COMMITTED: Committed,
     FrameType.FAILURE: Failure,

@@ -81,9 +81,16 @@ class Adjust(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
 
 
 class Remove(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
-    """An orphan: remove it with everything below it."""
+    """An orphan: remove it with everything below it.
+
+    With ``before`` (mtime, nanoseconds) only files last modified earlier go, and directories that are
+    empty then. With ``move_to`` they are moved to that directory, which the target keeps beside the
+    root, instead of being removed.
+    """
 
     name: bytes
+    before: int | None = None
+    move_to: bytes = b""
 
 
 class Finish(msgspec.Struct, frozen=True, array_like=True, tag=11, gc=False):

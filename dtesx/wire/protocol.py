@@ -22,6 +22,7 @@ from dtesx.wire.messages import (
     Listing,
     Message,
     Pair,
+    Paused,
     Refusal,
     Welcome,
     expect,
@@ -91,7 +92,7 @@ class SourceProtocol:
             if message.root != self._committing:
                 raise ProtocolError("a commit was confirmed that nobody asked for")
             self._committing = None
-        elif not isinstance(message, Sums):
+        elif not isinstance(message, (Paused, Sums)):
             raise ProtocolError(f"{type(message).__name__} is nothing that a target sends")
 
     def list_root(self, root: int, *, sums: bool = False) -> List:

@@ -1,0 +1,179 @@
+"""The file that comes in pieces: under a temporary name until it is complete, or changed by a journal."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+
+from dtesx.apply import metadata
+from dtesx.apply.copying import Original, open_basis, write_at
+from dtesx.apply.journal import Journal
+from dtesx.apply.names import check_name
+from dtesx.apply.workplace import NEW, Workplace
+from dtesx.wire.errors import ProtocolError
+from dtesx.wire.operations import Abort, Begin, Copy, Data, End, Hole
+
+_MAX_SIZE = (1 << 63) - 1
+
+
+@dataclass(slots=True)
+class _Begun:
+    """``fd`` is -1 when the file could not be begun and is being ignored.
+
+    ``old`` is the file that pieces are copied from; with ``journal``, ``fd`` is that file
+    itself, which changes when all pieces are there.
+    """
+
+    directory: bytes
+    name: bytes
+    fd: int
+    temporary: bytes
+    old: Original | None = None
+    journal: Journal | None = None
+
+    def close(self) -> None:
+        """Close the files; what is still to come is ignored."""
+        if self.fd >= 0:
+            os.close(self.fd)
+        if self.old is not None:
+            self.old.close()
+        self.fd, self.old = -1, None
+
+
+class Incoming:
+    """At most one file at a time. Methods raise OSError for the file and ProtocolError for nonsense."""
+
+    def __init__(self, work: Workplace) -> None:
+        self._work = work
+        self._begun: _Begun | None = None
+
+    @property
+    def name(self) -> bytes:
+        """The begun file's name; empty when there is none."""
+        return self._begun.name if self._begun is not None else b""
+
+    def begin(self, operation: Begin, _data: memoryview) -> None:
+        """Make the temporary file, or the journal. May be repeated."""
+        work, name = self._work, check_name(operation.name)
+        if self._begun is not None and (self._begun.fd >= 0 or self._begun.name != name):
+            raise ProtocolError("a file was begun while another is under way")
+        if operation.in_place and operation.basis is None:
+            raise ProtocolError("a change in place of a file that was not compared")
+        self._begun = begun = _Begun(work.path, name, -1, work.temporary())
+        directory = work.here.fd
+        if operation.basis is None:
+            begun.fd = os.open(begun.temporary, NEW, 0o600, dir_fd=directory)
+            return
+        old = open_basis(directory, name, operation.basis, writable=operation.in_place)
+        try:
+            if operation.in_place:
+                begun.journal = Journal(directory, name, old, begun.temporary)
+                begun.fd = old
+            else:
+                begun.fd = os.open(begun.temporary, NEW, 0o600, dir_fd=directory)
+                begun.old = Original(old)
+        except BaseException:
+            os.close(old)
+            raise
+
+    def data(self, operation: Data, data: memoryview) -> None:
+        """Write a piece. May be repeated."""
+        begun, offset = self._expect(), operation.offset
+        if offset < 0 or offset + operation.length > _MAX_SIZE:
+            raise ProtocolError(f"impossible offset {offset}")
+        if begun.fd < 0:
+            return
+        if begun.journal is not None:
+            begun.journal.data(offset, data)
+        else:
+            write_at(begun.fd, data, offset)
+        self._work.counts.content_bytes += operation.length
+
+    def copy(self, operation: Copy, _data: memoryview) -> None:
+        """Copy a part of the file that was compared. May be repeated."""
+        begun = self._expect()
+        if min(operation.offset, operation.start, operation.length) < 0:
+            raise ProtocolError("impossible part of a file to copy")
+        if max(operation.offset, operation.start) + operation.length > _MAX_SIZE:
+            raise ProtocolError("impossible part of a file to copy")
+        if begun.fd < 0:
+            return
+        if begun.old is None:
+            raise ProtocolError("a copy from a file that was not compared")
+        begun.old.copy(begun.fd, operation.start, operation.offset, operation.length)
+
+    def hole(self, operation: Hole, _data: memoryview) -> None:
+        """Make a hole in the file that is changed in place. May be repeated."""
+        begun = self._expect()
+        if operation.offset < 0 or operation.length < 1 or operation.offset + operation.length > _MAX_SIZE:
+            raise ProtocolError("impossible hole")
+        if begun.fd < 0:
+            return
+        if begun.journal is None:
+            raise ProtocolError("a hole in a file that is not changed in place")
+        begun.journal.hole(operation.offset, operation.length)
+
+    def end(self, operation: End, _data: memoryview) -> None:
+        """Give the file its size, its metadata and its name. May be repeated."""
+        begun, item, work = self._expect(), operation.item, self._work
+        if item.name != begun.name or item.kind != stat.S_IFREG or not 0 <= item.size <= _MAX_SIZE:
+            raise ProtocolError("a file ends as another than it began")
+        if begun.fd >= 0:
+            self._complete(begun, item.size)
+            complain = work.complain(item.name)
+            metadata.settle(begun.fd, item, operation.atime_ns, os.fstat(begun.fd), complain)
+            if begun.journal is not None:
+                begun.journal.drop()
+            else:
+                here = work.directories.get(begun.directory)
+                work.take_place(here, begun.temporary, begun.name)
+            work.settle_flags(begun.fd, begun.name, operation.flags)
+            begun.close()
+            work.counts.files += 1
+        self._begun = None
+
+    def _complete(self, begun: _Begun, size: int) -> None:
+        if begun.journal is not None:
+            begun.journal.carry_out(size)
+            return
+        if begun.old is not None:
+            begun.old.finish()
+        os.ftruncate(begun.fd, size)
+
+    def abort(self, _operation: Abort, _data: memoryview) -> None:
+        """The source could not read on."""
+        self._expect()
+        self.drop()
+
+    def ignore(self, operation: Begin | Data | End | Abort) -> None:
+        """Follow the stream in a directory that is not to be had, without doing anything."""
+        if isinstance(operation, Begin):
+            self._begun = _Begun(self._work.path, check_name(operation.name), -1, b"")
+        elif isinstance(operation, (End, Abort)):
+            self.drop()
+
+    def give_up(self) -> None:
+        """Remove what came of the begun file; what is still to come is ignored."""
+        begun = self._begun
+        if begun is None:
+            return
+        there = begun.fd >= 0 and begun.journal is None
+        begun.close()
+        if begun.journal is not None:
+            begun.journal.drop()
+            begun.journal = None
+        if there:
+            with suppress(OSError):  # the next listing removes it
+                os.unlink(begun.temporary, dir_fd=self._work.directories.get(begun.directory).fd)
+
+    def drop(self) -> None:
+        """Forget the begun file."""
+        self.give_up()
+        self._begun = None
+
+    def _expect(self) -> _Begun:
+        if self._begun is None:
+            raise ProtocolError("a piece of a file that was not begun")
+        return self._begun

@@ -1,0 +1,123 @@
+"""The directory that operations act in, and the steps that all of them share."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dtesx.apply import metadata
+from dtesx.apply.directories import Directories, OpenDirectory
+from dtesx.apply.removal import unlocked
+from dtesx.wire.items import TEMPORARY_PREFIX, Item
+
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+"""How a file is made: never through a link, never one that is there."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was carried out: names written, bytes of content, orphans removed and their bytes."""
+
+    files: int = 0
+    content_bytes: int = 0
+    removed: int = 0
+    removed_bytes: int = 0
+
+
+class Workplace:
+    """Where an applier works. ``enter`` raises OSError; ``here`` is valid after it and until the next.
+
+    ``unseen`` tells that the directory has not got its name yet, so that nobody sees what is in it.
+    ``problem`` gets path and reason of an attribute that could not be set.
+    """
+
+    def __init__(self, root: int, problem: Callable[[bytes, str], None]) -> None:
+        self.directories = Directories(root)
+        self.counts = Counts()
+        self.path = b""
+        self.here: OpenDirectory = self.directories.get(b"")
+        self.unseen = False
+        self._problem = problem
+        self._session = secrets.token_hex(4).encode()
+        self._temporaries = 0
+
+    def enter(self, path: bytes) -> None:
+        """Work in ``path`` from now on."""
+        self.path, self.unseen = path, False
+        self.here = self.directories.get(path)
+        self.unseen = path in self.directories.staged
+
+    def show(self) -> None:
+        """Give this directory its name. Raises OSError, among others when the name is taken."""
+        self.directories.publish(self.path)
+        self.unseen = False
+
+    def below(self, name: bytes) -> bytes:
+        """The path of a name in this directory, from the root; of the directory itself for no name."""
+        return self.path + b"/" + name if self.path and name else self.path or name
+
+    def temporary(self) -> bytes:
+        """A name that nothing else has, for something unfinished."""
+        self._temporaries += 1
+        return b"%s%s.%x" % (TEMPORARY_PREFIX, self._session, self._temporaries)
+
+    def complain(self, name: bytes) -> Callable[[str], None]:
+        """Takes reasons why attributes of ``name`` could not be set."""
+        return lambda reason: self._problem(self.below(name), reason)
+
+    def take_place(self, here: OpenDirectory, temporary: bytes, name: bytes) -> None:
+        """Rename over whatever has the name, as long as it is no directory with something in it."""
+        fd = here.fd
+        try:
+            os.rename(temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
+        except IsADirectoryError:
+            self.directories.forget(self.below(name))
+            _remove_empty(fd, name)
+            os.rename(temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
+        except PermissionError:
+            if not unlocked(fd, name):
+                raise
+            os.rename(temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
+
+    def settle_file(self, fd: int, item: Item, atime_ns: int) -> None:
+        """All metadata of a file that was just made with the item's rwx bits, but its flags."""
+        complain = self.complain(item.name)
+        if self.here.inherits:
+            metadata.settle(fd, item, atime_ns, os.fstat(fd), complain)
+        else:
+            metadata.settle_new(fd, item, atime_ns, self.here.gid, complain)
+
+    def settle_flags(self, fd: int, name: bytes, flags: int) -> None:
+        """The chattr(1) flags, if there are any: last, because they may forbid everything else."""
+        if metadata.has_flags(flags):
+            metadata.set_flags(fd, flags, self.complain(name))
+
+    def settle_at(self, name: bytes, item: Item) -> None:
+        """Metadata of a name that must not be opened: by a descriptor that pins it and opens nothing."""
+        fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.here.fd)
+        try:
+            status = os.fstat(fd)
+            if stat.S_IFMT(status.st_mode) != item.kind:
+                raise OSError(errno.ESTALE, "is something else on the target than it was when listed")
+            complain = self.complain(item.name)
+            metadata.settle(b"/proc/self/fd/%d" % fd, item, item.mtime_ns, status, complain)
+        finally:
+            os.close(fd)
+
+    def close(self) -> None:
+        """Close all directories."""
+        self.directories.close()
+
+
+def _remove_empty(directory: int, name: bytes) -> None:
+    try:
+        os.rmdir(name, dir_fd=directory)
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
+        reason = "a directory is in its place on the target, with files that were not to be removed"
+        raise OSError(errno.ENOTEMPTY, reason) from error
