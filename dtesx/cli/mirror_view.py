@@ -67,6 +67,8 @@ def describe(phase: MirrorPhase, stats: MirrorStats, rate: float) -> str:
         return f"calculating: {stats.files_total} files, {size(stats.bytes_total)}"
     if phase is MirrorPhase.CONNECTING:
         return "connecting"
+    if phase is MirrorPhase.TARGET_FULL:
+        return "no space is left on the target; waiting for some"
     files, done = stats.files_sent + stats.files_skipped, stats.bytes_sent + stats.bytes_skipped
     speed = f"{size(round(rate))}/s"
     if not stats.bytes_total:
