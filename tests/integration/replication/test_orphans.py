@@ -81,7 +81,17 @@ def test_moved_orphans_keep_their_paths(site: Site, orphans: Path) -> None:
     stats = _mirror(site, MOVE)
     attic = site.target.parent / "target.orphans" / "attic" / "2024" / "shared"
     assert _names(orphans) == ["file"]
-    moved = ["link", "old", "tree", "tree/empty", "tree/old", "tree/sub", "tree/sub/old", "tree/young", "young"]
+    moved = [
+        "link",
+        "old",
+        "tree",
+        "tree/empty",
+        "tree/old",
+        "tree/sub",
+        "tree/sub/old",
+        "tree/young",
+        "young",
+    ]
     assert _names(attic) == moved
     assert (stats.orphans_removed, stats.orphans_bytes, stats.problems) == (9, 25, ())
     assert site.differences() == ""
@@ -140,7 +150,7 @@ def test_orphans_on_another_file_system_are_not_moved(site: Site, orphans: Path)
 def test_a_tree_deeper_than_descriptors_and_paths_reach_is_removed_and_moved(site: Site) -> None:
     for number, policy in enumerate((MOVE, OrphanPolicy(older_than=5 * DAY), OrphanPolicy())):
         fd = os.open(site.target, os.O_RDONLY)
-        for level in range(1500):
+        for _ in range(1500):
             os.mkdir(b"deep", dir_fd=fd)
             below = os.open(b"deep", os.O_RDONLY, dir_fd=fd)
             os.close(fd)
