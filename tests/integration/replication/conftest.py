@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dtesx.base.retry import Backoff
-from dtesx.base.run import run
+from dtesx.base.run import run, spawn
 from dtesx.model.api import MirrorPhase, MirrorRequest
 from dtesx.model.job import MirrorSpec
 from dtesx.model.mirror import MirrorOptions
@@ -25,6 +26,23 @@ from dtesx.wire.identity import Identity, create
 from dtesx.wire.tls import server_context
 
 QUICK = Backoff(first=0.05, cap=0.2, tries=5)
+
+
+_RECEIVER = """
+import socket, sys, threading
+from pathlib import Path
+from dtesx.replication.receiving import serve
+from dtesx.wire.identity import Identity
+from dtesx.wire.tls import server_context
+fd, target, own, key, trusted = sys.argv[1:]
+serve(
+    socket.socket(fileno=int(fd)),
+    server_context(Identity(own, key), [trusted]),
+    {"/data": Path(target)},
+    status=lambda phase, stats, message: None,
+    stop=threading.Event(),
+)
+"""
 
 
 @dataclass
@@ -98,6 +116,12 @@ class Site:
             thread.join(10)
             listener.close()
             assert not thread.is_alive()
+
+    def spawn_receiver(self, listener: socket.socket) -> int:
+        """Start a receiver as a process of its own; returns its pid."""
+        self.port, fd = listener.getsockname()[1], listener.fileno()
+        argv = (str(self.target), self.them.certificate, self.them.key, self.us.certificate)
+        return spawn([sys.executable, "-c", _RECEIVER, str(fd), *argv], pass_fds=[fd]).pid
 
     def differences(self, *options: str) -> str:
         """What rsync would still do to make the target equal to the source."""

@@ -6,7 +6,6 @@ import os
 import select
 import shutil
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ import pytest
 
 from dtesx.base.errors import ConnectionFailed, Interrupted, Refused
 from dtesx.base.retry import Backoff, wait_until
-from dtesx.base.run import run, spawn
+from dtesx.base.run import run
 from dtesx.model.api import MirrorPhase
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
@@ -218,38 +217,14 @@ def test_an_attribute_too_large_for_the_target_is_a_problem_not_a_wait(
         assert (bare_site.target / "file").read_bytes() == b"x"
 
 
-_RECEIVER = """
-import socket, sys, threading
-from pathlib import Path
-from dtesx.replication.receiving import serve
-from dtesx.wire.identity import Identity
-from dtesx.wire.tls import server_context
-fd, target, own, key, trusted = sys.argv[1:]
-serve(
-    socket.socket(fileno=int(fd)),
-    server_context(Identity(own, key), [trusted]),
-    {"/data": Path(target)},
-    status=lambda phase, stats, message: None,
-    stop=threading.Event(),
-)
-"""
-
-
 def test_killed_receiver_leaves_nothing_half(bare_site: Site) -> None:
     site = bare_site
     _fill(site.source, 300, 10_000)
     _fill(site.source / "d0", 4, 20 << 20)
     for path in site.source.rglob("f*"):
         os.utime(path, ns=(1, 1_500_000_000_000_000_000))
-    argv = (str(site.target), site.them.certificate, site.them.key, site.us.certificate)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        fd = listener.fileno()
-        site.port = listener.getsockname()[1]
-
-        def start() -> int:
-            return spawn([sys.executable, "-c", _RECEIVER, str(fd), *argv], pass_fds=[fd]).pid
-
-        pids = [start()]
+        pids = [site.spawn_receiver(listener)]
         ended = threading.Event()
 
         def killer() -> None:
@@ -259,7 +234,7 @@ def test_killed_receiver_leaves_nothing_half(bare_site: Site) -> None:
                 os.kill(pids[-1], 9)
                 os.waitpid(pids[-1], 0)
                 _whole_or_absent(site)
-                pids.append(start())
+                pids.append(site.spawn_receiver(listener))
 
         thread = threading.Thread(target=killer)
         thread.start()

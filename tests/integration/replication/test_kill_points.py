@@ -1,0 +1,268 @@
+"""kill -9 between any two system calls: nothing half is ever seen, and the next mirror completes."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dtesx.apply.applying import Applier
+from dtesx.base.run import run
+from dtesx.mirror.diff import Listings
+from dtesx.mirror.mirroring import TreeMirror
+from dtesx.mirror.packing import Packer
+from dtesx.mirror.tally import Tally
+from dtesx.model.mirror import MirrorOptions, OrphanAction, OrphanPolicy
+from dtesx.replication.listing import TargetListing
+from dtesx.wire.items import TEMPORARY_PREFIX
+from dtesx.wire.messages import Directory
+from dtesx.wire.operations import Operation
+
+from .killing import dies
+
+if TYPE_CHECKING:
+    from .conftest import Site
+
+pytestmark = pytest.mark.integration
+
+FrameSink = Callable[[list[Operation], list[bytes]], None]
+Fact = tuple[object, ...]
+
+MOVE = MirrorOptions(orphans=OrphanPolicy(OrphanAction.MOVE, move_to="attic"))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _unexpected(*arguments: object) -> None:
+    raise AssertionError(arguments)
+
+
+def _listing(target: int) -> Iterator[Directory]:
+    for message in TargetListing(target, 0, _unexpected).messages():
+        yield from message.directories
+
+
+def _mirror(source: Path, target: Path, send: FrameSink, options: MirrorOptions) -> None:
+    """The source's side, against the target's listing."""
+    tally = Tally()
+    with _opened(source) as ours, _opened(target) as theirs:
+        TreeMirror(ours, Listings(_listing(theirs)), Packer(send), tally, options=options).run()
+    assert tally.stats().problems == ()
+
+
+@contextmanager
+def _applier(target: Path) -> Iterator[FrameSink]:
+    """The target's side."""
+    beside = target.with_name("beside")
+    beside.mkdir(exist_ok=True)
+    with _opened(target) as root:
+        applier = Applier(
+            root,
+            _unexpected,
+            hold=_unexpected,
+            beside=lambda _: os.open(beside, os.O_RDONLY | os.O_DIRECTORY),
+        )
+    yield lambda operations, blob: applier.apply(operations, memoryview(b"".join(blob)))
+    applier.close()
+
+
+def _complete(source: Path, target: Path, options: MirrorOptions) -> None:
+    with _applier(target) as send:
+        _mirror(source, target, send, options)
+
+
+def _record(source: Path, target: Path, options: MirrorOptions) -> list[tuple[list[Operation], list[bytes]]]:
+    frames: list[tuple[list[Operation], list[bytes]]] = []
+    _mirror(source, target, lambda operations, blob: frames.append((operations, blob)), options)
+    return frames
+
+
+def _facts(root: Path, *, metadata: bool) -> dict[str, Fact]:
+    """What each name that can be seen stands for; directories only with ``metadata``."""
+    found: dict[str, Fact] = {}
+    for directory, below, names in os.walk(root):
+        below[:] = [name for name in below if not name.startswith(TEMPORARY_PREFIX.decode())]
+        for name in names + below + ([""] if metadata else []):
+            path = os.path.join(directory, name)
+            status = os.lstat(path)
+            if name.startswith(TEMPORARY_PREFIX.decode()) or (stat.S_ISDIR(status.st_mode) and not metadata):
+                continue
+            fact: Fact = (stat.S_IFMT(status.st_mode), _content(path, status))
+            if metadata:
+                xattrs = [(key, os.getxattr(path, key, follow_symlinks=False)) for key in _xattrs(path)]
+                fact += (status.st_mode, status.st_uid, status.st_gid, status.st_mtime_ns, status.st_rdev)
+                fact += (_names(root, status) if status.st_nlink > 1 else [], xattrs)
+            found[os.path.relpath(path, root)] = fact
+    return found
+
+
+def _names(root: Path, status: os.stat_result) -> list[str]:
+    """The names that a file has in the tree; an orphan that was moved away may be a further one."""
+    same = [path for path in root.rglob("*") if path.lstat().st_ino == status.st_ino]
+    return sorted(str(path.relative_to(root)) for path in same) if len(same) > 1 else []
+
+
+def _xattrs(path: str) -> list[str]:
+    return sorted(n for n in os.listxattr(path, follow_symlinks=False) if not n.startswith("trusted.dtesx."))
+
+
+def _content(path: str, status: os.stat_result) -> object:
+    if stat.S_ISREG(status.st_mode):
+        return Path(path).read_bytes()
+    return os.readlink(path) if stat.S_ISLNK(status.st_mode) else b""
+
+
+def _first(root: Path) -> None:
+    """A small tree with every kind of operation in it."""
+    rng = random.Random(1)
+    root.mkdir()
+    for directory in ("a", "a/deep", "a/deep/er", "gone", "gone/sub", "in-the-way", "unchanged"):
+        (root / directory).mkdir()
+    for name in (
+        "top",
+        "a/one",
+        "a/two",
+        "a/deep/er/x",
+        "gone/1",
+        "gone/sub/2",
+        "in-the-way/f",
+        "unchanged/f",
+    ):
+        (root / name).write_bytes(rng.randbytes(3000))
+    (root / "large").write_bytes(rng.randbytes(300_000))
+    with (root / "sparse").open("wb") as file:
+        file.truncate(1 << 20)
+        file.seek(500_000)
+        file.write(b"island")
+    os.link(root / "a/one", root / "a/deep/one-again")
+    (root / "link").symlink_to("top")
+    os.mkfifo(root / "fifo")
+    os.chown(root / "a/two", 5, 6)
+    (root / "a/two").chmod(0o4755)
+    os.setxattr(root / "top", "user.x", b"1")
+    for path in root.rglob("*"):
+        os.utime(path, ns=(1, 1_000_000_000), follow_symlinks=False)
+
+
+def _second(root: Path) -> None:
+    """What becomes of the tree later."""
+    rng = random.Random(2)
+    (root / "top").write_bytes(rng.randbytes(4000))
+    (root / "large").write_bytes(rng.randbytes(280_000))
+    shutil.rmtree(root / "gone")
+    shutil.rmtree(root / "in-the-way")
+    (root / "in-the-way").write_bytes(b"a file now")
+    (root / "fifo").unlink()
+    (root / "fifo").mkdir()
+    (root / "fifo" / "child").write_bytes(b"child")
+    (root / "link").unlink()
+    (root / "link").symlink_to("elsewhere")
+    (root / "a/deep/one-again").unlink()
+    os.link(root / "a/two", root / "a/deep/two-again")
+    (root / "new").mkdir()
+    for number in range(3):
+        (root / "new" / f"{number}").write_bytes(rng.randbytes(1000))
+    (root / "unchanged").chmod(0o700)
+    os.setxattr(root / "a/deep/er/x", "user.y", b"2")
+
+
+@pytest.fixture
+def versions(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """No tree, the tree, and the tree as it is later."""
+    (tmp_path / "v0").mkdir()
+    _first(tmp_path / "v1")
+    run(["cp", "-a", str(tmp_path / "v1"), str(tmp_path / "v2")])
+    _second(tmp_path / "v2")
+    return tmp_path / "v0", tmp_path / "v1", tmp_path / "v2"
+
+
+class Drill:
+    """Kills a mirror from ``old`` to ``new`` at every ``stride``-th step and looks at what is left.
+
+    ``complete`` is the next mirror, which nobody kills.
+    """
+
+    def __init__(
+        self, old: Path, new: Path, target: Path, complete: Callable[[], object], stride: int = 1
+    ) -> None:
+        self.old, self.new, self.target, self.complete = old, new, target, complete
+        self.kills = 0
+        self._stride = stride
+        self._versions = [_facts(tree, metadata=False) for tree in (old, new)]
+        self._whole = _facts(new, metadata=True)
+
+    def run(self, mirror: Callable[[], object]) -> None:
+        """``mirror`` is run from the start again for each kill, with ``target`` as ``old``."""
+        while self._reset() and dies(mirror, self.kills * self._stride):
+            for path, fact in _facts(self.target, metadata=False).items():
+                assert fact in [facts.get(path) for facts in self._versions], (path, self.kills)
+            self.complete()
+            assert _facts(self.target, metadata=True) == self._whole, self.kills
+            assert not list(self.target.rglob(f"{TEMPORARY_PREFIX.decode()}*")), self.kills
+            self.kills += 1
+
+    def _reset(self) -> bool:
+        for path in (*self.target.iterdir(), self.target.with_name("beside")):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+        run(["cp", "-a", f"{self.old}/.", str(self.target)])
+        return True
+
+
+@pytest.mark.parametrize(("old", "new"), [(0, 1), (1, 2), (2, 1)])
+@pytest.mark.parametrize("options", [MirrorOptions(), MOVE], ids=["delete", "move"])
+def test_killed_target(
+    versions: tuple[Path, ...],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: MirrorOptions,
+    old: int,
+    new: int,
+) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    drill = Drill(versions[old], versions[new], target, lambda: _complete(versions[new], target, options))
+    frames = _record(versions[new], versions[old], options)
+
+    def apply() -> None:
+        with _applier(target) as send:
+            for operations, blob in frames:
+                send(operations, blob)
+
+    drill.run(apply)
+    with capsys.disabled():
+        print(f" {drill.kills} kill points of the target survived", end="")
+    assert drill.kills > 50
+
+
+@pytest.mark.parametrize(("old", "new"), [(0, 1), (1, 2)])
+def test_killed_source(
+    bare_site: Site, versions: tuple[Path, ...], capsys: pytest.CaptureFixture[str], old: int, new: int
+) -> None:
+    site = bare_site
+    site.source = versions[new]
+    drill = Drill(versions[old], versions[new], site.target, site.mirror, stride=11)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        pid = site.spawn_receiver(listener)
+        try:
+            drill.run(site.mirror)
+        finally:
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
+    with capsys.disabled():
+        print(f" {drill.kills} kill points of the source survived", end="")
+    assert drill.kills > 10
