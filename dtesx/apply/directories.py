@@ -9,6 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from dtesx.apply.names import components
+from dtesx.apply.opening import open_directory
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _KEEP = 256
@@ -38,7 +39,6 @@ class Directories:
     def __init__(self, root: int) -> None:
         self.staged: dict[bytes, bytes] = {}
         self._open: OrderedDict[bytes, OpenDirectory] = OrderedDict()
-        self._device = os.fstat(root).st_dev
         self._root = self._look(b"", os.open(".", _OPEN, dir_fd=root))
 
     def get(self, path: bytes) -> OpenDirectory:
@@ -85,7 +85,7 @@ class Directories:
                 name = names[count]
                 if self.staged:
                     name = self.staged.get(b"/".join(names[: count + 1]), name)
-                below = os.open(name, _OPEN, dir_fd=fd)
+                below = open_directory(fd, name)
                 if fd != parent.fd:
                     os.close(fd)
                 fd = below
@@ -101,8 +101,6 @@ class Directories:
 
     def _look(self, path: bytes, fd: int) -> OpenDirectory:
         status = os.fstat(fd)
-        if status.st_dev != self._device:
-            raise OSError(errno.EXDEV, "another file system is mounted here on the target")
         gid = status.st_gid if status.st_mode & stat.S_ISGID else os.getegid()
         return OpenDirectory(path, fd, gid, _has_default_acl(fd))
 

@@ -13,6 +13,7 @@ from dtesx.wire.errors import ProtocolError
 from dtesx.wire.items import Item
 from dtesx.wire.operations import Adjust, Link, Make, Put
 
+_LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _SPECIAL = (stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK)
 # One directory may have so many new ones whose names are still to come; each takes memory.
 _MAX_STAGED = 10_000
@@ -133,7 +134,7 @@ class Maker:
         item, work = operation.item, self._work
         work.settle_at(check_name(item.name), item)
         if item.kind == stat.S_IFREG and operation.flags >= 0:
-            fd = os.open(item.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=work.here.fd)
+            fd = os.open(item.name, _LOOK, dir_fd=work.here.fd)
             try:
                 metadata.set_flags(fd, operation.flags, work.complain(item.name))
             finally:

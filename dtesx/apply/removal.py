@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dtesx.apply.metadata import unlock
+from dtesx.apply.opening import open_directory
 
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _KEEP = 64
@@ -83,7 +84,6 @@ class _Sweep:
 
     def __init__(self, directory: int, counts: Swept, leaf: Leaf, leave: Leave) -> None:
         self._directory = directory
-        self._device = os.fstat(directory).st_dev
         self._counts = counts
         self._leaf = leaf
         self._leave = leave
@@ -104,11 +104,9 @@ class _Sweep:
                     os.close(level.fd)
 
     def _enter(self, parent: int, name: bytes, path: bytes) -> None:
-        fd = os.open(name, _OPEN | os.O_DIRECTORY, dir_fd=parent)
+        fd = open_directory(parent, name)
         try:
             status = os.fstat(fd)
-            if status.st_dev != self._device:
-                raise OSError(errno.EXDEV, "another file system is mounted here on the target")
             names = [os.fsencode(entry) for entry in os.listdir(fd)]  # noqa: PTH208
         except BaseException:
             os.close(fd)

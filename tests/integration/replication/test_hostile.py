@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dtesx.base.errors import DtesxError, Refused
+from dtesx.base.run import run
 from dtesx.wire.channel import Channel
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.frames import MAX_TABLE
@@ -202,6 +203,119 @@ def test_removal_does_not_follow_links_or_enter_mounts(site: Site, outside: Path
     attack(site, [Remove(b"d")])
     _untouched(outside)
     assert list(site.target.iterdir()) == []
+
+
+def test_a_new_directory_swapped_for_a_link_before_it_has_its_name(site: Site, outside: Path) -> None:
+    away = os.fsencode(outside)
+    attack(
+        site,
+        [
+            Make(_directory(b"d")),
+            Make(_link(b"d", away)),
+            Enter(b"d"),
+            Put(_file(b"x", 1), 0),
+            Make(_directory(b"below")),
+            Enter(b"d/below"),
+            Put(_file(b"precious", 1), 0),
+            Enter(b"d"),
+            Remove(b"precious"),
+            Finish(_directory(b"")),
+        ],
+        b"12",
+    )
+    _untouched(outside)
+    _still_serves(site)
+
+
+def test_nothing_is_written_through_devices_fifos_or_hard_links(site: Site, outside: Path) -> None:
+    memory = Item(b"zero", stat.S_IFCHR | 0o666, 0, 0, 1, rdev=os.makedev(1, 5))
+    fifo = Item(b"fifo", stat.S_IFIFO | 0o600, 0, 0, 1)
+    os.link(outside / "precious", site.target / "linked")
+    os.utime(outside / "precious", ns=(5, 5))
+    problems = attack(
+        site,
+        [
+            Make(memory),
+            Make(fifo),
+            Adjust(_file(b"zero"), 0x10),  # would open the device
+            Adjust(_file(b"fifo"), 0x10),  # would wait for a writer
+            Put(_file(b"zero", 1), 0),
+            Begin(b"fifo"),
+            Data(0, 1),
+            End(_file(b"fifo", 1), 0),
+            Put(_file(b"linked", 1), 0),
+        ],
+        b"abc",
+    )
+    assert [path for path, _ in problems] == [b"zero", b"fifo"]
+    assert [(site.target / name).read_bytes() for name in ("zero", "fifo", "linked")] == [b"a", b"b", b"c"]
+    assert (outside / "precious").stat().st_nlink == 1
+    _untouched(outside)
+
+
+@pytest.mark.parametrize("bind", [False, True])
+def test_what_is_mounted_in_the_replica_is_not_entered(site: Site, outside: Path, bind: bool) -> None:
+    mounted = site.target / "mounted"
+    mounted.mkdir()
+    how = ["--bind", str(outside)] if bind else ["-t", "tmpfs", "none"]
+    run(["mount", *how, str(mounted)])
+    try:
+        problems = attack(
+            site,
+            [
+                Enter(b"mounted"),
+                Put(_file(b"x", 1), 0),
+                Make(_directory(b"d")),
+                Remove(b"precious"),
+                Enter(b""),
+                Link(b"stolen", b"mounted/precious"),
+                Remove(b"mounted"),
+                Remove(b"mounted", None, b"attic"),
+                Remove(b"mounted", 1 << 62),
+                Make(_directory(b"mounted")),
+            ],
+            b"x",
+        )
+        assert [path.name for path in mounted.iterdir()] == (["precious"] if bind else [])
+    finally:
+        run(["umount", str(mounted)])
+    assert {path for path, _ in problems} == {b"mounted", b"stolen"}
+    assert not (site.target / "stolen").exists()
+    _untouched(outside)
+
+
+@pytest.mark.parametrize("move_to", [b"..", b"../outside", b"/etc", b"a/../../outside", b"a//b", b"./a"])
+def test_orphans_are_not_moved_elsewhere(site: Site, outside: Path, move_to: bytes) -> None:
+    (site.target / "orphan").touch()
+    with pytest.raises(ProtocolError):
+        attack(site, [Remove(b"orphan", None, move_to)])
+    assert (site.target / "orphan").exists()
+    _untouched(outside)
+
+
+def test_orphans_are_not_moved_through_links(site: Site, outside: Path) -> None:
+    beside = site.target.parent / "target.orphans"
+    beside.mkdir()
+    (beside / "attic").symlink_to(outside)
+    (site.target / "precious").touch()
+    with pytest.raises(Refused, match="cannot be moved"):
+        attack(site, [Remove(b"precious", None, b"attic")])
+    _untouched(outside)
+    (site.target / "d").mkdir()
+    (site.target / "d" / "precious").touch()
+    (beside / "other").mkdir()
+    (beside / "other" / "d").symlink_to(outside)
+    assert attack(site, [Enter(b"d"), Remove(b"precious", None, b"other")]) == []
+    assert (beside / "other" / "d.1" / "precious").exists()
+    _untouched(outside)
+
+
+def test_orphans_are_moved_to_one_place_only(site: Site) -> None:
+    for name in ("a", "b"):
+        (site.target / name).touch()
+    with pytest.raises(ProtocolError, match="two places"):
+        attack(site, [Remove(b"a", None, b"one"), Remove(b"b", None, b"two")])
+    _still_serves(site)
 
 
 @pytest.mark.parametrize(
