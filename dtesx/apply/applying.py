@@ -180,7 +180,7 @@ class Applier:
             work.show()
         metadata.settle_directory(work.here.fd, item, operation.flags, work.complain(b""))
         if work.path:
-            work.directories.forget(work.path)
+            work.directories.release(work.path)
             self._stale = True
 
 

@@ -66,8 +66,13 @@ class Directories:
         os.rename(self.staged[path], name, src_dir_fd=fd, dst_dir_fd=fd)
         del self.staged[path]
 
+    def release(self, path: bytes) -> None:
+        """Close ``path`` alone: it is finished."""
+        if (found := self._open.pop(path, None)) is not None:
+            os.close(found.fd)
+
     def forget(self, path: bytes) -> None:
-        """Close ``path`` and everything below it: it was removed or its metadata changed."""
+        """Close ``path`` and everything below it: it is no longer there."""
         below = path + b"/"
         for known in [p for p in self._open if p == path or p.startswith(below)]:
             os.close(self._open.pop(known).fd)

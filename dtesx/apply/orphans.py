@@ -36,13 +36,14 @@ class Orphans:
         """May be repeated: what went is gone. Counts and logs what went, also when something cannot go."""
         work, name, swept = self._work, check_name(operation.name), Swept()
         path = work.below(name)
-        work.directories.forget(path)
         try:
             if operation.move_to:
                 self._move(operation, name, swept)
             else:
                 remove(work.here.fd, name, before=operation.before, swept=swept)
         finally:
+            if swept.directory:
+                work.directories.forget(path)
             work.counts.removed += swept.names
             work.counts.removed_bytes += swept.bytes
             event = "orphan moved" if operation.move_to else "orphan removed"
@@ -63,7 +64,7 @@ class Orphans:
             sweep(here, name, counted, lambda *_: True, lambda *_: None)
             if counted.names:
                 _move_name(here, name, self._destination(beside, work.path))
-                swept.names, swept.bytes = counted.names, counted.bytes
+                swept.names, swept.bytes, swept.directory = counted.names, counted.bytes, counted.directory
             return
 
         def leaf(parent: int, path: bytes, entry: bytes, status: os.stat_result) -> bool:

@@ -23,11 +23,12 @@ Leave = Callable[[int, bytes], None]
 
 @dataclass(slots=True)
 class Swept:
-    """How many names went, their bytes, and how many files were spared."""
+    """How many names went, their bytes, how many files were spared, and whether it was a directory."""
 
     names: int = 0
     bytes: int = 0
     spared: int = 0
+    directory: bool = False
 
 
 def remove(directory: int, name: bytes, *, before: int | None = None, swept: Swept | None = None) -> Swept:
@@ -56,6 +57,7 @@ def sweep(directory: int, name: bytes, counts: Swept, leaf: Leaf, leave: Leave) 
     except FileNotFoundError:
         return
     if stat.S_ISDIR(status.st_mode):
+        counts.directory = True
         _Sweep(directory, counts, leaf, leave).run(name)
     else:
         _count(counts, status, went=leaf(directory, b"", name, status))
