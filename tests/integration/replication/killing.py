@@ -10,14 +10,19 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-_MAKING = ("open", "write", "pwrite", "ftruncate", "mkdir", "symlink", "mknod", "link")
-_CHANGING = ("rename", "unlink", "rmdir", "chown", "chmod", "utime", "setxattr", "removexattr", "ioctl")
-_READING = ("read", "pread", "listdir", "close", "send")
-_STEPS = frozenset(_MAKING + _CHANGING + _READING)
+_MAKING = ("write", "pwrite", "ftruncate", "mkdir", "symlink", "mknod", "link", "copy_file_range")
+_SETTING = ("rename", "unlink", "rmdir", "chown", "chmod", "utime", "setxattr", "removexattr", "fdatasync")
+_OTHER = ("open", "close", "read", "pread", "listdir", "ioctl", "send")
+
+CHANGING = frozenset(_MAKING + _SETTING)
+"""The system calls that change files, by Python's names for them."""
+
+ALL = CHANGING | frozenset(_OTHER)
+"""Those, and what else a source or a target does all the time."""
 
 
-def dies(action: Callable[[], object], step: int) -> bool:
-    """Run ``action`` in a child that is killed before its system call number ``step``.
+def dies(action: Callable[[], object], steps: frozenset[str], step: int) -> bool:
+    """Run ``action`` in a child that is killed before the call of ``steps`` number ``step``.
 
     Returns False when it was over before. Writes are cut into two, so that a kill may come between.
     Raises AssertionError when the action failed by itself.
@@ -27,7 +32,7 @@ def dies(action: Callable[[], object], step: int) -> bool:
         try:
             _halve(os, "write")
             _halve(os, "pwrite")
-            sys.setprofile(_killer(step))
+            sys.setprofile(_killer(steps, step))
             action()
             sys.setprofile(None)
         except BaseException:
@@ -43,12 +48,12 @@ def dies(action: Callable[[], object], step: int) -> bool:
     return False
 
 
-def _killer(step: int) -> Callable[[FrameType, str, Any], None]:
+def _killer(steps: frozenset[str], step: int) -> Callable[[FrameType, str, Any], None]:
     left = step
 
     def profile(_frame: FrameType, event: str, argument: Any) -> None:
         nonlocal left
-        if event == "c_call" and argument.__name__ in _STEPS:
+        if event == "c_call" and argument.__name__ in steps:
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
             left -= 1
