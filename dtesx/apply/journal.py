@@ -47,7 +47,7 @@ class Journal:
         self._at = 0
         try:
             self._write(_HEADER.pack(_MAGIC, os.fstat(fd).st_ino, len(name)) + name)
-        except BaseException:
+        except OSError:
             self.drop()
             raise
 
