@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dtesx.apply import durable
+from dtesx.base.errors import TargetFull
 from dtesx.base.run import run
 from dtesx.model.api import MirrorRequest
+from dtesx.replication import target_session
 from dtesx.replication.sending import run_mirror
 
 if TYPE_CHECKING:
@@ -63,6 +66,24 @@ def test_a_killed_process_alone_is_no_reason_for_doubt(site: Site, target_fd: in
     durable.set_mark(target_fd, now_ns=0)
     assert durable.doubt_from(target_fd) is None
     assert site.mirror().files_sent == 0
+
+
+def test_what_the_kernel_could_not_write_is_doubted(
+    site: Site, target_fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (site.source / "file").write_bytes(b"content")
+
+    def failing(_fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(target_session, "sync_file_system", failing)
+        with pytest.raises(TargetFull, match="could not write"):
+            site.mirror()
+    _lose_content(site.target / "file")
+    assert site.mirror().files_sent == 1
+    assert (site.target / "file").read_bytes() == b"content"
+    assert os.listxattr(target_fd) == []
 
 
 def test_a_real_view_of_a_mount_without_what_is_mounted_below(site: Site, tmp_path: Path) -> None:
