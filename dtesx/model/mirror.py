@@ -61,3 +61,61 @@ class MirrorOptions:
     orphans: OrphanPolicy = OrphanPolicy()
     remap_links: bool = False
     in_place: bool = False
+
+
+@dataclass(frozen=True)
+class Compression:
+    """Whether and how frames are compressed: ``level`` of zstd (1 to 19), 0 for not at all.
+
+    ``auto`` compresses only what shrinks.
+    """
+
+    level: int = 0
+    auto: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.level <= 19 or (self.auto and not self.level):
+            raise ValueError("compression: a level from 1 to 19, `auto` or `off`")
+
+    def __bool__(self) -> bool:
+        return self.level > 0
+
+    @classmethod
+    def parse(cls, text: str) -> Compression:
+        """From ``off``, ``auto`` or a level; raises ValueError."""
+        if text == "auto":
+            return cls(1, auto=True)
+        if text != "off" and not (text.isascii() and text.isdigit() and int(text)):
+            raise ValueError(f"compression: {text!r} is none of off, auto, 1 to 19")
+        return cls(0 if text == "off" else int(text))
+
+
+MIN_BANDWIDTH = 4096
+"""The lowest bandwidth limit (bytes/s) that can be kept to."""
+
+MAX_STREAMS = 16
+MIN_QUEUE = 32 << 20
+
+
+@dataclass(frozen=True)
+class LinkOptions:
+    """How a source and a target are joined.
+
+    ``bandwidth`` (bytes/s on the wire, 0 for no limit), ``streams`` parallel connections, ``tls``
+    off for links that are trusted otherwise, ``queue`` (bytes) of what was sent and is not yet on
+    the target's disk.
+    """
+
+    compress: Compression = Compression()
+    bandwidth: int = 0
+    streams: int = 1
+    tls: bool = True
+    queue: int = 128 << 20
+
+    def __post_init__(self) -> None:
+        if self.bandwidth and self.bandwidth < MIN_BANDWIDTH:
+            raise ValueError(f"bandwidth: at least {MIN_BANDWIDTH} bytes/s, or 0 for no limit")
+        if not 1 <= self.streams <= MAX_STREAMS:
+            raise ValueError(f"streams: 1 to {MAX_STREAMS}")
+        if self.queue < MIN_QUEUE:
+            raise ValueError(f"queue: at least {MIN_QUEUE >> 20} MiB")

@@ -68,6 +68,8 @@ def accept(
 ) -> None:
     """Hand every source that ``host`` admits to ``enter``, from a thread of its own, until ``stop`` is set.
 
+    ``enter`` may raise to refuse it.
+
     Nobody outside keeps others waiting: at most eight callers shake hands at a time, each for ten
     seconds at most.
     """
@@ -123,28 +125,25 @@ class _Door:
         deadline = time.monotonic() + _HANDSHAKE
         channel = Channel(sock, tick=lambda: self._tick(deadline))
         try:
-            guest = self._greet(channel, sock.getpeercert(binary_form=True) or b"")
+            self._greet(channel, sock.getpeercert(binary_form=True) or b"")
         except DtesxError as error:
             log.warning("a source was refused", peer=self.peer, code=error.code, reason=error.message)
             with suppress(ConnectionFailed):
                 channel.send(refusal(error))
                 channel.linger(_LINGER)
-            guest = None
+            channel.close()
         except BaseException:
             channel.close()
             raise
-        if guest is None:
-            channel.close()
-        else:
-            self.enter(guest)
 
-    def _greet(self, channel: Channel, certificate: bytes) -> Guest | None:
+    def _greet(self, channel: Channel, certificate: bytes) -> None:
         message = opening(channel.receive())
         if isinstance(message, Hello):
-            return Guest(channel, message, self.host.admit(message, certificate))
-        channel.send(self.host.pair(message))
-        channel.linger(_LINGER)
-        return None
+            self.enter(Guest(channel, message, self.host.admit(message, certificate)))
+        else:
+            channel.send(self.host.pair(message))
+            channel.linger(_LINGER)
+            channel.close()
 
     def _tick(self, deadline: float) -> None:
         if self.stop.is_set() or time.monotonic() > deadline:

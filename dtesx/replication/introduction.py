@@ -12,7 +12,7 @@ import ssl
 import time
 
 from dtesx.base.errors import ConnectionFailed, DtesxError, Refused
-from dtesx.replication.source_session import connect
+from dtesx.replication.dialing import connect
 from dtesx.wire import pairing
 from dtesx.wire.channel import Channel
 from dtesx.wire.errors import ProtocolError

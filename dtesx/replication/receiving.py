@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import queue
 import socket
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,11 +19,14 @@ from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
 from dtesx.replication.accepting import Guest, Host, Place, Status, accept
 from dtesx.replication.target_session import TargetSession
+from dtesx.wire.channel import TICK
+from dtesx.wire.errors import StreamUnknown
 from dtesx.wire.messages import Hello, Pair, Paired
 
 log = get_logger(__name__)
 
 _REPORT = 0.5
+_SUPERSEDED = 16
 
 
 def serve(
@@ -103,12 +106,11 @@ class _Lanes:
     def enter(self, guest: Guest) -> None:
         with self._lock:
             if self._closed:
-                guest.channel.close()
-                return
+                raise ConnectionFailed("the target is shutting down")
             name = guest.place.name
             if name not in self._lanes:
                 self._lanes[name] = _Lane(self._stop)
-            self._lanes[name].waiting.put(guest)
+            self._lanes[name].enter(guest)
 
     def close(self) -> None:
         with self._lock:
@@ -118,71 +120,120 @@ class _Lanes:
 
 
 class _Lane:
-    """Serves one place: its sources one after another, in a thread of its own."""
+    """Serves one place: its sources' streams one after another, in a thread of its own."""
 
     def __init__(self, stop: threading.Event) -> None:
-        self.waiting: queue.Queue[Guest | None] = queue.Queue()
         self._stop = stop
+        self._lock = threading.Condition()
+        self._waiting: deque[Guest] = deque()
+        self._stream = b""
+        self._superseded: deque[bytes] = deque(maxlen=_SUPERSEDED)
+        self._session: TargetSession | None = None
+        self._phase = WorkerPhase.LISTENING
         self._stats = MirrorStats()
         self._reported = 0.0
         self._thread = threading.Thread(target=self._run, name="dtesx-lane", daemon=True)
         self._thread.start()
 
+    def enter(self, guest: Guest) -> None:
+        """Take a source in; StreamUnknown or Conflict when it wants to go on with what is over."""
+        hello = guest.hello
+        with self._lock:
+            if hello.stream in self._superseded:
+                raise _taken_over()
+            if hello.resume and hello.stream != self._stream:
+                raise StreamUnknown(
+                    "the target does not know this stream any more",
+                    hint="start the mirror again; it goes on with what differs",
+                )
+            if not hello.resume and hello.stream != self._stream:
+                if self._stream:
+                    self._superseded.append(self._stream)
+                self._stream = hello.stream
+            self._waiting.append(guest)
+            self._lock.notify()
+            if self._session is not None:
+                self._session.wake()
+
     def close(self) -> None:
         """Wait for the end of the present session, which ``stop`` ended, and of the thread."""
-        self.waiting.put(None)
         self._thread.join()
+        for guest in self._waiting:
+            guest.channel.close()
 
     def _run(self) -> None:
-        while (guest := self.waiting.get()) is not None:
-            if self._stop.is_set():
-                guest.channel.close()
+        while not self._stop.is_set():
+            with self._lock:
+                if not self._waiting:
+                    self._lock.wait(TICK)
+                    continue
+                guest = self._waiting.popleft()
+            if guest.hello.stream != self._stream or guest.hello.resume:
+                guest.channel.close()  # what it wanted to join is over; it calls again and is told so
                 continue
             self._stats = MirrorStats()
-            phase, message = self._session(guest)
+            phase, message = self._serve(guest)
             if not self._stop.is_set():
-                guest.place.status(phase, self._stats, message)
+                self._say(guest.place, phase, message)
 
-    def _session(self, guest: Guest) -> tuple[WorkerPhase, str]:
+    def _serve(self, guest: Guest) -> tuple[WorkerPhase, str]:
+        place, stream = guest.place, guest.hello.stream
         session = TargetSession(
             guest,
-            tick=self._tick,
-            report=lambda stats: self._report(guest, stats),
-            full=lambda reason: guest.place.status(WorkerPhase.TARGET_FULL, self._stats, reason),
+            tick=lambda: self._tick(place),
+            report=lambda stats: self._report(place, stats),
+            full=lambda reason: self._say(place, WorkerPhase.TARGET_FULL, reason),
         )
+        with self._lock:
+            self._session = session
         try:
             session.run()
         except ConnectionFailed as error:
-            log.info("the source left", place=guest.place.name, reason=error.message)
+            log.info("the source left", place=place.name, reason=error.message)
             return WorkerPhase.LISTENING, ""
         except TargetFull as error:
-            log.warning("target full", place=guest.place.name, reason=error.message)
+            log.warning("target full", place=place.name, reason=error.message)
             return WorkerPhase.TARGET_FULL, error.message
         except DtesxError as error:
-            log.warning(
-                "the connection was ended", place=guest.place.name, code=error.code, reason=error.message
-            )
+            log.warning("the stream was ended", place=place.name, code=error.code, reason=error.message)
             return WorkerPhase.LISTENING, error.message
-        except Exception:  # one connection must not take the service with it
-            log.error("a connection failed", exc_info=True, place=guest.place.name)
-            return WorkerPhase.LISTENING, "an internal error ended the connection; see the log"
+        except Exception:  # one stream must not take the service with it
+            log.error("a stream failed", exc_info=True, place=place.name)
+            return WorkerPhase.LISTENING, "an internal error ended the stream; see the log"
         finally:
+            with self._lock:
+                self._session = None
+                if self._stream == stream:
+                    self._stream = b""
             session.close()
         return WorkerPhase.LISTENING, ""
 
-    def _tick(self) -> None:
+    def _tick(self, place: Place) -> None:
         if self._stop.is_set():
             raise Interrupted("the target is shutting down", hint="start the mirror again later")
-        if not self.waiting.empty():
-            raise Conflict(
-                "another connection of this source took over",
-                hint="wait for the other mirror to the same place to end",
-            )
+        session = self._session
+        assert session is not None
+        with self._lock:
+            while self._waiting and self._waiting[0].hello.stream == session.stream:
+                session.join(self._waiting.popleft())
+            if self._waiting:
+                raise _taken_over()
+        if not session.connected and self._phase is WorkerPhase.RECEIVING:
+            log.info("the source's connection is lost", place=place.name)
+            self._say(place, WorkerPhase.LISTENING, "the source's connection is lost; waiting for it")
 
-    def _report(self, guest: Guest, stats: MirrorStats) -> None:
-        self._tick()
+    def _report(self, place: Place, stats: MirrorStats) -> None:
         self._stats = stats
-        now = time.monotonic()
-        if now - self._reported >= _REPORT:
-            self._reported = now
-            guest.place.status(WorkerPhase.RECEIVING, stats, "")
+        self._tick(place)
+        if time.monotonic() - self._reported >= _REPORT or self._phase is not WorkerPhase.RECEIVING:
+            self._say(place, WorkerPhase.RECEIVING, "")
+
+    def _say(self, place: Place, phase: WorkerPhase, message: str) -> None:
+        self._phase, self._reported = phase, time.monotonic()
+        place.status(phase, self._stats, message)
+
+
+def _taken_over() -> Conflict:
+    return Conflict(
+        "another mirror of this source to the same place took over", hint="wait for the other one to end"
+    )

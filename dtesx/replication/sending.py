@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 from dtesx.base.errors import ConnectionFailed, Interrupted
 from dtesx.base.log import get_logger
@@ -16,12 +17,15 @@ from dtesx.mirror.tally import Tally
 from dtesx.model.api import MirrorPhase, MirrorRequest
 from dtesx.model.job import MirrorSpec
 from dtesx.model.layout import mount_key
-from dtesx.model.mirror import MirrorOptions
+from dtesx.model.mirror import LinkOptions, MirrorOptions
 from dtesx.model.rules import Rule, RuleType
 from dtesx.model.stats import MirrorStats
-from dtesx.replication.source_session import SourceSession, connect
+from dtesx.replication.dialing import Route
+from dtesx.replication.source_session import SourceSession
 from dtesx.volumes.views import open_view
+from dtesx.wire.errors import StreamUnknown
 from dtesx.wire.identity import Identity
+from dtesx.wire.limiter import Limiter
 from dtesx.wire.tls import client_context
 
 log = get_logger(__name__)
@@ -32,6 +36,8 @@ ViewOpener = Callable[[str], AbstractContextManager[int]]
 RECONNECT = Backoff(first=0.5, cap=10.0, tries=8)
 OWN_STATE = Rule("/var/lib/dtesx", RuleType.EXCLUDE)
 """Where dtesx keeps its own state; it never travels: a replica must not pose as its source."""
+
+DEFAULT_LINK = LinkOptions()
 
 _PROGRESS = 0.2
 
@@ -46,19 +52,22 @@ def run_mirror(
     backoff: Backoff = RECONNECT,
     calculate: bool = True,
     options: MirrorOptions | None = None,
+    link: LinkOptions = DEFAULT_LINK,
 ) -> MirrorStats:
     """Mirror the request's mount points to its target and return the counts.
 
-    ``options`` say how; without them the request's job does. ``progress`` is called about five times
-    a second, from this thread. With ``calculate`` the totals are counted first. A broken link is made
-    again after ``backoff``'s delays and the mirror goes on by difference; the tries count anew
-    whenever the target took something. A full target is waited for (phase TARGET_FULL).
+    ``options`` say how; without them the request's job does. ``link`` is how the two are joined.
+    ``progress`` is called about five times a second, from this thread. With ``calculate`` the totals
+    are counted first. A broken link is made again after ``backoff``'s delays and the mirror goes on
+    where it was, or by difference when the target was restarted; the tries count anew whenever the
+    target took something. A full target is waited for (phase TARGET_FULL).
 
     Raises Interrupted soon after ``stop`` is set, Refused, ConnectionFailed when the tries are used
     up, TargetFull when the target found out too late, and whatever ``opener`` raises.
     """
     options = options or job_options(request.mirror)
-    return _Mirror(request, identity, options, progress, stop, opener, backoff).run(calculate=calculate)
+    mirror = _Mirror(request, identity, options, link, progress, stop, opener, backoff)
+    return mirror.run(calculate=calculate)
 
 
 class _Mirror:
@@ -67,14 +76,17 @@ class _Mirror:
         request: MirrorRequest,
         identity: Identity,
         options: MirrorOptions,
+        link: LinkOptions,
         progress: Callable[[MirrorPhase, MirrorStats], None],
         stop: threading.Event,
         opener: ViewOpener,
         backoff: Backoff,
     ) -> None:
         self._request = request
-        self._context = client_context(request.certificate, identity)
+        self._route = Route(request.address, request.port, client_context(request.certificate, identity))
         self._options = options
+        self._link = link
+        self._limiter = Limiter(link.bandwidth)
         self._progress = progress
         self._stop = stop
         self._opener = opener
@@ -93,36 +105,38 @@ class _Mirror:
                 with self._opener(mount_point) as root:
                     measure(root, self._scope(mount_point), self._tally, self._tick)
         delays = self._backoff.delays()
-        while True:
-            try:
-                self._enter(MirrorPhase.CONNECTING)
-                self._attempt()
-            except _Lost as lost:
-                if lost.progressed:
-                    delays = self._backoff.delays()
-                self._wait(next(delays, None), lost.error)
-            else:
-                return self._tally.stats()
+        while (forgotten := self._stream()) is not None:
+            if forgotten.progressed:
+                delays = self._backoff.delays()
+            self._wait(next(delays, None), forgotten)
+        return self._tally.stats()
 
-    def _attempt(self) -> None:
-        request = self._request
-        try:
-            sock = connect(request.address, request.port, self._context)
-        except ConnectionFailed as error:
-            raise _Lost(error, progressed=False) from error
-        session = SourceSession(sock, job=request.job, roots=self._roots, tally=self._tally, tick=self._tick)
+    def _stream(self) -> _Forgotten | None:
+        """Mirror what is not done yet over one stream, to its end, or until the target forgot it."""
+        self._phase = MirrorPhase.CONNECTING
+        session = SourceSession(
+            self._route,
+            job=self._request.job,
+            roots=self._roots,
+            link=self._link,
+            limiter=self._limiter,
+            tally=self._tally,
+            tick=lambda: self._session_tick(session),
+            backoff=self._backoff,
+        )
         self._session = session
         try:
             session.greet()
-            self._enter(MirrorPhase.RUNNING)
             for index, mount_point in enumerate(self._roots):
                 if mount_point not in self._done:
                     self._mirror_root(session, index, mount_point)
-        except ConnectionFailed as error:
-            raise _Lost(error, progressed=session.progressed) from error
+            session.finish()
+        except StreamUnknown as error:
+            return _Forgotten(error, session.progressed)
         finally:
             self._session = None
             session.close()
+        return None
 
     def _mirror_root(self, session: SourceSession, index: int, mount_point: str) -> None:
         self._tally.restart()
@@ -134,18 +148,23 @@ class _Mirror:
     def _scope(self, mount_point: str) -> Scope | None:
         return select((*self._options.rules, OWN_STATE), mount_point)
 
-    def _wait(self, delay: float | None, error: ConnectionFailed) -> None:
+    def _wait(self, delay: float | None, forgotten: _Forgotten) -> None:
         if delay is None:
             raise ConnectionFailed(
-                f"the mirror lost its target for good: {error.message}",
-                hint=error.hint or "check the network and the target, then start the mirror again",
-            ) from error
-        log.warning("connection lost", job=self._request.job, reason=error.message, again_in=delay)
-        self._enter(MirrorPhase.CONNECTING)
+                "the target starts again and again without taking anything",
+                hint="look at the target's log, then start the mirror again",
+            ) from forgotten.error
+        log.warning("the target was restarted; the mirror goes on by difference", job=self._request.job)
         deadline = time.monotonic() + delay
         while (left := deadline - time.monotonic()) > 0:
             self._stop.wait(min(left, _PROGRESS))
             self._tick()
+
+    def _session_tick(self, session: SourceSession) -> None:
+        phase = MirrorPhase.RUNNING if session.connected else MirrorPhase.CONNECTING
+        if phase is not self._phase:
+            self._phase, self._next_report = phase, 0.0
+        self._tick()
 
     def _enter(self, phase: MirrorPhase) -> None:
         self._phase, self._next_report = phase, 0.0
@@ -161,13 +180,12 @@ class _Mirror:
             self._progress(MirrorPhase.TARGET_FULL if full else self._phase, self._tally.stats())
 
 
-class _Lost(Exception):
-    """A connection that could not be made or broke; ``progressed``: the target had taken something."""
+@dataclass(frozen=True)
+class _Forgotten:
+    """A stream that the target does not know any more; ``progressed``: it had taken something."""
 
-    def __init__(self, error: ConnectionFailed, *, progressed: bool) -> None:
-        super().__init__(error.message)
-        self.error = error
-        self.progressed = progressed
+    error: StreamUnknown
+    progressed: bool
 
 
 def job_options(spec: MirrorSpec) -> MirrorOptions:

@@ -1,73 +1,64 @@
-"""One connection as the source sees it: greet, mirror root after root, have each made durable."""
+"""One stream as the source sees it: greet, mirror root after root, have each made durable."""
 
 from __future__ import annotations
 
-import socket
-import ssl
+import secrets
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from dtesx.base.errors import ConnectionFailed, Refused, TargetFull
+from dtesx.base.errors import TargetFull
 from dtesx.base.log import get_logger
+from dtesx.base.retry import Backoff
 from dtesx.mirror.delta import Segment
 from dtesx.mirror.diff import Listings
 from dtesx.mirror.mirroring import TreeMirror
 from dtesx.mirror.packing import Content, Packer
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.tally import Tally
-from dtesx.model.mirror import Compare, MirrorOptions
-from dtesx.wire.channel import Channel, tune
-from dtesx.wire.messages import Acknowledgement, Credit, Directory, Listing, Message, Paused
+from dtesx.model.mirror import Compare, LinkOptions, MirrorOptions
+from dtesx.replication.dialing import Dialer, Route, call
+from dtesx.wire.bond import Bond
+from dtesx.wire.channel import TICK
+from dtesx.wire.compression import Compressor
+from dtesx.wire.frames import Frame
+from dtesx.wire.limiter import Limiter
+from dtesx.wire.messages import Credit, Directory, Goodbye, Listing, Message, Paused, Report
 from dtesx.wire.operations import Operation, Operations
-from dtesx.wire.protocol import SourceProtocol
+from dtesx.wire.protocol import SourceProtocol, greeting
 from dtesx.wire.sums import Sums, SumsRequest
 
 log = get_logger(__name__)
 
-WINDOW = 32 << 20
-"""Bytes of operations that may be on their way without an acknowledgement."""
-
-_CONNECT_TIMEOUT = 20.0
-
-
-def connect(address: str, port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
-    """Connect with TLS. Raises ConnectionFailed (nobody there) or Refused (not the target we know)."""
-    where = f"{address}:{port}"
-    try:
-        plain = socket.create_connection((address, port), timeout=_CONNECT_TIMEOUT)
-    except OSError as error:
-        raise ConnectionFailed(
-            f"the target at {where} does not answer: {error}",
-            hint="check that the target is running and that no firewall blocks the port",
-        ) from error
-    try:
-        tune(plain)
-        return context.wrap_socket(plain)
-    except ssl.SSLCertVerificationError as error:
-        plain.close()
-        raise Refused(
-            f"{where} shows another certificate than the target that this source knows",
-            hint="if that is right, pair again: `dtesx server add` for a job, else --token-file FILE",
-        ) from error
-    except OSError as error:
-        plain.close()
-        raise ConnectionFailed(
-            f"no secure connection to {where}: {error}", hint="check that this is the target's data port"
-        ) from error
+_STREAM_BYTES = 16
+_PARTING = 5.0
 
 
 class SourceSession:
-    """A connected session. Every method raises the error that ended it.
+    """A stream to the target behind ``route``. Every method raises the error that ended it.
 
-    ``tick`` is called at least five times a second and may raise to stop. ``progressed``: the
-    target took something; ``full``: it waits for space at present.
+    Connections that are lost are made again; StreamUnknown says that the target forgot the stream.
+    ``tick`` is called at least five times a second and may raise to stop.
     """
 
     def __init__(
-        self, sock: socket.socket, *, job: str, roots: tuple[str, ...], tally: Tally, tick: Callable[[], None]
+        self,
+        route: Route,
+        *,
+        job: str,
+        roots: tuple[str, ...],
+        link: LinkOptions,
+        limiter: Limiter,
+        tally: Tally,
+        tick: Callable[[], None],
+        backoff: Backoff,
     ) -> None:
-        self._channel = Channel(sock, tick=self._ticked)
-        self._protocol = SourceProtocol(job=job, roots=roots)
+        compressor = Compressor(link.compress) if link.compress else None
+        self._bond = Bond(tick=self._ticked, queue=link.queue, compressor=compressor, limiter=limiter)
+        hello = greeting(job, roots, secrets.token_bytes(_STREAM_BYTES))
+        self._dialer = Dialer(
+            self._bond, lambda hello: call(route, hello), hello, slots=link.streams, backoff=backoff
+        )
+        self._protocol = SourceProtocol()
         self._roots = roots
         self._tally = tally
         self._tick = tick
@@ -75,13 +66,27 @@ class SourceSession:
         self._shown = b""
         self._listed: list[Listing] = []
         self._answers: deque[Sums] = deque()
-        self.progressed = False
-        self.full = False
+        self._full_at = -1
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return bool(self._bond.slots)
+
+    @property
+    def progressed(self) -> bool:
+        """Whether the target has taken something."""
+        return self._bond.outgoing.applied > 0
+
+    @property
+    def full(self) -> bool:
+        """Whether the target waits for space at present."""
+        return self._full_at == self._bond.outgoing.applied
 
     def greet(self) -> None:
         """Introduce ourselves; returns when the target let us in."""
-        self._send(self._protocol.hello)
-        self._receive()
+        while not self.connected:
+            self._bond.step(TICK)
 
     def mirror(self, index: int, root: int, *, scope: Scope | None, options: MirrorOptions) -> None:
         """Mirror what ``scope`` selects of the tree behind ``root`` (a descriptor) to the root ``index``.
@@ -91,32 +96,37 @@ class SourceSession:
         self._shown = self._roots[index].encode(errors="surrogateescape").rstrip(b"/")
 
         def send(operations: list[Operation], blob: list[Content]) -> None:
-            self._send_operations(Operations(index, operations), blob)
+            self._bond.send(Operations(index, operations), blob)
+            self._take()
 
         TreeMirror(
             root,
             Listings(self.listing(index, sums=options.compare is Compare.DATA)),
             Packer(send),
-            _Asker(index, self._send, self._answer),
+            _Asker(index, self._bond.send, self._answer),
             self._tally,
             scope=scope,
             options=options,
             shown=self._shown,
             pause=self._ticked,
         ).run()
-        while self._protocol.in_flight:
-            self._receive()
-        self._send(self._protocol.commit_root(index))
+        self._bond.send(self._protocol.commit_root(index))
         while self._protocol.committing:
             self._receive()
 
+    def finish(self) -> None:
+        """Tell the target that it may forget the stream."""
+        self._dialer.close()
+        self._bond.finish(Goodbye(), _PARTING)
+
     def close(self) -> None:
-        """Close the connection."""
-        self._channel.close()
+        """Close the connections."""
+        self._dialer.close()
+        self._bond.close()
 
     def listing(self, index: int, *, sums: bool = False) -> Iterator[Directory]:
         """What the target has below its root ``index``, in walking order; ``sums``: of small files."""
-        self._send(self._protocol.list_root(index, sums=sums))
+        self._bond.send(self._protocol.list_root(index, sums=sums))
         last = False
         while not last:
             while not self._listed:
@@ -125,51 +135,34 @@ class SourceSession:
             last = listing.last
             yield from listing.directories
             if not last:
-                self._send(Credit(1))
+                self._bond.send(Credit(1))
 
     def _answer(self, wait: bool) -> Sums | None:
         while not self._answers:
             if wait:
                 self._receive()
-            elif (frame := self._channel.poll()) is not None:
-                self._handle(self._protocol.receive(frame))
+            elif (frame := self._bond.poll()) is not None:
+                self._handle(frame)
             else:
                 return None
         return self._answers.popleft()
 
-    def _send_operations(self, message: Operations, blob: list[Content]) -> None:
-        sequence, size = self._send(message, blob)
-        self._protocol.sent(sequence, size)
-        while (frame := self._channel.poll()) is not None:
-            self._handle(self._protocol.receive(frame))
-        while self._protocol.in_flight > WINDOW:
+    def _take(self) -> None:
+        """Deal with what has arrived."""
+        while self._bond.incoming.ready:
             self._receive()
 
-    def _send(self, message: Message, blob: list[Content] | None = None) -> tuple[int, int]:
-        try:
-            return self._channel.send(message, blob or ())
-        except ConnectionFailed:
-            self._explain()
-            raise
-
-    def _explain(self) -> None:
-        """Raise what the target said before it closed, if it said anything."""
-        try:
-            while (frame := self._channel.poll()) is not None:
-                self._handle(self._protocol.receive(frame))
-        except ConnectionFailed:
-            return
-
     def _receive(self) -> None:
-        self._handle(self._protocol.receive(self._channel.receive()))
+        self._handle(self._bond.receive())
 
-    def _handle(self, message: Message) -> None:
+    def _handle(self, frame: Frame) -> None:
+        message = self._protocol.receive(frame)
+        self._bond.acknowledge(frame.sequence, frame.sequence)
         if isinstance(message, Listing):
             self._listed.append(message)
         elif isinstance(message, Sums):
             self._answers.append(message)
-        elif isinstance(message, Acknowledgement):
-            self.progressed, self.full = True, False
+        elif isinstance(message, Report):
             self._tally.orphans_removed += message.removed
             self._tally.orphans_bytes += message.removed_bytes
             for path, reason in message.problems:
@@ -177,11 +170,13 @@ class SourceSession:
         elif isinstance(message, Paused):
             if not self.full:
                 log.warning("the target waits", code=message.code, reason=message.reason)
-            self.full = message.code == TargetFull.code
+            if message.code == TargetFull.code:
+                self._full_at = self._bond.outgoing.applied
 
     def _ticked(self) -> None:
-        self._tally.bytes_wire = self._wire_before + self._channel.sent + self._channel.received
+        self._tally.bytes_wire = self._wire_before + self._bond.wire_bytes
         self._tick()
+        self._dialer.maintain()
 
 
 class _Asker:

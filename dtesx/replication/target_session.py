@@ -1,30 +1,37 @@
-"""One connection as the target sees it: let the source in, list, apply, acknowledge, make durable."""
+"""One stream as the target sees it: let the source in, list, apply, acknowledge, make durable."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from typing import NoReturn
 
+from dtesx import __version__
 from dtesx.apply.applying import Applier
-from dtesx.apply.durable import clear_mark, distrust, set_mark, sync_file_system
+from dtesx.apply.durable import clear_mark, distrust, set_mark
 from dtesx.apply.errors import RETRY_DELAY, Fate, check_broken, fate, persist
 from dtesx.apply.orphans import open_beside
 from dtesx.base.errors import ConnectionFailed, DtesxError, Interrupted, Refused, TargetFull
 from dtesx.base.log import get_logger
 from dtesx.model.stats import MirrorStats
 from dtesx.replication.accepting import Guest
+from dtesx.replication.durability import Durability
 from dtesx.replication.listing import TargetListing
 from dtesx.replication.summing import Summing
+from dtesx.wire.bond import Bond
 from dtesx.wire.channel import TICK
+from dtesx.wire.frames import Frame
 from dtesx.wire.messages import (
-    Acknowledgement,
     Commit,
     Committed,
+    Goodbye,
     List,
     Listing,
     Message,
     Paused,
+    Report,
     Welcome,
 )
 from dtesx.wire.operations import Operations
@@ -35,15 +42,17 @@ log = get_logger(__name__)
 
 _BUSY = "busy"
 _LINGER = 5.0
+_KEEP = 900.0
 _REASON = 300
 _OPEN_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class TargetSession:
-    """Serves one source until it leaves.
+    """Serves one stream of a source until its end.
 
     ``tick`` is called while waiting and may raise to end the session; ``report`` gets the counts
-    after every frame, ``full`` the reason whenever the target is found to have no space.
+    after every frame, ``full`` the reason whenever the target is found to have no space. When its
+    connections are lost, the session waits for the source to come back.
     """
 
     def __init__(
@@ -54,8 +63,8 @@ class TargetSession:
         report: Callable[[MirrorStats], None],
         full: Callable[[str], None],
     ) -> None:
-        self._channel = guest.channel
-        self._channel.tick = tick
+        self._bond = Bond(tick=tick)
+        self.stream = guest.hello.stream
         self._protocol = TargetProtocol(guest.hello.roots)
         self._roots = guest.place.roots
         self._report = report
@@ -69,78 +78,128 @@ class TargetSession:
         self._stack.callback(self._summing.close)
         self._problems: list[tuple[bytes, str]] = []
         self._problems_total = 0
-        self._applied = 0
-        self._durable = 0
         self._removed = (0, 0)
+        self._durability = Durability(self._bond.wake)
+        self._committing: Commit | None = None
+        self._ended = False
+        self._abandoned = 0.0
+        self.join(guest)
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return bool(self._bond.slots)
+
+    def join(self, guest: Guest) -> None:
+        """Take in a further connection of the stream, or one in the place of another."""
+        connection = guest.channel.connection
+        self._bond.attach(guest.hello.slot, connection, guest.hello.received)
+        connection.queue(Welcome(PROTOCOL, __version__, self._bond.incoming.received))
+
+    def wake(self) -> None:
+        """Have ``tick`` called soon; from any thread."""
+        self._bond.wake()
 
     def run(self) -> None:
-        """Serve; returns when the source closed after its last commit.
+        """Serve; returns when the source said that this is the end.
 
         Raises Refused, TargetFull, ProtocolError or another DtesxError after having told the
-        source, and ConnectionFailed when the link broke.
+        source, and ConnectionFailed when the source went and did not come back.
         """
         try:
             with self._stack:
+                self._stack.callback(self._durability.close)
                 self._serve()
         except (ConnectionFailed, Interrupted):  # who hears nothing comes back, which is right for both
             raise
         except DtesxError as error:
-            self._tell(error)
+            self._bond.part(failure(error), _LINGER)
+            raise
+        except Exception:
+            defect = DtesxError("the target had an internal error", hint="look at the target's log")
+            self._bond.part(failure(defect), _LINGER)
             raise
 
     def close(self) -> None:
-        """Close the connection."""
-        self._channel.close()
-
-    def _tell(self, error: DtesxError) -> None:
-        try:
-            self._channel.send(failure(error))
-            self._channel.linger(_LINGER)
-        except DtesxError as lost:
-            log.info("the source left before it could be told", reason=lost.message)
+        """Close the connections."""
+        self._bond.close()
 
     def _serve(self) -> None:
-        self._channel.send(Welcome(PROTOCOL))
         self._tell_stats()
-        while True:
+        while not self._ended:
             listing = self._listing is not None and self._protocol.credit > 0
-            frame = self._channel.poll(0.0 if listing or self._summing.asked else TICK)
+            frame = self._bond.poll(0.0 if listing or self._summing.asked else TICK)
             if frame is not None:
-                self._handle(self._protocol.receive(frame), frame.blob, frame.sequence)
+                self._handle(self._protocol.receive(frame), frame)
             # Not only when nothing else arrives: a source waits for sums while it sends.
             if self._summing.asked:
-                self._channel.send(self._summing.answer())
+                self._bond.send(self._summing.answer())
             elif frame is None and listing:
                 self._list_some()
+            self._settle()
 
-    def _handle(self, message: Message, blob: memoryview, sequence: int) -> None:
+    def _handle(self, message: Message, frame: Frame) -> None:
         if isinstance(message, Operations):
             self._mark(message.root)
-            self._applier(message.root).apply(message.operations, blob)
-            self._applied = sequence
-            self._acknowledge()
+            self._applier(message.root).apply(message.operations, frame.blob)
+            self._durability.applied(frame.sequence, frame.size, self._root(message.root))
+            self._tell_outcome()
             self._tell_stats()
-        elif isinstance(message, List):
-            root = self._root(message.root)
-            self._listing = TargetListing(root, message.root, self._problem, sums=message.sums).messages()
-        elif isinstance(message, SumsRequest):
-            self._summing.ask(message)
-        elif isinstance(message, Commit):
-            self._commit(message.root)
+        else:
+            self._durability.applied(frame.sequence, 0)
+            if isinstance(message, List):
+                root = self._root(message.root)
+                self._listing = TargetListing(root, message.root, self._problem, sums=message.sums).messages()
+            elif isinstance(message, SumsRequest):
+                self._summing.ask(message)
+            elif isinstance(message, Commit):
+                self._committing = message
+                self._durability.commit(self._root(message.root))
+            elif isinstance(message, Goodbye):
+                self._ended = True
 
-    def _acknowledge(self) -> None:
+    def _settle(self) -> None:
+        """See what has become durable meanwhile, and whether anybody is still there."""
+        durability = self._durability
+        try:
+            durability.look()
+        except OSError as error:
+            self._distrust(error)
+        if self._committing is not None and durability.idle:
+            self._commit(self._committing.root)
+        self._bond.acknowledge(durability.last, durability.durable)
+        if self.connected:
+            self._abandoned = 0.0
+        elif not self._abandoned:
+            self._abandoned = time.monotonic()
+        elif time.monotonic() - self._abandoned > _KEEP:
+            raise ConnectionFailed("the source did not come back")
+
+    def _distrust(self, error: OSError) -> NoReturn:
+        """What the kernel could not write is lost, whatever the files look like."""
+        committing = set() if self._committing is None else {self._committing.root}
+        for root in self._marked | committing:
+            with suppress(OSError):
+                distrust(self._root(root))
+        check_broken(error, ", ".join(self._protocol.names))
+        raise _not_durable(error) from error
+
+    def _tell_outcome(self) -> None:
         counts = [applier.counts for applier in self._appliers.values()]
         names, size = sum(count.removed for count in counts), sum(count.removed_bytes for count in counts)
         gone = names - self._removed[0], size - self._removed[1]
-        problems, self._problems, self._removed = self._problems, [], (names, size)
-        self._channel.send(Acknowledgement(self._applied, self._durable, problems, *gone))
+        if self._problems or gone != (0, 0):
+            problems, self._problems, self._removed = self._problems, [], (names, size)
+            self._bond.send(Report(problems, *gone))
 
     def _hold(self, full: bool, reason: str) -> None:
         """Tell the source that an operation waits, and let it wait."""
         if full:
             self._full(f"no space is left on the target ({reason}); free some and the mirror goes on")
-        self._channel.send(Paused(TargetFull.code if full else _BUSY, reason))
-        self._channel.gather(RETRY_DELAY)
+        self._bond.send(Paused(TargetFull.code if full else _BUSY, reason))
+        deadline = time.monotonic() + RETRY_DELAY
+        while (left := deadline - time.monotonic()) > 0:
+            self._bond.step(left)
 
     def _mark(self, root: int) -> None:
         if root in self._marked:
@@ -154,19 +213,15 @@ class TargetSession:
         self._marked.add(root)
 
     def _commit(self, root: int) -> None:
-        fd, name = self._root(root), self._protocol.names[root]
         try:
-            sync_file_system(fd)
-            clear_mark(fd)
+            clear_mark(self._root(root))
         except OSError as error:
-            # What the kernel could not write is lost, whatever the files look like.
-            with suppress(OSError):
-                distrust(fd)
-            check_broken(error, name)
             raise _not_durable(error) from error
         self._marked.discard(root)
-        self._durable = self._applied
-        self._channel.send(Committed(root))
+        self._committing = None
+        self._protocol.committed()
+        self._tell_outcome()
+        self._bond.send(Committed(root))
 
     def _root(self, root: int) -> int:
         if root not in self._fds:
@@ -200,7 +255,7 @@ class TargetSession:
     def _list_some(self) -> None:
         assert self._listing is not None
         listing = next(self._listing)
-        self._channel.send(listing)
+        self._bond.send(listing)
         self._protocol.listed(last=listing.last)
         if listing.last:
             self._listing = None
@@ -211,7 +266,7 @@ class TargetSession:
             MirrorStats(
                 files_sent=sum(count.files for count in counts),
                 bytes_sent=sum(count.content_bytes for count in counts),
-                bytes_wire=self._channel.sent + self._channel.received,
+                bytes_wire=self._bond.wire_bytes,
                 orphans_removed=self._removed[0],
                 orphans_bytes=self._removed[1],
                 problems_total=self._problems_total,

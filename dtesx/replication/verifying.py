@@ -14,10 +14,12 @@ from dtesx.model.api import MirrorRequest
 from dtesx.model.layout import mount_key
 from dtesx.model.mirror import MirrorOptions
 from dtesx.model.verify import VerifyStats
-from dtesx.replication.sending import OWN_STATE, ViewOpener, job_options
-from dtesx.replication.source_session import SourceSession, connect
+from dtesx.replication.dialing import Route
+from dtesx.replication.sending import DEFAULT_LINK, OWN_STATE, RECONNECT, ViewOpener, job_options
+from dtesx.replication.source_session import SourceSession
 from dtesx.volumes.views import open_view
 from dtesx.wire.identity import Identity
+from dtesx.wire.limiter import Limiter
 from dtesx.wire.tls import client_context
 
 _PROGRESS = 0.2
@@ -37,7 +39,7 @@ def run_verify(
 
     ``report`` gets every name that is not the same, ``progress`` the totals about five times a
     second, both from this thread. Not to be run while the same root is mirrored: a target talks to
-    one connection of a source at a time.
+    one stream of a source at a time.
 
     Raises Interrupted soon after ``stop`` is set, Refused, ConnectionFailed, and whatever ``opener``
     raises.
@@ -57,14 +59,23 @@ def run_verify(
             next_report = now + _PROGRESS
             progress(totals.stats())
 
-    sock = connect(request.address, request.port, client_context(request.certificate, identity))
-    session = SourceSession(sock, job=request.job, roots=roots, tally=Tally(), tick=tick)
+    session = SourceSession(
+        Route(request.address, request.port, client_context(request.certificate, identity)),
+        job=request.job,
+        roots=roots,
+        link=DEFAULT_LINK,
+        limiter=Limiter(0),
+        tally=Tally(),
+        tick=tick,
+        backoff=RECONNECT,
+    )
     try:
         session.greet()
         for index, mount_point in enumerate(roots):
             scope = select((*options.rules, OWN_STATE), mount_point)
             with opener(mount_point) as root:
                 TreeVerify(root, session.listing(index), totals, report=report, scope=scope, pause=tick).run()
+        session.finish()
     finally:
         session.close()
     return totals.stats()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dtesx.base.errors import DtesxError
+from dtesx.base.errors import DtesxError, Refused
 
 _HINT = "check that both sides run the same version of dtesx"
 
@@ -14,3 +14,10 @@ class ProtocolError(DtesxError):
 
     def __init__(self, message: str, *, hint: str = _HINT) -> None:
         super().__init__(message, hint=hint)
+
+
+class StreamUnknown(Refused):
+    """The target knows nothing of the stream that a source wants to go on with; a new one must begin."""
+
+    code = "stream-unknown"
+    recoverable = True

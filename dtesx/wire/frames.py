@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from dtesx.wire import compression
+from dtesx.wire.compression import Compressor
 from dtesx.wire.errors import ProtocolError
 
 MAGIC = b"DTSX"
 MAX_TABLE = 4 << 20
 MAX_BLOB = 8 << 20
 
-_HEADER = struct.Struct("!4sBBHQII")
+_HEADER = struct.Struct("!4sBBHQIII")
 HEADER_SIZE = _HEADER.size
 
 
@@ -31,6 +33,8 @@ class FrameType(IntEnum):
     COMMIT = 9
     COMMITTED = 10
     FAILURE = 11
+    REPORT = 12
+    GOODBYE = 13
     PAUSED = 20
     SUMS_REQUEST = 30
     SUMS = 31
@@ -38,7 +42,21 @@ class FrameType(IntEnum):
     PAIRED = 36
 
 
+CONNECTION_TYPES = frozenset(
+    {
+        FrameType.HELLO,
+        FrameType.WELCOME,
+        FrameType.REFUSAL,
+        FrameType.ACKNOWLEDGEMENT,
+        FrameType.FAILURE,
+        FrameType.PAIR,
+        FrameType.PAIRED,
+    }
+)
+"""Frames that belong to their connection, not to the stream: their sequence is 0."""
+
 _TYPES = {int(kind): kind for kind in FrameType}
+_COMPRESSED = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,44 +70,63 @@ class Frame:
 
     @property
     def size(self) -> int:
-        """Bytes on the wire, header included."""
+        """Bytes of the frame before compression, header included."""
         return HEADER_SIZE + len(self.table) + len(self.blob)
 
 
-class Encoder:
-    """Numbers frames from 1 and turns them into bytes."""
+def encode(
+    kind: FrameType,
+    sequence: int,
+    table: bytes,
+    blob: Sequence[bytes | memoryview] = (),
+    *,
+    compressor: Compressor | None = None,
+) -> tuple[bytes, int]:
+    """A frame's bytes, and its size before compression.
 
-    def __init__(self) -> None:
-        self.sequence = 0
+    Raises ValueError when it is larger than a peer would accept.
+    """
+    length = sum(map(len, blob))
+    if len(table) > MAX_TABLE or length > MAX_BLOB:
+        raise ValueError(f"frame too large: table of {len(table)} bytes, blob of {length}")
+    size = len(table) + length
+    if compressor is not None:
+        packed = compressor.pack(b"".join((table, *blob)))
+        if packed is not None:
+            header = _HEADER.pack(MAGIC, kind, _COMPRESSED, 0, sequence, len(table), length, len(packed))
+            return header + packed, HEADER_SIZE + size
+    header = _HEADER.pack(MAGIC, kind, 0, 0, sequence, len(table), length, size)
+    return b"".join((header, table, *blob)), HEADER_SIZE + size
 
-    def encode(self, kind: FrameType, table: bytes, blob: Sequence[bytes | memoryview] = ()) -> bytes:
-        """Encode the next frame; raises ValueError when it is larger than a peer would accept."""
-        length = sum(map(len, blob))
-        if len(table) > MAX_TABLE or length > MAX_BLOB:
-            raise ValueError(f"frame too large: table of {len(table)} bytes, blob of {length}")
-        self.sequence += 1
-        return b"".join((_HEADER.pack(MAGIC, kind, 0, 0, self.sequence, len(table), length), table, *blob))
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    type: FrameType
+    compressed: bool
+    sequence: int
+    table: int
+    blob: int
+    body: int
 
 
 class Decoder:
     """Turns received bytes into frames without copying: fill ``buffer()``, then tell ``advance()``.
 
-    Memory is bounded by one header plus the largest allowed frame. Raises ProtocolError on
-    anything else than the next frame of the sequence.
+    Memory is bounded by one header plus twice the largest allowed frame. Raises ProtocolError on
+    anything else than a frame.
     """
 
     def __init__(self) -> None:
-        self._expected = 1
-        self._header = bytearray(HEADER_SIZE)
-        self._body = bytearray()
-        self._fields: tuple[FrameType, int, int] | None = None
-        self._target = memoryview(self._header)
+        self._start = bytearray(HEADER_SIZE)
+        self._header: _Header | None = None
+        self._body = self._start
+        self._target = memoryview(self._start)
         self._filled = 0
 
     @property
     def partial(self) -> bool:
         """Whether a frame has begun and is not complete."""
-        return self._fields is not None or self._filled > 0
+        return self._header is not None or self._filled > 0
 
     def buffer(self) -> memoryview:
         """Where the next received bytes belong; never empty."""
@@ -100,33 +137,34 @@ class Decoder:
         self._filled += count
         if self._filled < len(self._target):
             return None
-        if self._fields is None:
-            self._fields = self._read_header()
-            length = self._fields[1] + self._fields[2]
-            self._body = bytearray(length)
+        if self._header is None:
+            self._header = _read_header(self._start)
+            self._body = bytearray(self._header.body)
             self._target, self._filled = memoryview(self._body), 0
-            if length:
+            if self._header.body:
                 return None
-        return self._finish()
+        return self._finish(self._header)
 
-    def _read_header(self) -> tuple[FrameType, int, int]:
-        magic, kind, flags, reserved, sequence, table, blob = _HEADER.unpack(self._header)
-        if magic != MAGIC:
-            raise ProtocolError("the peer does not speak the dtesx protocol")
-        if kind not in _TYPES or flags or reserved:
-            raise ProtocolError(f"unknown frame: type {kind}, flags {flags}")
-        if sequence != self._expected:
-            raise ProtocolError(f"frame {sequence} arrived where {self._expected} was due")
-        if table > MAX_TABLE or blob > MAX_BLOB:
-            raise ProtocolError(f"frame too large: table of {table} bytes, blob of {blob}")
-        return _TYPES[kind], table, blob
+    def _finish(self, header: _Header) -> Frame:
+        if header.compressed:
+            view = memoryview(compression.unpack(self._body, header.table + header.blob))
+        else:
+            view = memoryview(self._body)
+        self._header, self._body = None, self._start
+        self._target, self._filled = memoryview(self._start), 0
+        return Frame(header.type, header.sequence, view[: header.table], view[header.table :])
 
-    def _finish(self) -> Frame:
-        assert self._fields is not None
-        kind, table, _ = self._fields
-        body = memoryview(self._body)
-        frame = Frame(kind, self._expected, body[:table], body[table:])
-        self._expected += 1
-        self._fields, self._body = None, bytearray()
-        self._target, self._filled = memoryview(self._header), 0
-        return frame
+
+def _read_header(data: bytearray) -> _Header:
+    magic, kind, flags, reserved, sequence, table, blob, body = _HEADER.unpack(data)
+    if magic != MAGIC:
+        raise ProtocolError("the peer does not speak the dtesx protocol")
+    if kind not in _TYPES or flags & ~_COMPRESSED or reserved:
+        raise ProtocolError(f"unknown frame: type {kind}, flags {flags}")
+    if (kind in CONNECTION_TYPES) != (sequence == 0):
+        raise ProtocolError(f"{_TYPES[kind].name} frame with sequence {sequence}")
+    if table > MAX_TABLE or blob > MAX_BLOB:
+        raise ProtocolError(f"frame too large: table of {table} bytes, blob of {blob}")
+    if body > table + blob or (body < table + blob and not flags):
+        raise ProtocolError(f"frame of {body} bytes with a table of {table} and a blob of {blob}")
+    return _Header(_TYPES[kind], bool(flags), sequence, table, blob, body)

@@ -14,19 +14,29 @@ from dtesx.wire.sums import Sums, SumsRequest
 
 
 class Hello(msgspec.Struct, frozen=True):
-    """First frame of a source. A map, not an array: it must be readable across versions."""
+    """First frame of a connection. A map, not an array: it must be readable across versions.
+
+    ``stream`` names the stream (16 random bytes) that the connection belongs to, as its number
+    ``slot``; ``resume`` when the stream has begun, so that it makes no sense to a target that does not
+    know it. ``received`` is the source's position in what the target sends.
+    """
 
     protocol: int
     job: str
     roots: tuple[str, ...]
     software: str = ""
+    stream: bytes = bytes(16)
+    slot: int = 0
+    resume: bool = False
+    received: int = 0
 
 
 class Welcome(msgspec.Struct, frozen=True):
-    """The target lets the source in."""
+    """The target lets the source in; ``received`` is its position in what the source sends."""
 
     protocol: int
     software: str = ""
+    received: int = 0
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -94,14 +104,19 @@ class Listing(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Acknowledgement(msgspec.Struct, frozen=True, array_like=True):
-    """Operations frames up to number ``applied`` were carried out, up to ``durable`` are on disk.
-
-    ``problems`` are paths that failed since the last acknowledgement, with the reason, ``removed``
-    the names that went since then, ``removed_bytes`` what they held.
-    """
+    """The stream's frames up to number ``applied`` were carried out, up to ``durable`` are on disk."""
 
     applied: int
     durable: int
+
+
+class Report(msgspec.Struct, frozen=True, array_like=True):
+    """What came of operations since the last report.
+
+    ``problems`` are paths that failed, with the reason, ``removed`` counts the names that went,
+    ``removed_bytes`` what they held.
+    """
+
     problems: list[tuple[bytes, str]] = []
     removed: int = 0
     removed_bytes: int = 0
@@ -130,6 +145,10 @@ class Committed(msgspec.Struct, frozen=True, array_like=True):
     root: int
 
 
+class Goodbye(msgspec.Struct, frozen=True, array_like=True):
+    """The source needs nothing more; the target may forget the stream, and closes."""
+
+
 class Failure(msgspec.Struct, frozen=True):
     """The session cannot go on; ``code`` is one of base.errors. The sender then closes."""
 
@@ -149,9 +168,11 @@ Message = (
     | Listing
     | Operations
     | Acknowledgement
+    | Report
     | Paused
     | Commit
     | Committed
+    | Goodbye
     | Failure
     | SumsRequest
     | Sums
@@ -168,9 +189,11 @@ _CLASSES: dict[FrameType, type[Message]] = {
     FrameType.LISTING: Listing,
     FrameType.OPERATIONS: Operations,
     FrameType.ACKNOWLEDGEMENT: Acknowledgement,
+    FrameType.REPORT: Report,
     FrameType.PAUSED: Paused,
     FrameType.COMMIT: Commit,
     FrameType.COMMITTED: Committed,
+    FrameType.GOODBYE: Goodbye,
     FrameType.FAILURE: Failure,
     FrameType.SUMS_REQUEST: SumsRequest,
     FrameType.SUMS: Sums,

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections import deque
-from enum import Enum
 from typing import TypeVar
 
 from dtesx import __version__
 from dtesx.base.errors import DtesxError, Refused, from_code
+from dtesx.model.mirror import MAX_STREAMS
 from dtesx.wire import messages
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.frames import Frame
 from dtesx.wire.messages import (
-    Acknowledgement,
     Commit,
     Committed,
     Credit,
     Failure,
+    Goodbye,
     Hello,
     List,
     Listing,
@@ -24,7 +23,7 @@ from dtesx.wire.messages import (
     Pair,
     Paused,
     Refusal,
-    Welcome,
+    Report,
     expect,
 )
 from dtesx.wire.operations import Operations
@@ -41,49 +40,17 @@ _MAX_CREDIT = 64
 M = TypeVar("M")
 
 
-class Phase(Enum):
-    """Where a connection stands."""
-
-    GREETING = "greeting"
-    OPEN = "open"
-    CLOSED = "closed"
-
-
 class SourceProtocol:
-    """The source's end: what may arrive when, and what is still unacknowledged."""
+    """The source's end of a stream: what may arrive when."""
 
-    def __init__(self, *, job: str, roots: tuple[str, ...]) -> None:
-        self.phase = Phase.GREETING
-        self.hello = Hello(PROTOCOL, job, roots, __version__)
-        self.in_flight = 0
-        self._last = 0
-        self._unacknowledged: deque[tuple[int, int]] = deque()
+    def __init__(self) -> None:
         self._listing: int | None = None
         self._committing: int | None = None
 
     def receive(self, frame: Frame) -> Message:
-        """Check a frame against the state; returns its message.
-
-        Raises Refused when the target does not let us in, the error of a Failure frame, and
-        ProtocolError for anything out of place.
-        """
+        """Check a frame against the state; returns its message. Raises ProtocolError."""
         message = messages.decode(frame)
-        if isinstance(message, (Refusal, Failure)):
-            self.phase = Phase.CLOSED
-            raise _ended(message)
-        if self.phase is Phase.GREETING:
-            welcome = expect(message, Welcome)
-            if welcome.protocol != PROTOCOL:
-                raise ProtocolError(f"the target answered in protocol {welcome.protocol}")
-            self.phase = Phase.OPEN
-            return message
-        self._in_session(message)
-        return message
-
-    def _in_session(self, message: Message) -> None:
-        if isinstance(message, Acknowledgement):
-            self._acknowledged(message.applied)
-        elif isinstance(message, Listing):
+        if isinstance(message, Listing):
             if message.root != self._listing:
                 raise ProtocolError("a listing arrived that nobody asked for")
             if message.last:
@@ -92,8 +59,9 @@ class SourceProtocol:
             if message.root != self._committing:
                 raise ProtocolError("a commit was confirmed that nobody asked for")
             self._committing = None
-        elif not isinstance(message, (Paused, Sums)):
+        elif not isinstance(message, (Paused, Report, Sums)):
             raise ProtocolError(f"{type(message).__name__} is nothing that a target sends")
+        return message
 
     def list_root(self, root: int, *, sums: bool = False) -> List:
         """The request for a root's listing."""
@@ -110,19 +78,6 @@ class SourceProtocol:
         """Whether a commit was asked for and is not confirmed."""
         return self._committing is not None
 
-    def sent(self, sequence: int, size: int) -> None:
-        """Note an operations frame of ``size`` bytes as on its way."""
-        self._last = sequence
-        self._unacknowledged.append((sequence, size))
-        self.in_flight += size
-
-    def _acknowledged(self, applied: int) -> None:
-        if applied > self._last:
-            raise ProtocolError(f"frame {applied} was acknowledged before it was sent")
-        known = self._unacknowledged
-        while known and known[0][0] <= applied:
-            self.in_flight -= known.popleft()[1]
-
 
 class TargetProtocol:
     """The target's end, once the source is let in. ``names`` are the replication roots it sends."""
@@ -131,6 +86,7 @@ class TargetProtocol:
         self.names = names
         self.credit = 0
         self._listing = False
+        self._committing = False
 
     def receive(self, frame: Frame) -> Message:
         """Check a frame against the state; returns its message. Raises ProtocolError."""
@@ -144,7 +100,11 @@ class TargetProtocol:
             self._grant(message.credit)
         elif isinstance(message, Credit):
             self._grant(message.frames)
-        elif not isinstance(message, (Operations, Commit, SumsRequest)):
+        elif isinstance(message, (Operations, Commit, Goodbye)):
+            if self._committing:
+                raise ProtocolError(f"{type(message).__name__} arrived during a commit")
+            self._committing = isinstance(message, Commit)
+        elif not isinstance(message, SumsRequest):
             raise ProtocolError(f"{type(message).__name__} is nothing that a source sends")
         return message
 
@@ -157,10 +117,19 @@ class TargetProtocol:
         if frames < 1 or self.credit > _MAX_CREDIT:
             raise ProtocolError(f"impossible listing credit {frames}")
 
+    def committed(self) -> None:
+        """Note a commit as confirmed."""
+        self._committing = False
+
     def listed(self, *, last: bool) -> None:
         """Note a listing frame as sent."""
         self.credit -= 1
         self._listing = not last
+
+
+def greeting(job: str, roots: tuple[str, ...], stream: bytes) -> Hello:
+    """The Hello of a stream's first connection."""
+    return Hello(PROTOCOL, job, roots, __version__, stream)
 
 
 def opening(frame: Frame) -> Hello | Pair:
@@ -176,6 +145,8 @@ def opening(frame: Frame) -> Hello | Pair:
             f"the target speaks protocol {PROTOCOL}, the source {message.protocol}",
             hint="install the same version of dtesx on both",
         )
+    if isinstance(message, Hello) and (len(message.stream) != 16 or not 0 <= message.slot < MAX_STREAMS):
+        raise ProtocolError("a source asked for an impossible stream")
     return message
 
 

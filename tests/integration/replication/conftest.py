@@ -17,11 +17,11 @@ from dtesx.base.retry import Backoff
 from dtesx.base.run import run, spawn
 from dtesx.model.api import MirrorPhase, MirrorRequest
 from dtesx.model.job import MirrorSpec
-from dtesx.model.mirror import MirrorOptions
+from dtesx.model.mirror import LinkOptions, MirrorOptions
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
 from dtesx.replication.receiving import serve
-from dtesx.replication.sending import run_mirror
+from dtesx.replication.sending import DEFAULT_LINK, run_mirror
 from dtesx.wire.identity import Identity, create
 from dtesx.wire.tls import server_context
 
@@ -76,6 +76,7 @@ class Site:
         identity: Identity | None = None,
         root: str = "/data",
         options: MirrorOptions | None = None,
+        link: LinkOptions = DEFAULT_LINK,
     ) -> MirrorStats:
         spec = MirrorSpec(exclude=exclude)
         request = MirrorRequest("job", "127.0.0.1", port or self.port, self.them.certificate, (root,), spec)
@@ -91,6 +92,7 @@ class Site:
             stop=stop or threading.Event(),
             opener=self.view,
             backoff=backoff,
+            link=link,
             options=options,
         )
 

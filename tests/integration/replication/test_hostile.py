@@ -7,19 +7,22 @@ import socket
 import ssl
 import stat
 import struct
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from dtesx.base.errors import DtesxError, Refused
 from dtesx.base.run import run
-from dtesx.wire.channel import Channel
-from dtesx.wire.errors import ProtocolError
+from dtesx.wire.bond import Bond
+from dtesx.wire.channel import TICK, Channel
+from dtesx.wire.errors import ProtocolError, StreamUnknown
 from dtesx.wire.frames import MAX_TABLE
 from dtesx.wire.items import TEMPORARY_PREFIX, Item
-from dtesx.wire.messages import Acknowledgement, Hello
+from dtesx.wire.messages import Commit, Credit, Hello, List, Listing, Message, Report, Welcome
 from dtesx.wire.operations import (
     Adjust,
     Begin,
@@ -36,7 +39,7 @@ from dtesx.wire.operations import (
     Put,
     Remove,
 )
-from dtesx.wire.protocol import PROTOCOL, SourceProtocol
+from dtesx.wire.protocol import PROTOCOL, SourceProtocol, answer, greeting
 from dtesx.wire.sums import Basis, Sums, SumsRequest
 from dtesx.wire.tls import client_context
 
@@ -65,17 +68,38 @@ def _connected(site: Site) -> ssl.SSLSocket:
 
 def attack(site: Site, operations: Sequence[Operation], blob: bytes = b"") -> list[tuple[bytes, str]]:
     """Send operations as an authenticated source would; returns the problems, raises what ended it."""
+    return _tell(site, Operations(0, list(operations)), blob)
+
+
+def _opened(site: Site) -> Bond:
+    """A bond to the target, let in as the source is; its waits fail the test after 20 s."""
+    deadline = time.monotonic() + 20
+
+    def tick() -> None:
+        assert time.monotonic() < deadline
+        assert bond.slots
+
+    bond = Bond(tick=tick)
     channel = Channel(_connected(site))
-    protocol = SourceProtocol(job="job", roots=("/data",))
+    channel.send(greeting("job", ("/data",), os.urandom(16)))
+    bond.attach(0, channel.connection, answer(channel.receive(), Welcome).received)
+    return bond
+
+
+def _tell(site: Site, message: Message, blob: bytes = b"") -> list[tuple[bytes, str]]:
+    bond = _opened(site)
     try:
-        channel.send(protocol.hello)
-        protocol.receive(channel.receive())
-        protocol.sent(*channel.send(Operations(0, list(operations)), [blob]))
-        answer = protocol.receive(channel.receive())
-        assert isinstance(answer, Acknowledgement)
-        return answer.problems
+        bond.send(message, [blob])
+        problems = []
+        while not bond.outgoing.applied or bond.incoming.ready:
+            frame = bond.poll(TICK)
+            if frame is not None:
+                report = SourceProtocol().receive(frame)
+                assert isinstance(report, Report)
+                problems += report.problems
+        return problems
     finally:
-        channel.close()
+        bond.close()
 
 
 @pytest.fixture
@@ -389,26 +413,20 @@ def test_a_file_with_a_name_outside_is_not_changed_in_place(site: Site, outside:
 
 
 def _ask(site: Site, request: SumsRequest) -> object:
-    channel = Channel(_connected(site))
-    protocol = SourceProtocol(job="job", roots=("/data",))
+    bond = _opened(site)
     try:
-        channel.send(protocol.hello)
-        protocol.receive(channel.receive())
-        channel.send(request)
-        return protocol.receive(channel.receive())
+        bond.send(request)
+        return SourceProtocol().receive(bond.receive())
     finally:
-        channel.close()
+        bond.close()
 
 
-def test_a_frame_for_an_unknown_root(site: Site) -> None:
-    channel = Channel(_connected(site))
-    protocol = SourceProtocol(job="job", roots=("/data",))
-    channel.send(protocol.hello)
-    protocol.receive(channel.receive())
-    channel.send(Operations(7, []))
-    with pytest.raises(ProtocolError, match="root"):
-        protocol.receive(channel.receive())
-    channel.close()
+@pytest.mark.parametrize(
+    "message", [Operations(7, []), Commit(1), List(0, 0), Listing(0, []), Credit(65), Report([], 0)]
+)
+def test_what_no_source_may_say(site: Site, message: Message) -> None:
+    with pytest.raises(ProtocolError):
+        _tell(site, message)
     _still_serves(site)
 
 
@@ -416,10 +434,33 @@ def test_another_protocol_version_is_refused_by_name(site: Site) -> None:
     channel = Channel(_connected(site))
     channel.send(Hello(PROTOCOL + 1, "job", ("/data",)))
     with pytest.raises(Refused, match=f"protocol {PROTOCOL}") as caught:
-        SourceProtocol(job="job", roots=("/data",)).receive(channel.receive())
+        answer(channel.receive(), Welcome)
     assert "same version" in caught.value.hint
     channel.close()
     _still_serves(site)
+
+
+@pytest.mark.parametrize("hello", [{"stream": b"short"}, {"slot": -1}, {"slot": 16}])
+def test_impossible_streams_are_refused(site: Site, hello: dict[str, object]) -> None:
+    channel = Channel(_connected(site))
+    channel.send(msgspec.structs.replace(greeting("job", ("/data",), bytes(16)), **hello))
+    with pytest.raises(DtesxError, match="impossible stream"):
+        answer(channel.receive(), Welcome)
+    channel.close()
+    _still_serves(site)
+
+
+def test_a_stream_that_the_target_does_not_know(site: Site) -> None:
+    channel = Channel(_connected(site))
+    channel.send(msgspec.structs.replace(greeting("job", ("/data",), bytes(16)), resume=True))
+    with pytest.raises(StreamUnknown):
+        answer(channel.receive(), Welcome)
+    channel.close()
+    _still_serves(site)
+
+
+def _header(kind: int, flags: int, sequence: int, table: int, body: int) -> bytes:
+    return struct.pack("!4sBBHQIII", b"DTSX", kind, flags, 0, sequence, table, 0, body)
 
 
 @pytest.mark.parametrize(
@@ -428,10 +469,11 @@ def test_another_protocol_version_is_refused_by_name(site: Site) -> None:
         b"",
         b"GET / HTTP/1.1\r\n\r\n" * 10,
         b"DTSX" + bytes(200),
-        struct.pack("!4sBBHQII", b"DTSX", 1, 0, 0, 1, 4, 0) + b"\xc1\xc1\xc1\xc1",
-        struct.pack("!4sBBHQII", b"DTSX", 1, 0, 0, 1, MAX_TABLE + 1, 0),
-        struct.pack("!4sBBHQII", b"DTSX", 1, 0, 0, 2, 1, 0),
-        struct.pack("!4sBBHQII", b"DTSX", 7, 0, 0, 1, 100, 0) + b"\x91" * 100,
+        _header(1, 0, 0, 4, 4) + b"\xc1\xc1\xc1\xc1",
+        _header(1, 0, 0, MAX_TABLE + 1, MAX_TABLE + 1),
+        _header(1, 0, 2, 1, 1),
+        _header(7, 0, 1, 100, 100) + b"\x91" * 100,
+        _header(1, 1, 0, 100, 50) + os.urandom(50),
         os.urandom(5000),
     ],
 )
@@ -440,7 +482,7 @@ def test_garbage_ends_the_connection_only(site: Site, garbage: bytes) -> None:
         sock.sendall(garbage)
         if len(garbage) > 20:
             with pytest.raises(DtesxError):
-                SourceProtocol(job="job", roots=("/data",)).receive(Channel(sock).receive())
+                answer(Channel(sock).receive(), Welcome)
     _still_serves(site)
 
 

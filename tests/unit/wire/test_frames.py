@@ -1,11 +1,24 @@
 from __future__ import annotations
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dtesx.model.mirror import Compression
+from dtesx.wire.compression import Compressor
 from dtesx.wire.errors import ProtocolError
-from dtesx.wire.frames import HEADER_SIZE, MAX_BLOB, MAX_TABLE, Decoder, Encoder, Frame, FrameType
+from dtesx.wire.frames import (
+    CONNECTION_TYPES,
+    HEADER_SIZE,
+    MAX_BLOB,
+    MAX_TABLE,
+    Decoder,
+    Frame,
+    FrameType,
+    encode,
+)
 
 Content = tuple[FrameType, bytes, bytes]
 contents = st.lists(
@@ -25,18 +38,59 @@ def feed(decoder: Decoder, data: bytes, step: int) -> list[Frame]:
     return frames
 
 
-def encoded(content: list[Content]) -> bytes:
-    encoder = Encoder()
-    return b"".join(encoder.encode(kind, table, [blob]) for kind, table, blob in content)
+def number(kind: FrameType, at: int) -> int:
+    return 0 if kind in CONNECTION_TYPES else at
 
 
-@given(contents, st.integers(1, 400))
-def test_round_trip_in_any_pieces(content: list[Content], step: int) -> None:
+def encoded(content: list[Content], compressor: Compressor | None = None) -> bytes:
+    return b"".join(
+        encode(kind, number(kind, at), table, [blob], compressor=compressor)[0]
+        for at, (kind, table, blob) in enumerate(content, 1)
+    )
+
+
+@given(contents, st.integers(1, 400), st.sampled_from(["off", "auto", "1", "19"]))
+def test_round_trip_in_any_pieces(content: list[Content], step: int, compress: str) -> None:
     decoder = Decoder()
-    frames = feed(decoder, encoded(content), step)
+    frames = feed(decoder, encoded(content, Compressor(Compression.parse(compress))), step)
     assert [(f.type, bytes(f.table), bytes(f.blob)) for f in frames] == content
-    assert [f.sequence for f in frames] == list(range(1, len(content) + 1))
+    assert [f.sequence for f in frames] == [number(kind, at) for at, (kind, _, _) in enumerate(content, 1)]
     assert not decoder.partial
+
+
+def test_a_compressed_frame_is_smaller_and_says_what_it_weighs() -> None:
+    compressor = Compressor(Compression(3))
+    data, size = encode(FrameType.OPERATIONS, 7, b"t" * 100, [b"abc" * 5000], compressor=compressor)
+    assert len(data) < 500
+    (frame,) = feed(Decoder(), data, 1000)
+    assert (frame.size, frame.sequence, bytes(frame.table)) == (size, 7, b"t" * 100)
+    assert bytes(frame.blob) == b"abc" * 5000
+
+
+@given(st.data())
+def test_a_damaged_compressed_frame_is_refused_or_as_long_as_it_says(data: st.DataObject) -> None:
+    whole = bytearray(
+        encode(FrameType.OPERATIONS, 1, b"", [b"abcdef" * 500], compressor=Compressor(Compression(1)))[0]
+    )
+    whole[data.draw(st.integers(0, len(whole) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    try:
+        frames = feed(Decoder(), bytes(whole), 1000)
+    except ProtocolError:
+        return
+    assert all(frame.size == HEADER_SIZE + 3000 for frame in frames)
+
+
+def test_a_compressed_frame_that_swells_is_refused() -> None:
+    import zstandard
+
+    for body in (zstandard.compress(bytes(MAX_BLOB * 4)), zstandard.compress(b"abc" * 500) + b"more"):
+        header = _header(FrameType.OPERATIONS, 1, 0, 1500, len(body))
+        with pytest.raises(ProtocolError):
+            feed(Decoder(), header + body, 4096)
+
+
+def _header(kind: int, flags: int, table: int, blob: int, body: int, sequence: int = 1) -> bytes:
+    return struct.pack("!4sBBHQIII", b"DTSX", kind, flags, 0, sequence, table, blob, body)
 
 
 @given(contents.filter(bool), st.data())
@@ -66,23 +120,27 @@ def test_a_flipped_bit_raises_or_changes_only_content(content: list[Content], da
     assert len(frames) <= len(content)
 
 
-@pytest.mark.parametrize(("table", "blob"), [(MAX_TABLE + 1, 0), (0, MAX_BLOB + 1), (0xFFFFFFFF, 0xFFFFFFFF)])
-def test_oversized_lengths_are_refused_before_memory_is_taken(table: int, blob: int) -> None:
-    header = Encoder().encode(FrameType.HELLO, b"")[:16]
-    with pytest.raises(ProtocolError, match="too large"):
-        feed(Decoder(), header + table.to_bytes(4, "big") + blob.to_bytes(4, "big"), 100)
+@pytest.mark.parametrize(
+    ("table", "blob", "body"),
+    [
+        (MAX_TABLE + 1, 0, 0),
+        (0, MAX_BLOB + 1, 0),
+        (0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF),
+        (10, 10, 21),
+        (10, 10, 19),
+    ],
+)
+def test_impossible_lengths_are_refused_before_memory_is_taken(table: int, blob: int, body: int) -> None:
+    with pytest.raises(ProtocolError, match=r"frame (too large|of \d+ bytes)"):
+        feed(Decoder(), _header(FrameType.OPERATIONS, 0, table, blob, body), 100)
 
 
 def test_oversized_frames_are_not_encoded() -> None:
-    encoder = Encoder()
     with pytest.raises(ValueError, match="too large"):
-        encoder.encode(FrameType.OPERATIONS, bytes(MAX_TABLE + 1))
-    assert encoder.sequence == 0
+        encode(FrameType.OPERATIONS, 1, bytes(MAX_TABLE + 1))
 
 
-@pytest.mark.parametrize("order", [[1], [0, 0], [0, 2, 1]])
-def test_lost_repeated_and_reordered_frames_are_refused(order: list[int]) -> None:
-    encoder = Encoder()
-    frames = [encoder.encode(FrameType.CREDIT, b"x") for _ in range(3)]
-    with pytest.raises(ProtocolError, match="was due"):
-        feed(Decoder(), b"".join(frames[i] for i in order), 1000)
+@pytest.mark.parametrize(("kind", "sequence"), [(FrameType.HELLO, 1), (FrameType.OPERATIONS, 0)])
+def test_a_number_where_none_belongs_and_none_where_one_does(kind: FrameType, sequence: int) -> None:
+    with pytest.raises(ProtocolError, match="with sequence"):
+        feed(Decoder(), encode(kind, sequence, b"")[0], 100)

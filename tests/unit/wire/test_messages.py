@@ -11,7 +11,17 @@ from dtesx.wire import messages
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.frames import Frame, FrameType
 from dtesx.wire.items import Item
-from dtesx.wire.messages import Acknowledgement, Credit, Directory, Hello, Listing, Message, decode, encode
+from dtesx.wire.messages import (
+    Acknowledgement,
+    Credit,
+    Directory,
+    Hello,
+    Listing,
+    Message,
+    Report,
+    decode,
+    encode,
+)
 from dtesx.wire.operations import Adjust, Data, End, Enter, Finish, Link, Make, Operations, Put, Remove
 
 names = st.binary(min_size=1, max_size=20)
@@ -44,7 +54,8 @@ any_message = st.one_of(
     st.builds(Hello, st.integers(0, 9), st.text(), st.lists(st.text()).map(tuple)),
     st.builds(Listing, integers, st.lists(st.builds(Directory, names, st.lists(items)), max_size=3)),
     st.builds(Operations, integers, st.lists(operations, max_size=5)),
-    st.builds(Acknowledgement, integers, integers, st.lists(st.tuples(names, st.text()), max_size=3)),
+    st.builds(Acknowledgement, integers, integers),
+    st.builds(Report, st.lists(st.tuples(names, st.text()), max_size=3), integers),
 )
 
 

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from dtesx.base.errors import Conflict, DtesxError, Refused, TargetFull
-from dtesx.wire.errors import ProtocolError
+from dtesx.wire.errors import ProtocolError, StreamUnknown
 from dtesx.wire.frames import Frame
 from dtesx.wire.messages import (
     Acknowledgement,
     Commit,
     Committed,
     Credit,
+    Goodbye,
     Hello,
     List,
     Listing,
@@ -23,11 +25,11 @@ from dtesx.wire.messages import (
 from dtesx.wire.operations import Operations
 from dtesx.wire.protocol import (
     PROTOCOL,
-    Phase,
     SourceProtocol,
     TargetProtocol,
     answer,
     failure,
+    greeting,
     opening,
     refusal,
 )
@@ -38,37 +40,32 @@ def frame(message: Message) -> Frame:
     return Frame(kind, 1, memoryview(table), memoryview(b""))
 
 
-def source() -> SourceProtocol:
-    protocol = SourceProtocol(job="job", roots=("/", "/srv"))
-    protocol.receive(frame(Welcome(PROTOCOL)))
-    return protocol
-
-
 def target() -> TargetProtocol:
     return TargetProtocol(("/", "/srv"))
 
 
 def test_greeting() -> None:
-    here = SourceProtocol(job="job", roots=("/srv",))
-    assert opening(frame(here.hello)) == here.hello
-    here.receive(frame(Welcome(PROTOCOL)))
-    assert here.phase is Phase.OPEN
+    hello = greeting("job", ("/srv",), b"s" * 16)
+    assert opening(frame(hello)) == hello
+    welcome = Welcome(PROTOCOL, received=7)
+    assert answer(frame(welcome), Welcome) == welcome
 
 
 @pytest.mark.parametrize("hello", [Hello(PROTOCOL + 1, "job", ("/",)), Pair(PROTOCOL - 1, "", "", "", "")])
 def test_refusals_reach_the_source_as_refusals(hello: Hello | Pair) -> None:
     with pytest.raises(Refused, match="protocol") as refused:
         opening(frame(hello))
-    with pytest.raises(Refused, match=refused.value.message.split(",")[0]) as arrived:
-        SourceProtocol(job="job", roots=("/",)).receive(frame(refusal(refused.value)))
-    assert arrived.value.hint == refused.value.hint != ""
-    with pytest.raises(Refused, match="protocol"):
-        answer(frame(refusal(refused.value)), Paired)
+    for due in (Welcome, Paired):
+        with pytest.raises(Refused, match=refused.value.message.split(",")[0]) as arrived:
+            answer(frame(refusal(refused.value)), due)
+        assert arrived.value.hint == refused.value.hint != ""
 
 
-def test_a_refusal_keeps_its_code() -> None:
-    with pytest.raises(Conflict, match="taken"):
-        SourceProtocol(job="job", roots=()).receive(frame(refusal(Conflict("taken", hint="wait"))))
+@pytest.mark.parametrize("change", [{"stream": b""}, {"stream": bytes(17)}, {"slot": -1}, {"slot": 16}])
+def test_impossible_streams(change: dict[str, object]) -> None:
+    hello = msgspec.structs.replace(greeting("job", ("/",), bytes(16)), **change)
+    with pytest.raises(ProtocolError, match="impossible stream"):
+        opening(frame(hello))
 
 
 def test_another_answer_than_the_one_that_was_due() -> None:
@@ -79,29 +76,18 @@ def test_another_answer_than_the_one_that_was_due() -> None:
 
 def test_a_refusal_of_unknown_code_is_still_refused() -> None:
     with pytest.raises(Refused, match="because"):
-        SourceProtocol(job="job", roots=()).receive(frame(Refusal("new-code", "because", "hint")))
+        answer(frame(Refusal("new-code", "because", "hint")), Welcome)
 
 
-@pytest.mark.parametrize("error", [TargetFull("full", hint="free"), Conflict("taken", hint="wait")])
-def test_failures_become_the_same_error_again(error: DtesxError) -> None:
-    here = source()
-    with pytest.raises(type(error)) as arrived:
-        here.receive(frame(failure(error)))
-    assert (arrived.value.message, arrived.value.hint) == (error.message, error.hint)
-    assert here.phase is Phase.CLOSED
-
-
-def test_acknowledgements_free_what_was_in_flight() -> None:
-    here = source()
-    for sequence in (3, 4, 7):
-        here.sent(sequence, 100)
-    here.receive(frame(Acknowledgement(4, 0)))
-    assert here.in_flight == 100
-    here.receive(frame(Acknowledgement(4, 4)))
-    here.receive(frame(Acknowledgement(7, 4)))
-    assert here.in_flight == 0
-    with pytest.raises(ProtocolError, match="before it was sent"):
-        here.receive(frame(Acknowledgement(8, 4)))
+@pytest.mark.parametrize(
+    "error",
+    [TargetFull("full", hint="free"), Conflict("taken", hint="wait"), StreamUnknown("gone", hint="again")],
+)
+def test_refusals_and_failures_become_the_same_error_again(error: DtesxError) -> None:
+    for told in (refusal(error), failure(error)):
+        with pytest.raises(type(error)) as arrived:
+            answer(frame(told), Welcome)
+        assert (arrived.value.message, arrived.value.hint) == (error.message, error.hint)
 
 
 @pytest.mark.parametrize(
@@ -118,11 +104,11 @@ def test_acknowledgements_free_what_was_in_flight() -> None:
 )
 def test_what_a_source_did_not_ask_for(message: Message) -> None:
     with pytest.raises(ProtocolError):
-        source().receive(frame(message))
+        SourceProtocol().receive(frame(message))
 
 
 def test_listing_and_commit_of_another_root() -> None:
-    here = source()
+    here = SourceProtocol()
     here.list_root(1)
     with pytest.raises(ProtocolError):
         here.receive(frame(Listing(0, [])))
@@ -164,7 +150,17 @@ def test_nothing_before_the_greeting(message: Message) -> None:
     with pytest.raises(ProtocolError, match="Hello was due"):
         opening(frame(message))
     with pytest.raises(ProtocolError, match="Welcome was due"):
-        SourceProtocol(job="", roots=()).receive(frame(Credit(1)))
+        answer(frame(message) if message != Welcome(PROTOCOL) else frame(Credit(1)), Welcome)
+
+
+@pytest.mark.parametrize("message", [Operations(0, []), Commit(0), Goodbye()])
+def test_nothing_but_talk_during_a_commit(message: Message) -> None:
+    there = target()
+    there.receive(frame(Commit(0)))
+    with pytest.raises(ProtocolError, match="during a commit"):
+        there.receive(frame(message))
+    there.committed()
+    there.receive(frame(Operations(0, [])))
 
 
 def test_one_listing_at_a_time_within_its_credit() -> None:

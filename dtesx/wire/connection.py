@@ -1,0 +1,161 @@
+"""One socket as frames: it never blocks and knows nothing of streams."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable
+
+from dtesx.base.errors import ConnectionFailed, DtesxError, Refused
+from dtesx.wire import messages
+from dtesx.wire.frames import Decoder, Frame, encode
+from dtesx.wire.limiter import Limiter, tls_bytes, tls_room
+from dtesx.wire.messages import Message
+
+_SLICE = 256 << 10
+_PAUSE = 0.2
+_NO_LIMIT = Limiter(0)
+_HINT = "the mirror can be started again; it goes on where it stopped"
+
+
+class Connection:
+    """Frames over ``sock`` (plain or TLS, connected); for one thread at a time, as OpenSSL wants it.
+
+    Every method raises ConnectionFailed when the connection is gone, Refused when the peer does not
+    take our certificate and ProtocolError when it sends garbage. ``sent`` and ``received`` count
+    bytes before TLS.
+    """
+
+    def __init__(self, sock: socket.socket, limiter: Limiter = _NO_LIMIT) -> None:
+        sock.setblocking(False)
+        self.sent = 0
+        self.received = 0
+        self.limiter = limiter
+        self._sock = sock
+        self._secured = isinstance(sock, ssl.SSLSocket)
+        self._decoder = Decoder()
+        self._own: deque[bytes] = deque()
+        self._view = memoryview(b"")
+        self._retry = 0
+        self._blocked = 0
+
+    def fileno(self) -> int:
+        """The descriptor, for poll(2)."""
+        return self._sock.fileno()
+
+    @property
+    def events(self) -> int:
+        """What to wait for (poll(2)) before it is worth writing again; always readable, too."""
+        return select.POLLIN | self._blocked
+
+    @property
+    def busy(self) -> bool:
+        """Whether something begun or queued is not on its way yet."""
+        return bool(self._view) or bool(self._own)
+
+    def queue(self, message: Message) -> None:
+        """Send a message of the connection itself before the next frame of a stream."""
+        kind, table = messages.encode(message)
+        self._own.append(encode(kind, 0, table)[0])
+
+    def write(self, following: Callable[[], bytes | None] = lambda: None) -> None:
+        """Send what is queued, then the frames that ``following`` gives, until the socket is full."""
+        while True:
+            if not self._view:
+                data = self._own.popleft() if self._own else following()
+                if data is None:
+                    self._blocked = 0
+                    return
+                self._view = memoryview(data)
+            if not self._push():
+                return
+
+    def _push(self) -> bool:
+        size = self._retry or self._piece()
+        if not size:
+            self._blocked = 0
+            return False
+        try:
+            count = self._sock.send(self._view[:size])
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError) as reason:
+            # OpenSSL wants the same piece again.
+            self._retry = size
+            self._blocked = 0 if isinstance(reason, ssl.SSLWantReadError) else select.POLLOUT
+            return False
+        except OSError as error:
+            raise _broken(error) from error
+        self._retry = 0
+        self.sent += count
+        self.limiter.spend(tls_bytes(count) if self._secured else count)
+        self._view = self._view[count:]
+        return True
+
+    def _piece(self) -> int:
+        allowance = self.limiter.allowance()
+        if allowance is None:
+            return _SLICE
+        if self._secured:
+            allowance = tls_room(allowance)
+        return min(allowance, _SLICE)
+
+    def read(self) -> Frame | None:
+        """The next frame, if it has arrived."""
+        while True:
+            try:
+                count = self._sock.recv_into(self._decoder.buffer())
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
+                return None
+            except OSError as error:
+                raise _broken(error) from error
+            if not count:
+                raise ConnectionFailed("the peer closed the connection", hint=_HINT)
+            self.received += count
+            frame = self._decoder.advance(count)
+            if frame is not None:
+                return frame
+
+    def end(self) -> None:
+        """Tell the peer that nothing more will be sent."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+
+    def swallow(self) -> bool:
+        """Read and forget what has arrived; False when the peer has closed."""
+        try:
+            return bool(self._sock.recv(_SLICE))
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
+            return True
+        except OSError:
+            return False
+
+    def linger(self, seconds: float) -> None:
+        """Send what is queued and swallow what still arrives, so that no reset loses our last frame."""
+        deadline = time.monotonic() + seconds
+        poll = select.poll()
+        while self.busy and time.monotonic() < deadline:
+            self.write()
+            poll.register(self, self.events)
+            if self.busy:
+                poll.poll(1000 * _PAUSE)
+        self.end()
+        poll.register(self, select.POLLIN)
+        while time.monotonic() < deadline and (not poll.poll(1000 * _PAUSE) or self.swallow()):
+            pass
+
+    def close(self) -> None:
+        """Close the connection at once."""
+        self._sock.close()
+
+
+def _broken(error: OSError) -> DtesxError:
+    # In TLS 1.3 a peer turns our certificate down only after our handshake is over.
+    if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
+        return Refused(
+            f"the peer does not accept our certificate ({error.reason})",
+            hint="pair the two again: `dtesx server add` for a job, else --token-file FILE",
+        )
+    return ConnectionFailed(f"the connection broke: {error}", hint=_HINT)

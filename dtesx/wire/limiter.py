@@ -1,0 +1,55 @@
+"""A bandwidth limit that holds over every second: a token bucket, with the clock passed in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+_BURST = 0.05
+_LEAST_BURST = 256
+_PAUSE = 0.01
+_RECORD = 16 << 10
+_RECORD_OVERHEAD = 22  # RFC 8446 5.2: header 5, content type 1, AES-GCM tag 16
+
+
+def tls_bytes(count: int) -> int:
+    """What ``count`` bytes, sent at once, become on the wire as TLS 1.3 records."""
+    return count + -(-count // _RECORD) * _RECORD_OVERHEAD
+
+
+def tls_room(count: int) -> int:
+    """How many bytes can be sent so that they are at most ``count`` on the wire."""
+    return max(0, count - (count // (_RECORD + _RECORD_OVERHEAD) + 1) * _RECORD_OVERHEAD)
+
+
+class Limiter:
+    """Lets through at most ``rate`` bytes in any second; a rate of 0 lets everything through.
+
+    In a second at most a full bucket and what flows into it get through; so the bucket holds 5 % of
+    the rate and 95 % flow in. ``rate`` may be changed at any time, from any thread.
+    """
+
+    def __init__(self, rate: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.rate = rate
+        self._clock = clock
+        self._then = clock()
+        self._tokens = 0.0
+
+    def allowance(self) -> int | None:
+        """Bytes of the wire that may be sent now; None: any number."""
+        rate = self.rate
+        if not rate:
+            return None
+        now = self._clock()
+        bucket = max(_LEAST_BURST, rate * _BURST)
+        self._tokens = min(bucket, self._tokens + (now - self._then) * (rate - bucket))
+        self._then = now
+        return max(0, int(self._tokens))
+
+    def spend(self, count: int) -> None:
+        """Note ``count`` bytes as sent."""
+        self._tokens -= count
+
+    def pause(self) -> float:
+        """Seconds until it is worth asking again."""
+        return _PAUSE

@@ -1,0 +1,181 @@
+"""A stream of numbered frames that outlives its connections: both ends, sans-I/O.
+
+Each direction of a stream counts its frames from 1. The sender keeps what is not acknowledged as
+durable and sends it again when a connection is lost; the receiver puts frames into order, drops
+what it has already, and hands each over once. A frame may travel over any connection.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from typing import Protocol
+
+from dtesx.wire.errors import ProtocolError
+from dtesx.wire.frames import Frame
+
+WINDOW = 32 << 20
+"""Bytes that may be on their way without having been applied."""
+
+MAX_HELD = 2 * WINDOW
+"""Bytes that a receiver holds at most: a window and the frame that closes it."""
+
+_MAX_AHEAD = 1 << 16
+
+
+class Retention(Protocol):
+    """Where sent frames are kept until they are durable at the peer."""
+
+    def put(self, number: int, frame: bytes) -> None:
+        """Keep a frame; numbers come in order, without gaps."""
+
+    def get(self, number: int) -> bytes:
+        """A kept frame."""
+
+    def release(self, up_to: int) -> None:
+        """Forget everything up to a number."""
+
+
+class Memory:
+    """Keeps frames in memory."""
+
+    def __init__(self) -> None:
+        self._first = 1
+        self._frames: deque[bytes] = deque()
+
+    def put(self, number: int, frame: bytes) -> None:
+        assert number == self._first + len(self._frames)
+        self._frames.append(frame)
+
+    def get(self, number: int) -> bytes:
+        return self._frames[number - self._first]
+
+    def release(self, up_to: int) -> None:
+        while self._first <= up_to:
+            self._frames.popleft()
+            self._first += 1
+
+
+class Outgoing:
+    """What one end sends. ``slot`` names a connection.
+
+    ``in_flight`` are bytes that were not applied yet, ``retained`` those that are not durable yet,
+    both before compression: it is what they weigh at the peer.
+    """
+
+    def __init__(self, retention: Retention | None = None) -> None:
+        self.last = 0
+        self.applied = 0
+        self.durable = 0
+        self.in_flight = 0
+        self.retained = 0
+        self._retention = retention or Memory()
+        self._sent = 0
+        self._weights: deque[int] = deque()  # of the frames after `durable`
+        self._carriers: dict[int, int] = {}  # frame -> slot it is on its way over
+        self._again: list[int] = []  # a heap
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a frame waits for a connection to take it."""
+        return self._sent < self.last or bool(self._again)
+
+    def put(self, frame: bytes, weight: int) -> None:
+        """Add the frame with the number ``last + 1``; ``weight`` is its size before compression."""
+        self.last += 1
+        self._retention.put(self.last, frame)
+        self._weights.append(weight)
+        self.in_flight += weight
+        self.retained += weight
+
+    def take(self, slot: int) -> bytes | None:
+        """The next frame to send over a connection; None when there is nothing to send."""
+        while self._again:
+            number = heapq.heappop(self._again)
+            if number > self.applied:
+                break
+        else:
+            if self._sent == self.last:
+                return None
+            number = self._sent = self._sent + 1
+        self._carriers[number] = slot
+        return self._retention.get(number)
+
+    def lost(self, slot: int) -> None:
+        """A connection is gone: what it carried has to be sent again."""
+        for number in [number for number, carrier in self._carriers.items() if carrier == slot]:
+            del self._carriers[number]
+            heapq.heappush(self._again, number)
+
+    def resume(self, received: int) -> None:
+        """The peer, to which no connection was left, has everything up to ``received``.
+
+        What comes after it is sent again, also what an earlier life of the peer had applied but not
+        made durable. Raises ProtocolError for what cannot be.
+        """
+        # The word of a greeting may be older than the last acknowledgement over another connection.
+        received = max(received, self.durable)
+        if received > self._sent:
+            raise ProtocolError(f"the peer goes on from frame {received}, which cannot be")
+        self._again = list(range(received + 1, self._sent + 1))
+        self._carriers.clear()
+        if received < self.applied:
+            self.applied = received
+            self.in_flight = sum(list(self._weights)[received - self.durable :])
+
+    def acknowledge(self, applied: int, durable: int) -> None:
+        """The peer has applied and made durable so much; older news are ignored.
+
+        Raises ProtocolError when it cannot have.
+        """
+        if not 0 <= durable <= applied <= self._sent:
+            raise ProtocolError(
+                f"frames up to {applied} and {durable} were acknowledged before they were sent"
+            )
+        while self.applied < applied:
+            self.in_flight -= self._weights[self.applied - self.durable]
+            self.applied += 1
+            self._carriers.pop(self.applied, None)
+        while self.durable < durable:
+            self.durable += 1
+            self.retained -= self._weights.popleft()
+        self._retention.release(self.durable)
+
+
+class Incoming:
+    """What one end receives: frames in any order, handed over in theirs, each once.
+
+    ``received`` is the highest frame with all before it.
+    """
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._early: dict[int, Frame] = {}
+        self._ready: deque[Frame] = deque()
+        self._held = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether the next frame is there."""
+        return bool(self._ready)
+
+    def accept(self, frame: Frame) -> None:
+        """Add a frame that arrived; ProtocolError when the peer is too far ahead."""
+        number = frame.sequence
+        if number <= self.received or number in self._early:
+            return
+        if number > self.received + _MAX_AHEAD or self._held + frame.size > MAX_HELD:
+            raise ProtocolError(f"frame {number} arrived, too far ahead of frame {self.received + 1}")
+        self._held += frame.size
+        self._early[number] = frame
+        while (following := self._early.pop(self.received + 1, None)) is not None:
+            self.received += 1
+            self._ready.append(following)
+
+    def take(self) -> Frame | None:
+        """The next frame, or None while it is missing."""
+        if not self._ready:
+            return None
+        frame = self._ready.popleft()
+        self._held -= frame.size
+        return frame
