@@ -15,7 +15,7 @@ from dtesx.apply import durable
 from dtesx.base.errors import TargetFull
 from dtesx.base.run import run
 from dtesx.model.api import MirrorRequest
-from dtesx.replication import target_session
+from dtesx.replication import durability
 from dtesx.replication.sending import run_mirror
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def test_what_the_kernel_could_not_write_is_doubted(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(target_session, "sync_file_system", failing)
+        patch.setattr(durability, "sync_file_system", failing)
         with pytest.raises(TargetFull, match="could not write"):
             site.mirror()
     _lose_content(site.target / "file")
