@@ -51,6 +51,7 @@ def mirror(
             stop=threading.Event(),
             opener=open_tree,
             calculate=calc_size,
+            catalogue=way.catalogue,
         )
     except KeyboardInterrupt:
         raise Interrupted(

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import stat
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 from dtesx.mirror import content
+from dtesx.mirror.answers import Answers
+from dtesx.mirror.catalogue import Catalogue
 from dtesx.mirror.comparing import Asker, Comparison
-from dtesx.mirror.diff import Action, Links, Listings, decide, pair
+from dtesx.mirror.diff import Action, Links, decide, pair
+from dtesx.mirror.directories import Directories
 from dtesx.mirror.files import FileSender
+from dtesx.mirror.leading import Ask, Lead
 from dtesx.mirror.orphans import OrphanRule
 from dtesx.mirror.packing import Packer
-from dtesx.mirror.scan import Visit, WalkOptions, join, own_item, reason, walk
+from dtesx.mirror.reading import Reader, Reading
+from dtesx.mirror.scan import Scanner, Visit, WalkOptions, join, own_item, reason
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.tally import Tally
+from dtesx.mirror.walking import walk
 from dtesx.model.mirror import Compare, MirrorOptions
 from dtesx.wire.items import Item
+from dtesx.wire.messages import Directory
 from dtesx.wire.operations import Finish, Link, Make, Remove
 
 # Up to which size equal items mean that nothing is to be done about a file.
@@ -26,38 +35,43 @@ _TOLD = {Compare.NONE: -1, Compare.ATTRIBUTES: (1 << 63) - 1, Compare.DATA: cont
 
 @dataclass(slots=True)
 class _Pending:
-    """A directory that is not finished; ``changed`` when its metadata have to be (re)set at the end."""
+    """A directory that is not finished; ``changed`` when its metadata have to be (re)set at the end.
 
-    item: Item
+    ``item`` is None as long as nobody needed it.
+    """
+
+    item: Item | None
     changed: bool
 
 
 class TreeMirror:
     """Makes one target tree equal to the tree behind ``root`` (a directory descriptor).
 
-    ``listings`` is what the target has, ``packer`` takes the operations, ``asker`` gets the sums of
-    the target's files, ``tally`` counts and collects path problems. ``scope`` selects what is
-    mirrored (None: all). ``pause`` is called at every directory and chunk and may raise to stop.
+    The target is asked through ``ask`` what it has, which ``answers`` tell (see wire.messages.Answer),
+    and through ``asker`` for the sums of its files. ``packer`` takes the operations, ``tally`` counts
+    and collects path problems. ``scope`` selects what is mirrored (None: all). ``pause`` is called at
+    every directory and chunk and may raise to stop.
     """
 
     def __init__(
         self,
         root: int,
-        listings: Listings,
+        ask: Ask,
+        answers: Iterable[int | Directory],
         packer: Packer,
         asker: Asker,
         tally: Tally,
         *,
         scope: Scope | None = None,
         options: MirrorOptions,
+        catalogue: Catalogue | None = None,
         shown: bytes = b"",
         pause: Callable[[], None] = lambda: None,
     ) -> None:
         self._root = root
-        self._listings = listings
+        self._answers = Answers(answers)
         self._packer = packer
         self._tally = tally
-        self._scope = scope
         self._options = options
         self._shown = shown.rstrip(b"/") + b"/"
         self._pause = pause
@@ -75,52 +89,72 @@ class TreeMirror:
             pause=pause,
         )
         self._pending: dict[bytes, _Pending] = {}
+        walking = WalkOptions(
+            problem=self._problem,
+            scope=scope,
+            leftover=self._reserved,
+            sums=options.compare is Compare.DATA,
+        )
+        reader = Reader(catalogue, digests=options.compare is Compare.ATTRIBUTES, pause=pause)
+        self._lead = Lead(walk(root, walking), reader, ask)
+        self._scanner = Scanner(root, walking)
+        self._directories = Directories(root)
 
     def run(self) -> None:
         """Walk the tree to its end; every operation has been handed to the packer afterwards."""
-        try:
-            self._run()
-        finally:
-            self._comparison.close()
-
-    def _run(self) -> None:
-        own = own_item(self._root)
-        theirs = self._listings.root
-        self._pending[b""] = _Pending(own, theirs is None or own != theirs)
-        for visit in walk(self._root, self._walk_options()):
-            self._pause()
-            if visit.entered:
-                self._visit(visit)
-            else:
-                self._finish(visit.path, visit.fd if visit.fd >= 0 else None)
-        self._comparison.settle()
-        for path in list(self._pending):  # directories that could not be entered
-            self._finish(path, None)
-        self._listings.drain()
+        with closing(self._directories), closing(self._comparison):
+            for stop in self._lead.stops():
+                self._pause()
+                if stop.reading is not None:
+                    self._enter(stop.visit, stop.reading)
+                elif stop.visit.path in self._pending:
+                    self._finish(stop.visit.path)
+            self._comparison.settle()
+            for path in list(self._pending):  # directories that could not be entered
+                self._finish(path, entered=False)
         self._packer.flush()
-
-    def _walk_options(self) -> WalkOptions:
-        return WalkOptions(
-            problem=self._problem,
-            scope=self._scope,
-            leftover=self._reserved,
-            socket=self._socket,
-            sums=self._options.compare is Compare.DATA,
-        )
 
     def _problem(self, path: bytes, reason: str) -> None:
         self._tally.problem(self._shown + path, reason)
 
-    def _socket(self) -> None:
-        self._tally.sockets_skipped += 1
-
     def _reserved(self, _fd: int, name: bytes) -> None:
         self._tally.problem(self._shown + name, "this name is reserved for files in transit")
 
-    def _visit(self, visit: Visit) -> None:
+    def _enter(self, visit: Visit, reading: Reading) -> None:
+        path = visit.path
+        self._tally.sockets_skipped += reading.sockets
+        self._directories.followed.update(join(path, name) for name in visit.followed)
+        theirs = self._answers.take(path)
+        if theirs is None:
+            self._tally.files_skipped += reading.files
+            self._tally.bytes_skipped += reading.size
+            return
+        try:
+            visit = self._again(visit, reading.items)
+        except OSError as error:
+            deque(theirs, maxlen=0)
+            self._problem(path, reason(error))
+            return
+        if not path:
+            own = own_item(self._root)
+            self._pending[path] = _Pending(own, own != self._answers.root)
+        elif path not in self._pending:
+            self._pending[path] = _Pending(None, False)
+        self._visit(visit, theirs)
+
+    def _again(self, visit: Visit, items: list[Item] | None) -> Visit:
+        """Look at a directory once more, after the walk went on."""
+        visit.fd = self._directories.get(visit.path)
+        if items is None:
+            above = None if visit.top else visit.status.st_dev
+            return self._scanner.look(visit.path, visit.fd, visit.scope, above=above)
+        visit.entries = iter(items)
+        return visit
+
+    def _visit(self, visit: Visit, theirs: Iterator[Item]) -> None:
         tally, told = self._tally, _TOLD[self._options.compare]
         self._comparison.go_on()
-        for source, target in pair(visit.entries, self._listings.take(visit.path)):
+        for source, target in pair(visit.entries, theirs):
             if source is None:
                 if target is not None and not visit.spares(target):
                     self._remove(visit, self._orphans.removal(target))
@@ -149,23 +183,27 @@ class TreeMirror:
             target = None
         self._pending[path] = _Pending(source, target is None or source != target)
         if source.name in visit.mounts:
-            self._finish(path, None)
+            self._finish(path, entered=False)
 
-    def _finish(self, path: bytes, fd: int | None) -> None:
+    def _finish(self, path: bytes, *, entered: bool = True) -> None:
         """Give a directory its metadata, when all that is in it is done."""
-        if not self._pending[path].changed and not self._comparison.busy(path):
+        pending = self._pending[path]
+        if not pending.changed and not self._comparison.busy(path):
             del self._pending[path]
             return
+        flags = -1
         try:
-            flags = content.flags(fd) if fd is not None else -1
+            if entered or pending.item is None:
+                fd = self._directories.get(path)
+                pending.item = pending.item or own_item(fd)
+                flags = content.flags(fd)
         except OSError as error:
             self._problem(path, reason(error))
-            flags = -1
         self._comparison.after(path, lambda: self._settle(path, flags))
 
     def _settle(self, path: bytes, flags: int) -> None:
         pending = self._pending.pop(path)
-        if not pending.changed:
+        if not pending.changed or pending.item is None:
             return
         try:
             self._packer.add(path, Finish(pending.item, flags), xattrs=pending.item.xattrs)

@@ -1,4 +1,4 @@
-"""Walking a tree by descriptors: parents first, names sorted, one file system, no link followed."""
+"""Reading directories by descriptors: names sorted, no link followed, everything about each name."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from dtesx.base.working_directory import working_in
 from dtesx.mirror.content import SMALL, sum_of_file
 from dtesx.mirror.mounts import mounts_below
 from dtesx.mirror.selection import Choice, Scope, Verdict
 from dtesx.wire.items import OWN_XATTRS, TEMPORARY_PREFIX, UNSURE, Item, Xattrs
 
-_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOST_AND_FOUND = b"lost+found"
-_HELD = 64
+_AT_ONCE = 1024
 # Timestamps beyond what the wire's 64-bit nanoseconds hold (the year 2262) are clamped.
 _FAR_PAST, _FAR_FUTURE = 1 - (1 << 63), (1 << 63) - 1
 
@@ -28,16 +28,14 @@ class WalkOptions:
 
     ``scope`` selects the names that are looked at (None: all). ``problem`` gets path and reason of
     what cannot be read, ``leftover`` the descriptor of a directory and the name of a temporary file
-    found in it, ``socket`` is called for every socket (they do not travel). ``remap`` turns the text
-    of a symlink into what the target's is to be. Files whose state changed at or after
-    ``doubt_from`` (ctime, nanoseconds) get the time UNSURE. With ``sums``,
+    found in it. ``remap`` turns the text of a symlink into what the target's is to be. Files whose
+    state changed at or after ``doubt_from`` (ctime, nanoseconds) get the time UNSURE. With ``sums``,
     files that travel whole are read and get the sum of their content.
     """
 
     problem: Callable[[bytes, str], None]
     scope: Scope | None = None
     leftover: Callable[[int, bytes], None] = lambda _fd, _name: None
-    socket: Callable[[], None] = lambda: None
     remap: Callable[[bytes], bytes] | None = None
     xattrs: bool = True
     doubt_from: int | None = None
@@ -48,19 +46,33 @@ class WalkOptions:
 class Visit:
     """A directory that is being looked at (``entered``) or left with everything below it.
 
-    ``entries`` must be used up before the walk goes on: it finds the directories to descend into.
-    ``fd`` is valid until then, too; it is -1 on leaving a directory that was moved away meanwhile.
+    ``fd`` is valid until the walk goes on; it is -1 on leaving a directory that was moved away
+    meanwhile. ``entries`` must be used up before: it finds the directories ``below`` to descend into.
+    Who knows them otherwise may fill them in instead. ``names`` is all that is there, sorted.
+
     ``hidden`` are names that were not looked at or could not be read, ``mounts`` directories on other
-    file systems, which are not descended into.
+    file systems, which are not descended into, ``followed`` symlinks that stand for directories;
+    ``sockets`` were found and do not travel. What stat(2) said about each name is added to
+    ``statuses``, when that is a list. ``top``: a file system begins here. ``plain``: nothing is left
+    out, and all of it is on the root's file system.
     """
 
     path: bytes
     fd: int
     entered: bool
     entries: Iterator[Item]
+    status: os.stat_result
+    scope: Scope | None = None
+    top: bool = False
+    plain: bool = False
+    names: list[bytes] = field(default_factory=list)
+    below: list[bytes] = field(default_factory=list)
+    scopes: dict[bytes, Scope] = field(default_factory=dict)
+    followed: set[bytes] = field(default_factory=set)
     hidden: set[bytes] = field(default_factory=set)
     mounts: set[bytes] = field(default_factory=set)
-    scope: Scope | None = None
+    sockets: int = 0
+    statuses: list[os.stat_result] | None = None
 
     def spares(self, target: Item) -> bool:
         """Whether a name that only the target has is to be left alone there."""
@@ -70,20 +82,6 @@ class Visit:
             return False
         choice = self.scope.choose(target.name)
         return choice.verdict(target.mode) is Verdict.EXCLUDED
-
-
-@dataclass(slots=True)
-class _Level:
-    """A directory between the root and where the walk is; ``fd`` is -1 while it is closed."""
-
-    name: bytes
-    fd: int
-    flags: int
-    status: os.stat_result
-    scope: Scope | None
-    below: list[bytes] = field(default_factory=list)
-    scopes: dict[bytes, Scope] = field(default_factory=dict)
-    followed: set[bytes] = field(default_factory=set)
 
 
 def join(directory: bytes, name: bytes) -> bytes:
@@ -102,166 +100,100 @@ def reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def walk(root: int, options: WalkOptions) -> Iterator[Visit]:
-    """Visit ``root`` (a directory descriptor) and every directory below it, on entering and on leaving.
+class Scanner:
+    """Reads single directories of the tree behind ``root``."""
 
-    A directory that cannot be opened is told to ``options.problem`` and not visited. Other file
-    systems are entered only where an include rule spells them out. However deep the tree is, the
-    walk holds no more than 64 descriptors.
-    """
-    walker = _Walker(root, options)
-    try:
-        yield from walker.run()
-    finally:
-        walker.close()
-
-
-class _Walker:
     def __init__(self, root: int, options: WalkOptions) -> None:
         self._options = options
+        self._examines = options.sums or options.doubt_from is not None
+        self._device = os.fstat(root).st_dev
         self._mounted: dict[bytes, set[bytes]] = {}
         for path in mounts_below(root):
             directory, _, name = path.rpartition(b"/")
             self._mounted.setdefault(directory, set()).add(name)
-        fd = os.open(".", _OPEN, dir_fd=root)
-        self._root = _Level(b"", fd, _OPEN, os.fstat(fd), options.scope)
-        self._stack = [self._root]
-        self._closed = 0
-        self._path = b""
 
-    def run(self) -> Iterator[Visit]:
-        visit = self._enter(self._root)
-        if visit is not None:
-            yield visit
-        while self._stack:
-            level = self._stack[-1]
-            if level.below:
-                if (visit := self._descend(level, level.below.pop())) is not None:
-                    yield visit
-            else:
-                yield Visit(self._path, level.fd, entered=False, entries=iter(()))
-                self._leave()
+    def look(self, path: bytes, fd: int, scope: Scope | None, *, above: int | None = None) -> Visit:
+        """The directory at ``path``, open as ``fd``; raises OSError when it cannot be read.
 
-    def close(self) -> None:
-        for level in self._stack:
-            if level.fd >= 0:
-                os.close(level.fd)
-        self._stack.clear()
-
-    def _descend(self, level: _Level, name: bytes) -> Visit | None:
-        path = join(self._path, name)
-        flags = _OPEN & ~os.O_NOFOLLOW if name in level.followed else _OPEN
-        try:
-            fd = os.open(name, flags, dir_fd=level.fd)
-        except OSError as error:
-            self._options.problem(path, reason(error))
-            return None
-        self._stack.append(_Level(name, fd, flags, os.fstat(fd), level.scopes.get(name)))
-        self._path = path
-        if len(self._stack) - self._closed > _HELD:
-            self._closed += 1  # so never the root: what was moved is looked for from there
-            closing = self._stack[self._closed]
-            os.close(closing.fd)
-            closing.fd = -1
-        visit = self._enter(self._stack[-1])
-        if visit is None:
-            self._leave()
-        return visit
-
-    def _leave(self) -> None:
-        level = self._stack.pop()
-        self._path = self._path[: -len(level.name) - 1]
-        if self._stack and self._stack[-1].fd < 0:
-            self._closed -= 1
-            self._reopen(self._stack[-1], level.fd)
-        if level.fd >= 0:
-            os.close(level.fd)
-
-    def _reopen(self, level: _Level, below: int) -> None:
-        """Open a level again by the way up, or by the way down where something was moved meanwhile."""
-        if below >= 0:
-            level.fd = _open_same(level, b"..", below, _OPEN)
-        if level.fd < 0:
-            level.fd = self._from_root()
-        if level.fd < 0:
-            self._options.problem(self._path, "was moved while it was read")
-            level.below.clear()
-
-    def _from_root(self) -> int:
-        fd = os.dup(self._root.fd)
-        for level in self._stack[1:]:
-            below = _open_same(level, level.name, fd, level.flags)
-            os.close(fd)
-            if below < 0:
-                return -1
-            fd = below
-        return fd
-
-    def _enter(self, level: _Level) -> Visit | None:
-        try:
-            names = sorted(map(os.fsencode, os.listdir(level.fd)))  # noqa: PTH208
-        except OSError as error:
-            self._options.problem(self._path, reason(error))
-            return None
-        visit = Visit(self._path, level.fd, entered=True, entries=iter(()), scope=level.scope)
-        top = level is self._root or level.status.st_dev != self._stack[-2].status.st_dev
-        if top and _is_mount_root(level.fd):
+        ``above`` is the device that the directory above is on; None for the root.
+        """
+        status = os.fstat(fd)
+        names = sorted(map(os.fsencode, os.listdir(fd)))
+        visit = Visit(path, fd, True, iter(()), status, scope, names=names)
+        visit.top = status.st_dev != above
+        if visit.top and _is_mount_root(fd):
             visit.hidden.add(_LOST_AND_FOUND)
-        visit.entries = self._entries(level, names, visit)
+        visit.plain = scope is None and status.st_dev == self._device and path not in self._mounted
+        visit.entries = self._entries(visit)
         return visit
 
-    def _entries(self, level: _Level, names: list[bytes], visit: Visit) -> Iterator[Item]:
-        fd, options = level.fd, self._options
-        names, choices = _wanted(names, visit)
-        foreign = level.status.st_dev != self._root.status.st_dev
-        prefix = b"/proc/self/fd/%d/" % fd
+    def _entries(self, visit: Visit) -> Iterator[Item]:
+        names, choices = _wanted(visit)
+        for start in range(0, len(names), _AT_ONCE):
+            # No name is handed out before the next ones are wanted: who takes them may work elsewhere.
+            with working_in(visit.fd) as prefix:
+                found = list(self._some(visit, names[start : start + _AT_ONCE], choices, prefix))
+            yield from found
+
+    def _some(
+        self, visit: Visit, names: list[bytes], choices: dict[bytes, Choice], prefix: bytes
+    ) -> Iterator[Item]:
+        fd, options = visit.fd, self._options
+        hidden, statuses = visit.hidden, visit.statuses
+        foreign = visit.status.st_dev != self._device
         for name in names:
-            if name in visit.hidden or (name.startswith(TEMPORARY_PREFIX) and self._leftover(fd, name)):
+            if name in hidden or (name.startswith(TEMPORARY_PREFIX) and self._leftover(fd, name)):
                 continue
             try:
                 status = os.stat(name, dir_fd=fd, follow_symlinks=False)
                 if choices:
-                    settled = _settled(level, visit, name, choices[name], status)
+                    settled = _settled(visit, name, choices[name], status)
                     if settled is None:
                         continue
                     status = settled
                 item = _item(name, status, prefix + name if options.xattrs else None, name, fd)
+                if statuses is not None:
+                    statuses.append(status)
                 if item.mode & 0o170000 != stat.S_IFREG:
                     named = bool(choices) and choices[name].named
-                    special = self._special(level, visit, item, status, named)
+                    special = self._special(visit, item, status, named, prefix)
                     if special is None:
                         continue
                     item = special
-                else:
-                    if options.doubt_from is not None and status.st_ctime_ns >= options.doubt_from:
-                        item = msgspec.structs.replace(item, mtime_ns=UNSURE)
-                    if options.sums and item.size <= SMALL:
-                        item = msgspec.structs.replace(item, sum=sum_of_file(name, fd))
+                elif self._examines:
+                    item = self._examined(item, status, fd)
             except OSError as error:
                 self._unreadable(visit, name, error)
                 continue
             yield _on_other_device(item, status) if foreign and item.link else item
-        level.below.reverse()
+
+    def _examined(self, item: Item, status: os.stat_result, fd: int) -> Item:
+        """A regular file whose state alone does not tell enough."""
+        doubt_from = self._options.doubt_from
+        if doubt_from is not None and status.st_ctime_ns >= doubt_from:
+            item = msgspec.structs.replace(item, mtime_ns=UNSURE)
+        if self._options.sums and item.size <= SMALL:
+            item = msgspec.structs.replace(item, sum=sum_of_file(item.name, fd))
+        return item
 
     def _special(
-        self, level: _Level, visit: Visit, item: Item, status: os.stat_result, named: bool
+        self, visit: Visit, item: Item, status: os.stat_result, named: bool, prefix: bytes
     ) -> Item | None:
         """Deal with what is no regular file; None for what does not travel."""
         kind = item.kind
         if kind == stat.S_IFSOCK:
-            self._options.socket()
+            visit.sockets += 1
             return None
         if kind == stat.S_IFLNK and self._options.remap is not None:
             return msgspec.structs.replace(item, target=self._options.remap(item.target))
         if kind == stat.S_IFDIR:
-            mounted = status.st_dev != level.status.st_dev or item.name in self._mounted.get(visit.path, ())
+            mounted = status.st_dev != visit.status.st_dev or item.name in self._mounted.get(visit.path, ())
             if mounted and not named:
                 visit.mounts.add(item.name)
             else:
-                level.below.append(item.name)
-            if item.name in level.followed and self._options.xattrs:
-                through = b"/proc/self/fd/%d/%s/." % (level.fd, item.name)
-                return msgspec.structs.replace(item, xattrs=read_xattrs(through))
+                visit.below.append(item.name)
+            if item.name in visit.followed and self._options.xattrs:
+                return msgspec.structs.replace(item, xattrs=read_xattrs(prefix + item.name + b"/."))
         return item
 
     def _leftover(self, fd: int, name: bytes) -> bool:
@@ -275,43 +207,30 @@ class _Walker:
             self._options.problem(join(visit.path, name), reason(error))
 
 
-def _open_same(level: _Level, name: bytes, directory: int, flags: int) -> int:
-    """Open ``name``, which the level had when it was entered; -1 when it is another directory now."""
-    try:
-        fd = os.open(name, flags, dir_fd=directory)
-    except OSError:
-        return -1
-    if os.path.samestat(os.fstat(fd), level.status):
-        return fd
-    os.close(fd)
-    return -1
-
-
-def _wanted(names: list[bytes], visit: Visit) -> tuple[list[bytes], dict[bytes, Choice]]:
+def _wanted(visit: Visit) -> tuple[list[bytes], dict[bytes, Choice]]:
     """The names that may be in the set, and what the rules say about them."""
-    if visit.scope is None:
-        return names, {}
-    choices = {name: visit.scope.choose(name) for name in names}
+    scope = visit.scope
+    if scope is None:
+        return visit.names, {}
+    choices = {name: scope.choose(name) for name in visit.names}
     visit.hidden.update(name for name, choice in choices.items() if choice.nothing and choice.protected)
-    return [name for name in names if not choices[name].nothing], choices
+    return [name for name in visit.names if not choices[name].nothing], choices
 
 
-def _settled(
-    level: _Level, visit: Visit, name: bytes, choice: Choice, status: os.stat_result
-) -> os.stat_result | None:
+def _settled(visit: Visit, name: bytes, choice: Choice, status: os.stat_result) -> os.stat_result | None:
     """The state of a name that is in the set, now that its kind is known; None when it is not.
 
     A symlink in a rule's path above what the rule takes stands for the directory it leads to.
     """
     verdict = choice.verdict(status.st_mode)
     if verdict is not Verdict.TAKEN and choice.named and stat.S_ISLNK(status.st_mode):
-        followed = os.stat(name, dir_fd=level.fd)
+        followed = os.stat(name, dir_fd=visit.fd)
         if stat.S_ISDIR(followed.st_mode):
-            level.followed.add(name)
+            visit.followed.add(name)
             status, verdict = followed, choice.directory
     if verdict is Verdict.TAKEN:
         if choice.below is not None:
-            level.scopes[name] = choice.below
+            visit.scopes[name] = choice.below
         return status
     if verdict is Verdict.EXCLUDED:
         visit.hidden.add(name)

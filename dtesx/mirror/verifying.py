@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from dtesx.mirror.diff import Listings, pair
 from dtesx.mirror.differences import HardLinks, differences, kind
-from dtesx.mirror.scan import Visit, WalkOptions, join, own_item, walk
+from dtesx.mirror.scan import Visit, WalkOptions, join, own_item
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.tally import MAX_PROBLEMS, readable
+from dtesx.mirror.walking import walk
 from dtesx.model.stats import PathProblem
 from dtesx.model.verify import Aspect, Difference, FileState, Finding, VerifyStats
 from dtesx.wire.items import Item
@@ -103,10 +104,7 @@ class TreeVerify:
         self._listings.drain()
 
     def _walking(self) -> WalkOptions:
-        return WalkOptions(problem=self._totals.problem, scope=self._scope, socket=self._socket)
-
-    def _socket(self) -> None:
-        self._totals.sockets_skipped += 1
+        return WalkOptions(problem=self._totals.problem, scope=self._scope)
 
     def _visit(self, visit: Visit) -> None:
         for source, target in pair(visit.entries, self._listings.take(visit.path)):
@@ -122,6 +120,7 @@ class TreeVerify:
             else:
                 self._totals.bytes_total += source.size
                 self._name(source, target, path)
+        self._totals.sockets_skipped += visit.sockets
 
     def _directory(self, source: Item, target: Item | None, path: bytes) -> None:
         found = differences(source, target) if target is not None else ()

@@ -33,11 +33,15 @@ _LINGER = 5.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where one source at a time may write. ``roots`` maps its replication roots to their directories."""
+    """Where one source at a time may write. ``roots`` maps its replication roots to their directories.
+
+    In the directory ``catalogue`` what was read of them is kept for the next time.
+    """
 
     name: str
     roots: Mapping[str, Path]
     status: Status
+    catalogue: Path | None = None
 
 
 class Host(Protocol):

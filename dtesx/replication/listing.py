@@ -9,7 +9,8 @@ from dtesx.apply.errors import check_broken
 from dtesx.apply.journal import complete
 from dtesx.apply.removal import remove
 from dtesx.base.log import get_logger
-from dtesx.mirror.scan import WalkOptions, own_item, walk
+from dtesx.mirror.scan import WalkOptions, own_item
+from dtesx.mirror.walking import walk
 from dtesx.wire.items import Item
 from dtesx.wire.messages import Directory, Listing
 
@@ -51,7 +52,7 @@ class TargetListing:
             for item in visit.entries:
                 items.append(item)
                 count += 1
-                size += _weight(item)
+                size += weight_of(item)
                 if count >= _LISTING_ITEMS or size >= _LISTING_BYTES:
                     yield Listing(root, [*parts, Directory(visit.path, items, own)])
                     parts, items, own, count, size = [], [], None, 0, 0
@@ -66,14 +67,20 @@ class TargetListing:
         log.info("not listed", path=path, reason=reason)
 
     def _leftover(self, directory: int, name: bytes) -> None:
-        try:
-            complete(directory, name)
-            remove(directory, name)
-        except OSError as error:
-            check_broken(error, "removing what an interrupted mirror left")
-            self._problem(name, f"left over, and cannot be removed: {error.strerror}")
+        tidy(directory, name, self._problem)
 
 
-def _weight(item: Item) -> int:
+def tidy(directory: int, name: bytes, problem: Callable[[bytes, str], None]) -> None:
+    """Complete or remove what an interrupted mirror left; ``problem`` is told when that fails."""
+    try:
+        complete(directory, name)
+        remove(directory, name)
+    except OSError as error:
+        check_broken(error, "removing what an interrupted mirror left")
+        problem(name, f"left over, and cannot be removed: {error.strerror}")
+
+
+def weight_of(item: Item) -> int:
+    """About how many bytes an item takes on the wire."""
     weight = 40 + len(item.name) + len(item.target) + len(item.sum)
     return weight + sum(len(name) + len(value) for name, value in item.xattrs) if item.xattrs else weight

@@ -27,6 +27,7 @@ class Way:
 
     request: MirrorRequest
     identity: Identity
+    catalogue: Path
 
 
 class SourceState:
@@ -80,7 +81,7 @@ def way(source: str, url: TargetUrl, state: Path, *, token: str = "", spec: Mirr
         (path,),
         MirrorSpec(spec.compare, exclude),
     )
-    return Way(request, ours.identity)
+    return Way(request, ours.identity, state / "catalogues" / url.endpoint)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from dtesx.base.errors import Conflict, ConnectionFailed, DtesxError, Interrupted, Refused, TargetFull
 from dtesx.base.log import get_logger
+from dtesx.base.working_directory import own_working_directory
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
 from dtesx.replication.accepting import Guest, Host, Place, Status, accept
@@ -36,16 +37,18 @@ def serve(
     *,
     status: Status,
     stop: threading.Event,
+    catalogue: Path | None = None,
 ) -> None:
     """Receive the mirrors of one job on ``listener`` until ``stop`` is set; returns within a second of it.
 
     ``roots`` maps replication roots to the directories that hold them. ``context`` must ask for the
     client's certificate: who gets through its handshake is the source. A new connection of the
     source ends the one before. No error of a connection ends the service; ``status`` is called at
-    every change and about twice a second while data arrive.
+    every change and about twice a second while data arrive. In the directory ``catalogue`` what was
+    read of the roots is kept for the next time.
     """
     status(WorkerPhase.LISTENING, MirrorStats(), "")
-    receive(listener, _Job(context, Place("", roots, status)), stop=stop)
+    receive(listener, _Job(context, Place("", roots, status, catalogue)), stop=stop)
     status(WorkerPhase.STOPPED, MirrorStats(), "")
 
 
@@ -67,6 +70,7 @@ def receive(listener: socket.socket, host: Host, *, stop: threading.Event) -> No
 @contextmanager
 def _no_umask() -> Iterator[None]:
     # New files get their final mode from open(2), which spares a chmod for each.
+    own_working_directory()  # and so no thread but ours and those it starts gets another umask
     before = os.umask(0)
     try:
         yield

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from dtesx.base.errors import ConnectionFailed, Interrupted
 from dtesx.base.log import get_logger
 from dtesx.base.retry import Backoff
+from dtesx.mirror.catalogue import Catalogue, catalogue_path, open_catalogue
 from dtesx.mirror.mirroring import measure
 from dtesx.mirror.selection import Scope, select
 from dtesx.mirror.tally import Tally
@@ -53,6 +55,7 @@ def run_mirror(
     calculate: bool = True,
     options: MirrorOptions | None = None,
     link: LinkOptions = DEFAULT_LINK,
+    catalogue: Path | None = None,
 ) -> MirrorStats:
     """Mirror the request's mount points to its target and return the counts.
 
@@ -60,13 +63,14 @@ def run_mirror(
     ``progress`` is called about five times a second, from this thread. With ``calculate`` the totals
     are counted first. A broken link is made again after ``backoff``'s delays and the mirror goes on
     where it was, or by difference when the target was restarted; the tries count anew whenever the
-    target took something. A full target is waited for (phase TARGET_FULL).
+    target took something. A full target is waited for (phase TARGET_FULL). In the
+    directory ``catalogue`` what was read of the sources is kept for the next time.
 
     Raises Interrupted soon after ``stop`` is set, Refused, ConnectionFailed when the tries are used
     up, TargetFull when the target found out too late, and whatever ``opener`` raises.
     """
     options = options or job_options(request.mirror)
-    mirror = _Mirror(request, identity, options, link, progress, stop, opener, backoff)
+    mirror = _Mirror(request, identity, options, link, progress, stop, opener, backoff, catalogue)
     return mirror.run(calculate=calculate)
 
 
@@ -81,7 +85,9 @@ class _Mirror:
         stop: threading.Event,
         opener: ViewOpener,
         backoff: Backoff,
+        catalogue: Path | None,
     ) -> None:
+        self._catalogue = catalogue
         self._request = request
         self._route = Route(request.address, request.port, client_context(request.certificate, identity))
         self._options = options
@@ -140,10 +146,22 @@ class _Mirror:
 
     def _mirror_root(self, session: SourceSession, index: int, mount_point: str) -> None:
         self._tally.restart()
-        with self._opener(mount_point) as root:
-            session.mirror(index, root, scope=self._scope(mount_point), options=self._options)
+        with ExitStack() as stack:
+            root = stack.enter_context(self._opener(mount_point))
+            catalogue = self._open_catalogue(mount_point, root)
+            if catalogue is not None:
+                stack.callback(catalogue.close)
+            scope = self._scope(mount_point)
+            session.mirror(index, root, scope=scope, options=self._options, catalogue=catalogue)
+            if catalogue is not None:
+                catalogue.keep()
         self._tally.settle()
         self._done.add(mount_point)
+
+    def _open_catalogue(self, mount_point: str, root: int) -> Catalogue | None:
+        if self._catalogue is None:
+            return None
+        return open_catalogue(catalogue_path(self._catalogue, f"{self._request.job}:{mount_point}"), root)
 
     def _scope(self, mount_point: str) -> Scope | None:
         return select((*self._options.rules, OWN_STATE), mount_point)

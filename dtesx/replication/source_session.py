@@ -5,12 +5,13 @@ from __future__ import annotations
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from dtesx.base.errors import TargetFull
 from dtesx.base.log import get_logger
 from dtesx.base.retry import Backoff
+from dtesx.mirror.catalogue import Catalogue
 from dtesx.mirror.delta import Segment
-from dtesx.mirror.diff import Listings
 from dtesx.mirror.mirroring import TreeMirror
 from dtesx.mirror.packing import Content, Packer
 from dtesx.mirror.selection import Scope
@@ -22,7 +23,7 @@ from dtesx.wire.channel import TICK
 from dtesx.wire.compression import Compressor
 from dtesx.wire.frames import Frame
 from dtesx.wire.limiter import Limiter
-from dtesx.wire.messages import Credit, Directory, Goodbye, Listing, Message, Paused, Report
+from dtesx.wire.messages import Answer, Credit, Directory, Goodbye, Listing, Message, Paused, Report
 from dtesx.wire.operations import Operation, Operations
 from dtesx.wire.protocol import SourceProtocol, greeting
 from dtesx.wire.sums import Sums, SumsRequest
@@ -65,7 +66,8 @@ class SourceSession:
         self._wire_before = tally.bytes_wire
         self._shown = b""
         self._listed: list[Listing] = []
-        self._answers: deque[Sums] = deque()
+        self._answered: deque[Answer] = deque()
+        self._sums: deque[Sums] = deque()
         self._full_at = -1
 
     @property
@@ -88,7 +90,15 @@ class SourceSession:
         while not self.connected:
             self._bond.step(TICK)
 
-    def mirror(self, index: int, root: int, *, scope: Scope | None, options: MirrorOptions) -> None:
+    def mirror(
+        self,
+        index: int,
+        root: int,
+        *,
+        scope: Scope | None,
+        options: MirrorOptions,
+        catalogue: Catalogue | None,
+    ) -> None:
         """Mirror what ``scope`` selects of the tree behind ``root`` (a descriptor) to the root ``index``.
 
         When it returns, the target has all of it on disk.
@@ -101,12 +111,14 @@ class SourceSession:
 
         TreeMirror(
             root,
-            Listings(self.listing(index, sums=options.compare is Compare.DATA)),
+            partial(self._ask, index, options.compare is Compare.DATA),
+            self._answers(),
             Packer(send),
             _Asker(index, self._bond.send, self._answer),
             self._tally,
             scope=scope,
             options=options,
+            catalogue=catalogue,
             shown=self._shown,
             pause=self._ticked,
         ).run()
@@ -137,15 +149,25 @@ class SourceSession:
             if not last:
                 self._bond.send(Credit(1))
 
+    def _ask(self, index: int, sums: bool, directories: list[tuple[bytes, bytes]], last: bool) -> None:
+        self._bond.send(self._protocol.ask(index, directories, last=last, sums=sums))
+
+    def _answers(self) -> Iterator[int | Directory]:
+        while True:
+            while not self._answered:
+                self._receive()
+            yield from self._answered.popleft().directories
+            self._bond.send(Credit(1))
+
     def _answer(self, wait: bool) -> Sums | None:
-        while not self._answers:
+        while not self._sums:
             if wait:
                 self._receive()
             elif (frame := self._bond.poll()) is not None:
                 self._handle(frame)
             else:
                 return None
-        return self._answers.popleft()
+        return self._sums.popleft()
 
     def _take(self) -> None:
         """Deal with what has arrived."""
@@ -160,8 +182,10 @@ class SourceSession:
         self._bond.acknowledge(frame.sequence, frame.sequence)
         if isinstance(message, Listing):
             self._listed.append(message)
+        elif isinstance(message, Answer):
+            self._answered.append(message)
         elif isinstance(message, Sums):
-            self._answers.append(message)
+            self._sums.append(message)
         elif isinstance(message, Report):
             self._tally.orphans_removed += message.removed
             self._tally.orphans_bytes += message.removed_bytes

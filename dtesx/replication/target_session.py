@@ -15,8 +15,10 @@ from dtesx.apply.errors import RETRY_DELAY, Fate, check_broken, fate, persist
 from dtesx.apply.orphans import open_beside
 from dtesx.base.errors import ConnectionFailed, DtesxError, Interrupted, Refused, TargetFull
 from dtesx.base.log import get_logger
+from dtesx.mirror.catalogue import catalogue_path
 from dtesx.model.stats import MirrorStats
 from dtesx.replication.accepting import Guest
+from dtesx.replication.answering import Answering
 from dtesx.replication.durability import Durability
 from dtesx.replication.listing import TargetListing
 from dtesx.replication.summing import Summing
@@ -24,6 +26,7 @@ from dtesx.wire.bond import Bond
 from dtesx.wire.channel import TICK
 from dtesx.wire.frames import Frame
 from dtesx.wire.messages import (
+    Ask,
     Commit,
     Committed,
     Goodbye,
@@ -67,6 +70,7 @@ class TargetSession:
         self.stream = guest.hello.stream
         self._protocol = TargetProtocol(guest.hello.roots)
         self._roots = guest.place.roots
+        self._catalogue = guest.place.catalogue
         self._report = report
         self._full = full
         self._stack = ExitStack()
@@ -74,6 +78,7 @@ class TargetSession:
         self._appliers: dict[int, Applier] = {}
         self._marked: set[int] = set()
         self._listing: Iterator[Listing] | None = None
+        self._answering: Answering | None = None
         self._summing = Summing(self._root)
         self._stack.callback(self._summing.close)
         self._problems: list[tuple[bytes, str]] = []
@@ -109,6 +114,7 @@ class TargetSession:
         try:
             with self._stack:
                 self._stack.callback(self._durability.close)
+                self._stack.callback(self._end_answering)
                 self._serve()
         except (ConnectionFailed, Interrupted):  # who hears nothing comes back, which is right for both
             raise
@@ -127,15 +133,15 @@ class TargetSession:
     def _serve(self) -> None:
         self._tell_stats()
         while not self._ended:
-            listing = self._listing is not None and self._protocol.credit > 0
-            frame = self._bond.poll(0.0 if listing or self._summing.asked else TICK)
+            telling = self._has_to_tell() and self._protocol.credit > 0
+            frame = self._bond.poll(0.0 if telling or self._summing.asked else TICK)
             if frame is not None:
                 self._handle(self._protocol.receive(frame), frame)
             # Not only when nothing else arrives: a source waits for sums while it sends.
             if self._summing.asked:
                 self._bond.send(self._summing.answer())
-            elif frame is None and listing:
-                self._list_some()
+            elif frame is None and telling:
+                self._tell_some()
             self._settle()
 
     def _handle(self, message: Message, frame: Frame) -> None:
@@ -147,16 +153,22 @@ class TargetSession:
             self._tell_stats()
         else:
             self._durability.applied(frame.sequence, 0)
-            if isinstance(message, List):
-                root = self._root(message.root)
-                self._listing = TargetListing(root, message.root, self._problem, sums=message.sums).messages()
-            elif isinstance(message, SumsRequest):
-                self._summing.ask(message)
-            elif isinstance(message, Commit):
-                self._committing = message
-                self._durability.commit(self._root(message.root))
-            elif isinstance(message, Goodbye):
-                self._ended = True
+            self._answer(message)
+
+    def _answer(self, message: Message) -> None:
+        """Deal with what changes no file."""
+        if isinstance(message, Ask):
+            self._asked(message)
+        elif isinstance(message, List):
+            root = self._root(message.root)
+            self._listing = TargetListing(root, message.root, self._problem, sums=message.sums).messages()
+        elif isinstance(message, SumsRequest):
+            self._summing.ask(message)
+        elif isinstance(message, Commit):
+            self._committing = message
+            self._durability.commit(self._root(message.root))
+        elif isinstance(message, Goodbye):
+            self._ended = True
 
     def _settle(self) -> None:
         """See what has become durable meanwhile, and whether anybody is still there."""
@@ -252,13 +264,40 @@ class TargetSession:
         self._problems.append((path, reason[:_REASON]))
         self._problems_total += 1
 
-    def _list_some(self) -> None:
-        assert self._listing is not None
-        listing = next(self._listing)
-        self._bond.send(listing)
-        self._protocol.listed(last=listing.last)
-        if listing.last:
-            self._listing = None
+    def _has_to_tell(self) -> bool:
+        return self._listing is not None or (self._answering is not None and self._answering.waiting)
+
+    def _tell_some(self) -> None:
+        if self._listing is not None:
+            listing = next(self._listing)
+            self._bond.send(listing)
+            self._protocol.listed(last=listing.last)
+            if listing.last:
+                self._listing = None
+        elif self._answering is not None:
+            answer = self._answering.answer()
+            self._bond.send(answer)
+            self._protocol.told(answer)
+            self._all_told(self._answering)
+
+    def _asked(self, message: Ask) -> None:
+        if self._answering is None:
+            root, file = self._root(message.root), None
+            if self._catalogue is not None:
+                file = catalogue_path(self._catalogue, self._protocol.names[message.root])
+            self._answering = Answering(root, message.root, self._problem, file, sums=message.sums)
+        self._answering.ask(message)
+        self._all_told(self._answering)
+
+    def _all_told(self, answering: Answering) -> None:
+        if self._protocol.all_told():
+            answering.keep()
+            self._end_answering()
+
+    def _end_answering(self) -> None:
+        if self._answering is not None:
+            self._answering.close()
+            self._answering = None
 
     def _tell_stats(self) -> None:
         counts = [applier.counts for applier in self._appliers.values()]

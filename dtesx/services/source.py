@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from functools import partial
 from pathlib import Path
 
 from dtesx.base.errors import CommandFailed
@@ -33,7 +34,7 @@ def run(address: str, port: int, state: Path) -> None:
     with alone(state), stop_signals() as stop:
         hostname = socket.gethostname()
         identity = load_or_create(state, f"dtesx source {hostname}")
-        mirrors = Mirrors(identity, run_mirror)
+        mirrors = Mirrors(identity, partial(run_mirror, catalogue=state / "catalogues"))
         pairings = Pairings(state, identity, hostname)
         app = application(
             rules(pairings, mirrors, inventory=collect, power_off=power_off),

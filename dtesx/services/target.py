@@ -68,6 +68,7 @@ class Target:
         if not self.token_file.exists():
             write_atomic(self.token_file, f"{pairing.new_token()}\n".encode())
         self._data = data
+        self._catalogues = state / "catalogues"
         self._sources = Sources(state / "sources", self.identity)
 
     @property
@@ -86,7 +87,12 @@ class Target:
             raise UsageError(str(error), hint="use another name in dtesx://HOST:PORT/NAME") from error
         if len(hello.roots) != 1:
             raise UsageError("one name holds one tree", hint="mirror each tree to a name of its own")
-        return Place(name, {hello.roots[0]: self._directory(name)}, lambda *report: _log(name, *report))
+        return Place(
+            name,
+            {hello.roots[0]: self._directory(name)},
+            lambda *report: _log(name, *report),
+            self._catalogues / name,
+        )
 
     def pair(self, request: Pair) -> Paired:
         token = self.token_file.read_text().strip()

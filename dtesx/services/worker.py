@@ -95,7 +95,7 @@ def _serve(spec: WorkerSpec, directory: Path, reporter: Reporter, stop: threadin
         listener = stack.enter_context(_listen(spec.address, spec.port))
         reporter.phase(WorkerPhase.LISTENING)
         log.info("worker ready", job=spec.job, port=spec.port, roots=len(roots))
-        serve(listener, context, roots, status=reporter.say, stop=stop)
+        serve(listener, context, roots, status=reporter.say, stop=stop, catalogue=directory / "catalogues")
 
 
 def _listen(address: str, port: int) -> socket.socket:

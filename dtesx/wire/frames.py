@@ -40,6 +40,8 @@ class FrameType(IntEnum):
     SUMS = 31
     PAIR = 35
     PAIRED = 36
+    ASK = 25
+    ANSWER = 26
 
 
 CONNECTION_TYPES = frozenset(

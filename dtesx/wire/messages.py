@@ -87,12 +87,14 @@ class Credit(msgspec.Struct, frozen=True, array_like=True):
 class Directory(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a directory holds, sorted by name. Large ones come in several parts with equal path.
 
+    In an Answer ``more`` says that a further part follows.
     ``own`` is the directory itself; set for the root only (others are in their parent's list).
     """
 
     path: bytes
     items: list[Item]
     own: Item | None = None
+    more: bool = False
 
 
 class Listing(msgspec.Struct, frozen=True, array_like=True):
@@ -101,6 +103,30 @@ class Listing(msgspec.Struct, frozen=True, array_like=True):
     root: int
     directories: list[Directory]
     last: bool = False
+
+
+class Ask(msgspec.Struct, frozen=True, array_like=True):
+    """What does the target have in these directories of a root? (path, content digest) each, parents first.
+
+    The digest is empty where the target's names are wanted in any case. ``last``: there are no more
+    questions about this root. ``sums``: small files are to be read for the sum of their content.
+    """
+
+    root: int
+    directories: list[tuple[bytes, bytes]]
+    last: bool = False
+    sums: bool = False
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True):
+    """What the target has, in the order of asking.
+
+    A number stands for so many directories that have the same digest (above 0) or that the target
+    does not have (below 0).
+    """
+
+    root: int
+    directories: list[int | Directory]
 
 
 class Acknowledgement(msgspec.Struct, frozen=True, array_like=True):
@@ -166,6 +192,8 @@ Message = (
     | List
     | Credit
     | Listing
+    | Ask
+    | Answer
     | Operations
     | Acknowledgement
     | Report
@@ -187,6 +215,8 @@ _CLASSES: dict[FrameType, type[Message]] = {
     FrameType.LIST: List,
     FrameType.CREDIT: Credit,
     FrameType.LISTING: Listing,
+    FrameType.ASK: Ask,
+    FrameType.ANSWER: Answer,
     FrameType.OPERATIONS: Operations,
     FrameType.ACKNOWLEDGEMENT: Acknowledgement,
     FrameType.REPORT: Report,

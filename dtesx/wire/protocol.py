@@ -11,6 +11,8 @@ from dtesx.wire import messages
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.frames import Frame
 from dtesx.wire.messages import (
+    Answer,
+    Ask,
     Commit,
     Committed,
     Credit,
@@ -35,6 +37,9 @@ PROTOCOL = 1
 LISTING_CREDIT = 4
 """Listing frames that a target may send ahead of the source's reading."""
 
+MAX_QUESTIONS = 8192
+"""Directories that a source may ask about without an answer."""
+
 _MAX_CREDIT = 64
 
 M = TypeVar("M")
@@ -45,6 +50,7 @@ class SourceProtocol:
 
     def __init__(self) -> None:
         self._listing: int | None = None
+        self._asking = (-1, 0)
         self._committing: int | None = None
 
     def receive(self, frame: Frame) -> Message:
@@ -55,6 +61,11 @@ class SourceProtocol:
                 raise ProtocolError("a listing arrived that nobody asked for")
             if message.last:
                 self._listing = None
+        elif isinstance(message, Answer):
+            root, unanswered = self._asking
+            self._asking = root, unanswered - answered(message)
+            if message.root != root or self._asking[1] < 0:
+                raise ProtocolError("an answer arrived that nobody asked for")
         elif isinstance(message, Committed):
             if message.root != self._committing:
                 raise ProtocolError("a commit was confirmed that nobody asked for")
@@ -67,6 +78,14 @@ class SourceProtocol:
         """The request for a root's listing."""
         self._listing = root
         return List(root, LISTING_CREDIT, sums)
+
+    def ask(
+        self, root: int, directories: list[tuple[bytes, bytes]], *, last: bool, sums: bool = False
+    ) -> Ask:
+        """The question what the target has in directories of a root: (path, digest) each."""
+        unanswered = self._asking[1] if self._asking[0] == root else 0
+        self._asking = root, unanswered + len(directories)
+        return Ask(root, directories, last, sums)
 
     def commit_root(self, root: int) -> Commit:
         """The request to make a root durable."""
@@ -87,17 +106,22 @@ class TargetProtocol:
         self.credit = 0
         self._listing = False
         self._committing = False
+        self._asking: int | None = None
+        self._unanswered = 0
+        self._asked_all = False
 
     def receive(self, frame: Frame) -> Message:
         """Check a frame against the state; returns its message. Raises ProtocolError."""
         message = messages.decode(frame)
-        if isinstance(message, (List, Commit, Operations, SumsRequest)):
+        if isinstance(message, (List, Ask, Commit, Operations, SumsRequest)):
             self._check_root(message.root)
         if isinstance(message, List):
-            if self._listing:
+            if self._listing or self._asking is not None:
                 raise ProtocolError("a listing was asked for while another is under way")
             self._listing, self.credit = True, 0
             self._grant(message.credit)
+        elif isinstance(message, Ask):
+            self._asked(message)
         elif isinstance(message, Credit):
             self._grant(message.frames)
         elif isinstance(message, (Operations, Commit, Goodbye)):
@@ -121,6 +145,27 @@ class TargetProtocol:
         """Note a commit as confirmed."""
         self._committing = False
 
+    def _asked(self, message: Ask) -> None:
+        if self._asking is None and not self._listing:
+            self._asking, self._asked_all, self.credit = message.root, False, LISTING_CREDIT
+        if self._asking != message.root or self._asked_all:
+            raise ProtocolError("directories were asked about while another root's are told")
+        self._asked_all = message.last
+        self._unanswered += len(message.directories)
+        if self._unanswered > MAX_QUESTIONS:
+            raise ProtocolError("too many directories were asked about at once")
+
+    def told(self, answer: Answer) -> None:
+        """Note an answer as sent."""
+        self.credit -= 1
+        self._unanswered -= answered(answer)
+
+    def all_told(self) -> bool:
+        """Whether everything about a root is asked and told; the next one may come then."""
+        if self._asked_all and not self._unanswered:
+            self._asking = None
+        return self._asking is None
+
     def listed(self, *, last: bool) -> None:
         """Note a listing frame as sent."""
         self.credit -= 1
@@ -130,6 +175,11 @@ class TargetProtocol:
 def greeting(job: str, roots: tuple[str, ...], stream: bytes) -> Hello:
     """The Hello of a stream's first connection."""
     return Hello(PROTOCOL, job, roots, __version__, stream)
+
+
+def answered(answer: Answer) -> int:
+    """How many directories a frame is the (end of the) answer about."""
+    return sum(abs(a) if isinstance(a, int) else not a.more for a in answer.directories)
 
 
 def opening(frame: Frame) -> Hello | Pair:

@@ -56,6 +56,7 @@ class Site:
     port: int = 0
     reports: list[tuple[WorkerPhase, MirrorStats, str]] = field(default_factory=list)
     progress: list[tuple[MirrorPhase, MirrorStats]] = field(default_factory=list)
+    catalogues: Path | None = None
 
     @contextmanager
     def view(self, _mount_point: str) -> Iterator[int]:
@@ -93,6 +94,7 @@ class Site:
             opener=self.view,
             backoff=backoff,
             link=link,
+            catalogue=self.catalogues and self.catalogues / "source",
             options=options,
         )
 
@@ -108,6 +110,7 @@ class Site:
             kwargs={
                 "status": lambda phase, stats, message: self.reports.append((phase, stats, message)),
                 "stop": stop,
+                "catalogue": self.catalogues and self.catalogues / "target",
             },
         )
         thread.start()

@@ -18,15 +18,14 @@ import pytest
 from dtesx.apply.applying import Applier
 from dtesx.base.run import run
 from dtesx.mirror.delta import Segment
-from dtesx.mirror.diff import Listings
 from dtesx.mirror.mirroring import TreeMirror
 from dtesx.mirror.packing import Content, Packer
 from dtesx.mirror.tally import Tally
 from dtesx.model.mirror import MirrorOptions, OrphanAction, OrphanPolicy
-from dtesx.replication.listing import TargetListing
+from dtesx.replication.answering import Answering
 from dtesx.replication.summing import Summing
 from dtesx.wire.items import TEMPORARY_PREFIX
-from dtesx.wire.messages import Directory
+from dtesx.wire.messages import Ask, Directory
 from dtesx.wire.operations import Operation
 from dtesx.wire.sums import Sums, SumsRequest
 
@@ -57,9 +56,9 @@ def _unexpected(*arguments: object) -> None:
     raise AssertionError(arguments)
 
 
-def _listing(target: int) -> Iterator[Directory]:
-    for message in TargetListing(target, 0, _unexpected).messages():
-        yield from message.directories
+def _answers(answering: Answering) -> Iterator[int | Directory]:
+    while True:
+        yield from answering.answer().directories
 
 
 class _Asker:
@@ -78,11 +77,16 @@ class _Asker:
 
 
 def _mirror(source: Path, target: Path, send: FrameSink, options: MirrorOptions) -> None:
-    """The source's side, against the target's listing and sums."""
+    """The source's side, against the target's answers and sums."""
     tally = Tally()
     with _opened(source) as ours, _opened(target) as theirs:
-        listings = Listings(_listing(theirs))
-        TreeMirror(ours, listings, Packer(send), _Asker(theirs), tally, options=options).run()
+        answering = Answering(theirs, 0, _unexpected, None)
+
+        def ask(directories: list[tuple[bytes, bytes]], last: bool) -> None:
+            answering.ask(Ask(0, directories, last))
+
+        TreeMirror(ours, ask, _answers(answering), Packer(send), _Asker(theirs), tally, options=options).run()
+        answering.close()
     assert tally.stats().problems == ()
 
 

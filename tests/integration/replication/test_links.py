@@ -6,7 +6,7 @@ import os
 import random
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +19,8 @@ from dtesx.model.api import MirrorPhase
 from dtesx.model.mirror import Compression, LinkOptions
 from dtesx.model.target import WorkerPhase
 from dtesx.replication import target_session
-from dtesx.replication.listing import TargetListing
-from dtesx.wire.messages import Listing
+from dtesx.replication.answering import Answering
+from dtesx.wire.messages import Answer
 
 if TYPE_CHECKING:
     from .conftest import Site
@@ -95,15 +95,23 @@ def fill(root: Path, files: int, size: int) -> None:
 
 @pytest.fixture
 def listings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Grows by one whenever the target begins a listing."""
+    """Grows by one whenever the target begins to tell of a root."""
     seen: list[int] = []
 
-    class Counted(TargetListing):
-        def messages(self) -> Iterator[Listing]:
-            seen.append(self._root)
-            return super().messages()
+    class Counted(Answering):
+        def __init__(
+            self,
+            fd: int,
+            root: int,
+            problem: Callable[[bytes, str], None],
+            catalogue: Path | None,
+            *,
+            sums: bool,
+        ) -> None:
+            seen.append(root)
+            super().__init__(fd, root, problem, catalogue, sums=sums)
 
-    monkeypatch.setattr(target_session, "TargetListing", Counted)
+    monkeypatch.setattr(target_session, "Answering", Counted)
     return seen
 
 
@@ -182,10 +190,10 @@ def test_compressed_frames_take_less_of_the_wire(site: Site, rich: Path, compres
 def test_a_defect_of_the_target_is_told_and_not_tried_again(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_listing: TargetListing) -> Iterator[Listing]:
+    def broken(_answering: Answering) -> Answer:
         raise KeyError("defect")
 
-    monkeypatch.setattr(TargetListing, "messages", broken)
+    monkeypatch.setattr(Answering, "answer", broken)
     with pytest.raises(DtesxError, match="internal error") as caught:
         site.mirror()
     assert "log" in caught.value.hint

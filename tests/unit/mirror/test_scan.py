@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from dtesx.mirror.scan import WalkOptions, own_item, walk
+from dtesx.mirror.scan import WalkOptions, own_item
 from dtesx.mirror.selection import select
+from dtesx.mirror.walking import walk
 from dtesx.model.rules import Rule, RuleType
 from dtesx.wire.items import TEMPORARY_PREFIX
 

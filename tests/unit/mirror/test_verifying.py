@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dtesx.mirror.scan import WalkOptions, own_item, walk
+from dtesx.mirror.scan import WalkOptions, own_item
 from dtesx.mirror.selection import Scope, select
 from dtesx.mirror.verifying import Totals, TreeVerify
+from dtesx.mirror.walking import walk
 from dtesx.model.rules import Rule, RuleType
 from dtesx.model.verify import Aspect, FileState, Finding, VerifyStats
 from dtesx.wire.messages import Directory

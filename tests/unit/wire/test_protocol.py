@@ -8,9 +8,12 @@ from dtesx.wire.errors import ProtocolError, StreamUnknown
 from dtesx.wire.frames import Frame
 from dtesx.wire.messages import (
     Acknowledgement,
+    Answer,
+    Ask,
     Commit,
     Committed,
     Credit,
+    Directory,
     Goodbye,
     Hello,
     List,
@@ -24,6 +27,8 @@ from dtesx.wire.messages import (
 )
 from dtesx.wire.operations import Operations
 from dtesx.wire.protocol import (
+    LISTING_CREDIT,
+    MAX_QUESTIONS,
     PROTOCOL,
     SourceProtocol,
     TargetProtocol,
@@ -100,6 +105,8 @@ def test_refusals_and_failures_become_the_same_error_again(error: DtesxError) ->
         Operations(0, []),
         Credit(1),
         List(0, 1),
+        Ask(0, []),
+        Answer(0, [1]),
     ],
 )
 def test_what_a_source_did_not_ask_for(message: Message) -> None:
@@ -130,6 +137,9 @@ def test_listing_and_commit_of_another_root() -> None:
         List(-1, 1),
         List(0, 0),
         List(0, 1000),
+        Ask(2, []),
+        Ask(0, [(b"", b"")] * (MAX_QUESTIONS + 1)),
+        Answer(0, []),
         Commit(2),
         Operations(9, []),
         Credit(0),
@@ -161,6 +171,37 @@ def test_nothing_but_talk_during_a_commit(message: Message) -> None:
         there.receive(frame(message))
     there.committed()
     there.receive(frame(Operations(0, [])))
+
+
+def test_answers_without_questions() -> None:
+    here = SourceProtocol()
+    here.ask(1, [(b"", b""), (b"a", b"digest"), (b"b", b""), (b"c", b"")], last=True)
+    with pytest.raises(ProtocolError, match="nobody asked"):
+        here.receive(frame(Answer(0, [])))
+    here.receive(frame(Answer(1, [Directory(b"", [], more=True)])))
+    here.receive(frame(Answer(1, [Directory(b"", []), 1, -2])))
+    with pytest.raises(ProtocolError, match="nobody asked"):
+        here.receive(frame(Answer(1, [1])))
+
+
+def test_one_root_is_told_at_a_time_within_its_credit() -> None:
+    there = target()
+    there.receive(frame(Ask(0, [(b"", b"")])))
+    for other in (Ask(1, []), List(0, 1)):
+        with pytest.raises(ProtocolError):
+            there.receive(frame(other))
+    there.told(Answer(0, [Directory(b"", [], more=True)]))
+    there.receive(frame(Ask(0, [(b"a", b"")], last=True)))
+    with pytest.raises(ProtocolError):
+        there.receive(frame(Ask(0, [])))
+    there.told(Answer(0, [Directory(b"", [])]))
+    assert not there.all_told()
+    there.told(Answer(0, [1]))
+    assert there.credit == LISTING_CREDIT - 3
+    assert there.all_told()
+    there.receive(frame(Ask(1, [], last=True)))
+    there.receive(frame(Credit(3)))
+    assert there.credit == LISTING_CREDIT + 3
 
 
 def test_one_listing_at_a_time_within_its_credit() -> None:

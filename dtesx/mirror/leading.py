@@ -1,0 +1,70 @@
+"""The source's walk, a little ahead of its mirror, so that the target's answers are there in time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from dtesx.mirror.reading import Reader, Reading
+from dtesx.mirror.scan import Visit
+
+PORTION = 2048
+"""Names after which the target is asked about their directories."""
+
+_DIRECTORY = 8  # a directory weighs as much as so many names
+
+
+Ask = Callable[[list[tuple[bytes, bytes]], bool], None]
+"""Asks the target about directories: (path, digest) each, and whether these are the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A directory that the walk entered, with what it read there, or left (``reading`` is None)."""
+
+    visit: Visit
+    reading: Reading | None
+    weight: int = 0
+
+
+class Lead:
+    """Goes over ``walk``, asks the target about every directory, and yields it two portions later."""
+
+    def __init__(self, walk: Iterator[Visit], reader: Reader, ask: Ask) -> None:
+        self._walk = walk
+        self._reader = reader
+        self._ask = ask
+        self._stops: deque[Stop] = deque()
+        self._ahead = 0
+
+    def stops(self) -> Iterator[Stop]:
+        """All directories, entered and left, in the order of the walk."""
+        going_on = True
+        while going_on or self._stops:
+            while going_on and self._ahead < 2 * PORTION:
+                going_on = self._portion()
+            if self._stops:
+                stop = self._stops.popleft()
+                self._ahead -= stop.weight
+                yield stop
+
+    def _portion(self) -> bool:
+        """Walk on for a portion and ask about it; False when that was the end."""
+        questions: list[tuple[bytes, bytes]] = []
+        walked = 0
+        for visit in self._walk:
+            if visit.entered:
+                reading = self._reader.read(visit)
+                stop = Stop(visit, reading, len(visit.names) + _DIRECTORY)
+                visit.names = []
+                questions.append((visit.path, reading.digest))
+            else:
+                stop = Stop(visit, None)
+            self._stops.append(stop)
+            walked += stop.weight
+            if walked >= PORTION:
+                break
+        self._ahead += walked
+        self._ask(questions, walked < PORTION)
+        return walked >= PORTION

@@ -1,0 +1,140 @@
+"""Walking a tree by descriptors: parents first, names sorted, one file system, no link followed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dtesx.mirror.scan import Scanner, Visit, WalkOptions, join, reason
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_HELD = 64
+
+
+@dataclass(slots=True)
+class _Level:
+    """A directory between the root and where the walk is; ``fd`` is -1 while it is closed."""
+
+    name: bytes
+    fd: int
+    flags: int
+    visit: Visit
+    below: Iterator[bytes]
+
+
+def walk(root: int, options: WalkOptions) -> Iterator[Visit]:
+    """Visit ``root`` (a directory descriptor) and every directory below it, on entering and on leaving.
+
+    A directory that cannot be opened is told to ``options.problem`` and not visited. Other file
+    systems are entered only where an include rule spells them out. However deep the tree is, the
+    walk holds no more than 64 descriptors.
+    """
+    walker = _Walker(root, options)
+    try:
+        yield from walker.run()
+    finally:
+        walker.close()
+
+
+class _Walker:
+    def __init__(self, root: int, options: WalkOptions) -> None:
+        self._options = options
+        self._scanner = Scanner(root, options)
+        self._start = root
+        self._stack: list[_Level] = []
+        self._closed = 0
+        self._path = b""
+
+    def run(self) -> Iterator[Visit]:
+        visit = self._descend(b"", os.open(".", _OPEN, dir_fd=self._start), _OPEN)
+        if visit is not None:
+            yield visit
+        while self._stack:
+            level = self._stack[-1]
+            name = next(level.below, None)
+            if name is not None:
+                if (visit := self._below(level, name)) is not None:
+                    yield visit
+            else:
+                yield Visit(self._path, level.fd, False, iter(()), level.visit.status)
+                self._leave()
+
+    def close(self) -> None:
+        for level in self._stack:
+            if level.fd >= 0:
+                os.close(level.fd)
+        self._stack.clear()
+
+    def _below(self, level: _Level, name: bytes) -> Visit | None:
+        flags = _OPEN & ~os.O_NOFOLLOW if name in level.visit.followed else _OPEN
+        try:
+            fd = os.open(name, flags, dir_fd=level.fd)
+        except OSError as error:
+            self._options.problem(join(self._path, name), reason(error))
+            return None
+        return self._descend(name, fd, flags)
+
+    def _descend(self, name: bytes, fd: int, flags: int) -> Visit | None:
+        above = self._stack[-1].visit if self._stack else None
+        path = join(self._path, name)
+        try:
+            if above is None:
+                visit = self._scanner.look(path, fd, self._options.scope)
+            else:
+                scope = above.scopes.get(name)
+                visit = self._scanner.look(path, fd, scope, above=above.status.st_dev)
+        except OSError as error:
+            os.close(fd)
+            self._options.problem(path, reason(error))
+            return None
+        # The iterator sees what is added below while the visit's entries are used up.
+        self._stack.append(_Level(name, fd, flags, visit, iter(visit.below)))
+        self._path = path
+        if len(self._stack) - self._closed > _HELD:
+            self._closed += 1  # so never the root: what was moved is looked for from there
+            closing = self._stack[self._closed]
+            os.close(closing.fd)
+            closing.fd = -1
+        return visit
+
+    def _leave(self) -> None:
+        level = self._stack.pop()
+        self._path = self._path[: -len(level.name) - 1]
+        if self._stack and self._stack[-1].fd < 0:
+            self._closed -= 1
+            self._reopen(self._stack[-1], level.fd)
+        if level.fd >= 0:
+            os.close(level.fd)
+
+    def _reopen(self, level: _Level, below: int) -> None:
+        """Open a level again by the way up, or by the way down where something was moved meanwhile."""
+        if below >= 0:
+            level.fd = _open_same(level, b"..", below, _OPEN)
+        if level.fd < 0:
+            level.fd = self._from_root()
+        if level.fd < 0:
+            self._options.problem(self._path, "was moved while it was read")
+            level.below = iter(())
+
+    def _from_root(self) -> int:
+        fd = os.dup(self._stack[0].fd)
+        for level in self._stack[1:]:
+            below = _open_same(level, level.name, fd, level.flags)
+            os.close(fd)
+            if below < 0:
+                return -1
+            fd = below
+        return fd
+
+
+def _open_same(level: _Level, name: bytes, directory: int, flags: int) -> int:
+    """Open ``name``, which the level had when it was entered; -1 when it is another directory now."""
+    try:
+        fd = os.open(name, flags, dir_fd=directory)
+    except OSError:
+        return -1
+    if os.path.samestat(os.fstat(fd), level.visit.status):
+        return fd
+    os.close(fd)
+    return -1

@@ -1,0 +1,143 @@
+"""What a target has below a root, told directory by directory as the source asks."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from dtesx.apply.directories import Directories
+from dtesx.apply.durable import doubt_from
+from dtesx.base.log import get_logger
+from dtesx.mirror.catalogue import open_catalogue
+from dtesx.mirror.reading import Reader
+from dtesx.mirror.scan import Scanner, Visit, WalkOptions, own_item, reason
+from dtesx.replication.listing import tidy, weight_of
+from dtesx.wire.items import Item
+from dtesx.wire.messages import Answer, Ask, Directory
+
+log = get_logger(__name__)
+
+_FRAME = 512 << 10
+_ANSWER = 16
+
+
+class Answering:
+    """Answers about the tree behind ``fd``, the target's root number ``root``.
+
+    Files that a killed target left half written are removed on the way; ``problem`` gets path and
+    reason when one cannot be. With a ``catalogue`` file, what was read before is not read again. With
+    ``sums``, small files are read for the sum of their content.
+    """
+
+    def __init__(
+        self,
+        fd: int,
+        root: int,
+        problem: Callable[[bytes, str], None],
+        catalogue: Path | None,
+        *,
+        sums: bool = False,
+    ) -> None:
+        self._root = root
+        self._problem = problem
+        self._questions: deque[tuple[bytes, bytes]] = deque()
+        self._unfinished = False
+        self._parts: Iterator[int | Directory] = iter(())
+        doubt = doubt_from(fd)
+        options = WalkOptions(problem=self._unlisted, leftover=self._leftover, doubt_from=doubt, sums=sums)
+        self._scanner = Scanner(fd, options)
+        self._device = os.fstat(fd).st_dev
+        self._catalogue = open_catalogue(catalogue, fd) if catalogue is not None and doubt is None else None
+        self._reader = Reader(self._catalogue, digests=doubt is None and not sums)
+        with ExitStack() as stack:
+            self._directories = Directories(fd)
+            stack.callback(self._directories.close)
+            if self._catalogue is not None:
+                stack.callback(self._catalogue.close)
+            self._stack = stack.pop_all()
+
+    def ask(self, message: Ask) -> None:
+        """Take questions."""
+        self._questions += message.directories
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to answer."""
+        return bool(self._questions) or self._unfinished
+
+    def answer(self) -> Answer:
+        """The answers to as many questions as fit into a frame."""
+        answers: list[int | Directory] = []
+        weight = 0
+        while weight < _FRAME:
+            answer = next(self._parts, None)
+            self._unfinished = isinstance(answer, Directory) and answer.more
+            if isinstance(answer, Directory):
+                answers.append(answer)
+                weight += sum(map(weight_of, answer.items), len(answer.path) + _ANSWER)
+            elif answer is not None:
+                _count(answers, answer)
+                weight += _ANSWER
+            elif self._questions:
+                self._parts = self._about(*self._questions.popleft())
+            else:
+                break
+        return Answer(self._root, answers)
+
+    def keep(self) -> None:
+        """Keep what was read for the next time: there are no more questions."""
+        if self._catalogue is not None:
+            self._catalogue.keep()
+
+    def close(self) -> None:
+        """Close everything."""
+        self._stack.close()
+
+    def _about(self, path: bytes, digest: bytes) -> Iterator[int | Directory]:
+        try:
+            visit = self._look(path)
+        except OSError as error:
+            self._unlisted(path, reason(error))
+            yield -1
+            return
+        reading = self._reader.read(visit)
+        if digest and reading.digest == digest:
+            yield 1
+            return
+        own = None if path else own_item(visit.fd)
+        yield from _parts(path, self._look(path).entries if reading.items is None else reading.items, own)
+
+    def _look(self, path: bytes) -> Visit:
+        above = self._device if path else None
+        return self._scanner.look(path, self._directories.get(path).fd, None, above=above)
+
+    def _unlisted(self, path: bytes, reason: str) -> None:
+        # A directory that the target does not have, or not any more, is no problem.
+        log.debug("not listed", path=path, reason=reason)
+
+    def _leftover(self, directory: int, name: bytes) -> None:
+        tidy(directory, name, self._problem)
+
+
+def _count(answers: list[int | Directory], step: int) -> None:
+    """Add one directory that is the same (1) or not there (-1) to the run at the end of the answers."""
+    run = answers[-1] if answers else None
+    if isinstance(run, int) and (run > 0) == (step > 0):
+        answers[-1] = run + step
+    else:
+        answers.append(step)
+
+
+def _parts(path: bytes, items: Iterable[Item], own: Item | None) -> Iterator[Directory]:
+    part: list[Item] = []
+    size = 0
+    for item in items:
+        part.append(item)
+        size += weight_of(item)
+        if size >= _FRAME:
+            yield Directory(path, part, own, more=True)
+            part, own, size = [], None, 0
+    yield Directory(path, part, own)
