@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 import stat
-import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,26 +22,33 @@ CHUNK = 1 << 20
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _GETFLAGS = 0x80086601  # FS_IOC_GETFLAGS, linux/fs.h
 _NO_FLAGS = (errno.ENOTTY, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS)
+_LONG = bytes(8)
 _SPARSE_FROM = 32 << 10
 
 
 def open_regular(name: bytes, directory: int) -> int:
     """Open a regular file for reading; raises OSError when it is none (any more)."""
-    fd = os.open(name, _OPEN, dir_fd=directory)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError(errno.ESTALE, "was replaced by something else while it was read")
-    return fd
+    return open_with_status(name, directory)[0]
 
 
-@contextmanager
-def opened(name: bytes, directory: int) -> Iterator[tuple[int, os.stat_result]]:
+def open_with_status(name: bytes, directory: int) -> tuple[int, os.stat_result]:
     """A regular file open for reading, with its state; raises OSError when it is none (any more)."""
     fd = os.open(name, _OPEN, dir_fd=directory)
     try:
         status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
+        if status.st_mode & 0o170000 != stat.S_IFREG:
             raise OSError(errno.ESTALE, "was replaced by something else while it was read")
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd, status
+
+
+@contextmanager
+def opened(name: bytes, directory: int) -> Iterator[tuple[int, os.stat_result]]:
+    """``open_with_status``, closed at the end."""
+    fd, status = open_with_status(name, directory)
+    try:
         yield fd, status
     finally:
         os.close(fd)
@@ -104,10 +111,9 @@ def extents(fd: int, size: int, offset: int = 0) -> Iterator[tuple[int, int]]:
 def flags(fd: int) -> int:
     """The chattr(1) flags of an open file or directory; 0 where the file system has none."""
     try:
-        raw = fcntl.ioctl(fd, _GETFLAGS, bytes(8))
+        raw = fcntl.ioctl(fd, _GETFLAGS, _LONG)
     except OSError as error:
         if error.errno in _NO_FLAGS:
             return 0
         raise
-    value: int = struct.unpack_from("=I", raw)[0]
-    return value
+    return int.from_bytes(raw[:4], sys.byteorder)

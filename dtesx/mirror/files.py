@@ -48,22 +48,23 @@ class FileSender:
             names = len(source.name) + len(source.target)
             self._packer.add(visit.path, Make(source), names=names, xattrs=source.xattrs)
             return
-        with content.opened(source.name, visit.fd) as (fd, status):
-            flags = content.flags(fd)
-            if content.is_small(status):
-                data = content.read_whole(fd, status.st_size) if status.st_size else b""
-                item = refreshed(source, status, len(data))
-                self._packer.add(
-                    visit.path,
-                    Put(item, status.st_atime_ns, flags),
-                    data,
-                    names=len(item.name),
-                    xattrs=item.xattrs,
-                )
-                self._tally.bytes_sent += len(data)
-            else:
-                self._let_begin()
-                self.pieces(visit.path, source, fd, status, flags)
+        fd, status = content.open_with_status(source.name, visit.fd)
+        try:
+            self._regular(visit.path, source, fd, status)
+        finally:
+            os.close(fd)
+
+    def _regular(self, directory: bytes, source: Item, fd: int, status: os.stat_result) -> None:
+        flags = content.flags(fd)
+        if not content.is_small(status):
+            self._let_begin()
+            self.pieces(directory, source, fd, status, flags)
+            return
+        data = content.read_whole(fd, status.st_size) if status.st_size else b""
+        item = refreshed(source, status, len(data))
+        put = Put(item, status.st_atime_ns, flags)
+        self._packer.add(directory, put, data, names=len(item.name), xattrs=item.xattrs)
+        self._tally.bytes_sent += len(data)
 
     def pieces(self, directory: bytes, source: Item, fd: int, status: os.stat_result, flags: int) -> None:
         """Send an open file in pieces."""

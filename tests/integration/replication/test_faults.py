@@ -312,21 +312,20 @@ def test_a_file_that_shrinks_grows_or_goes_while_it_is_read(
 
     for name in ("gone", "grows", "shrinks"):
         (site.source / name).write_bytes(bytes(3 << 20))
-    before = content.opened
+    before = content.open_with_status
 
-    @contextmanager
-    def meddling(name: bytes, directory: int) -> Iterator[tuple[int, os.stat_result]]:
+    def meddling(name: bytes, directory: int) -> tuple[int, os.stat_result]:
         if name == b"gone":
             (site.source / "gone").unlink()
-        with before(name, directory) as opened:
-            if name == b"shrinks":
-                os.truncate(site.source / "shrinks", 1 << 20)
-            if name == b"grows":
-                os.truncate(site.source / "grows", 4 << 20)
-            yield opened
+        opened = before(name, directory)
+        if name == b"shrinks":
+            os.truncate(site.source / "shrinks", 1 << 20)
+        if name == b"grows":
+            os.truncate(site.source / "grows", 4 << 20)
+        return opened
 
     with monkeypatch.context() as patch:
-        patch.setattr(content, "opened", meddling)
+        patch.setattr(content, "open_with_status", meddling)
         stats = site.mirror()
     assert [problem.path for problem in stats.problems] == ["/data/gone"]
     assert (site.target / "shrinks").stat().st_size == 1 << 20
