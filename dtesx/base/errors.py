@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
     TARGET_FULL = 7
     VSPHERE = 8
     FAILED = 9
+    HALTED = 10
     INTERRUPTED = 130
 
 
@@ -77,6 +78,46 @@ class NotFound(DtesxError):
 
     code = "not-found"
     exit_code = ExitCode.NOT_FOUND
+
+
+class RootMissing(NotFound):
+    """What is to be mirrored is not there (any more)."""
+
+    code = "root-missing"
+
+
+class Halted(DtesxError):
+    """A mirror stopped itself, because its source is not what it was; nothing was deleted.
+
+    Its subclasses are the named states.
+    """
+
+    code = "halted"
+    exit_code = ExitCode.HALTED
+
+
+class RootRenamed(Halted):
+    """The replica holds the tree of another path of this source."""
+
+    code = "root-renamed"
+
+
+class RootElsewhere(Halted):
+    """The source's root lies on another file system than before: one is not mounted, or another is."""
+
+    code = "root-elsewhere"
+
+
+class RootReplaced(Halted):
+    """Another directory stands where the source's root was."""
+
+    code = "root-replaced"
+
+
+class RootEmpty(Halted):
+    """The source's root holds nothing, and the replica does."""
+
+    code = "root-empty"
 
 
 class Conflict(DtesxError):

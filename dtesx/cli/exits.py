@@ -15,6 +15,7 @@ MEANING: dict[ExitCode, str] = {
     ExitCode.TARGET_FULL: "no space left on the target or its datastore",
     ExitCode.VSPHERE: "vCenter or ESXi reported a fault",
     ExitCode.FAILED: "anything else that failed",
+    ExitCode.HALTED: "a mirror halted, because its source is not what it was; nothing was deleted",
     ExitCode.INTERRUPTED: "stopped with Ctrl-C; what runs on the appliance goes on",
 }
 """What each exit code means to a user; complete over ExitCode."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -21,6 +22,10 @@ CalcSize = Annotated[
     bool,
     typer.Option("--calc-size/--no-calc-size", help="Count files and bytes first, to show how far it is."),
 ]
+Rebind = Annotated[
+    bool,
+    typer.Option("--rebind", help="SRC may be another directory than at the last mirror, or empty."),
+]
 
 
 def mirror(
@@ -28,6 +33,7 @@ def mirror(
     url: Url,
     token_file: TargetToken = None,
     calc_size: CalcSize = True,
+    rebind: Rebind = False,
     state: ClientState = None,
     json: Json = False,
 ) -> int:
@@ -35,6 +41,9 @@ def mirror(
 
     What differs is sent; what only the target has is removed there. File systems mounted below
     SRC are left out. Stopped at any time, it goes on with what differs when it is run again.
+
+    A mirror halts when SRC is not what it was: at another path, another directory, on another file
+    system, or empty while the replica is not. Look why; --rebind says that it is as you want it.
 
     Exit code 1 says that all is done but for some paths, which are listed with the reason.
     """
@@ -45,7 +54,7 @@ def mirror(
     view = mirror_view.view(as_json=json)
     try:
         stats = run_mirror(
-            way.request,
+            replace(way.request, rebind=rebind),
             way.identity,
             progress=view.show,
             stop=threading.Event(),

@@ -10,6 +10,7 @@ from dtesx.model.api import (
     API_PORT,
     FailoverRequest,
     JobInfo,
+    NewMirror,
     NewServer,
     NewSnapshot,
     NewVmware,
@@ -90,8 +91,8 @@ class Appliance:
         replica = "keep" if keep_replica else "delete"
         return self._http.call("DELETE", f"/v1/jobs/{_part(name)}?replica={replica}", Operation)
 
-    def mirror(self, name: str) -> Operation:
-        return self._http.call("POST", f"/v1/jobs/{_part(name)}/mirror", Operation)
+    def mirror(self, name: str, *, rebind: bool = False) -> Operation:
+        return self._http.call("POST", f"/v1/jobs/{_part(name)}/mirror", Operation, NewMirror(rebind))
 
     def take_snapshot(self, name: str, request: NewSnapshot) -> Operation:
         return self._http.call("POST", f"/v1/jobs/{_part(name)}/snapshots", Operation, request)

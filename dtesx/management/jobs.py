@@ -98,9 +98,9 @@ class Jobs:
                 self._begin(record, OperationKind.PROTECT, {})
         return self.info(spec.name)
 
-    def mirror(self, name: str) -> Operation:
+    def mirror(self, name: str, *, rebind: bool = False) -> Operation:
         """Mirror what changed since."""
-        return self._start(name, OperationKind.MIRROR, {})
+        return self._start(name, OperationKind.MIRROR, {"rebind": _yes(rebind)})
 
     def take_snapshot(self, name: str, request: NewSnapshot) -> Operation:
         """Take a VMware snapshot of the replica."""

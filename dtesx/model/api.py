@@ -51,7 +51,8 @@ class MirrorRequest:
     """Asks a source to mirror its file systems to a target worker.
 
     ``mount_points`` are the file systems that travel; ``certificate`` is the target's (PEM), the
-    only one the source will talk to.
+    only one the source will talk to. With ``rebind`` they may be others than at the last mirror, and
+    empty (mirror.safety).
     """
 
     job: str
@@ -60,6 +61,7 @@ class MirrorRequest:
     certificate: str
     mount_points: tuple[str, ...]
     mirror: MirrorSpec = MirrorSpec()
+    rebind: bool = False
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,13 @@ class FailoverRequest:
     """Body of a failover. ``final_mirror``: mirror once more if the source still answers."""
 
     final_mirror: bool = True
+
+
+@dataclass(frozen=True)
+class NewMirror:
+    """Body of ``dtesx job mirror``. ``rebind``: the source's file systems may be others than before."""
+
+    rebind: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from dtesx.base.errors import Conflict, ConnectionFailed, DtesxError
+from dtesx.base.errors import Conflict, ConnectionFailed, DtesxError, Halted
 from dtesx.boot import fix
 from dtesx.model.inventory import Nic
 from dtesx.model.record import JobRecord
@@ -41,6 +41,12 @@ def final_mirror(run: Run) -> None:
             hint="run the failover again when the source is back, or with --no-final-mirror to start "
             "the replica with the files that arrived",
         ) from error
+    except Halted as error:
+        error.hint = (
+            "if the source is what was damaged, run the failover again with --no-final-mirror; "
+            "if it is as you want it, run `dtesx job mirror --rebind` before"
+        )
+        raise
 
 
 def fence(run: Run) -> None:

@@ -17,6 +17,7 @@ from dtesx.base.errors import ConnectionFailed, DtesxError
 from dtesx.base.log import get_logger
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
+from dtesx.replication.binding import Binding
 from dtesx.wire.channel import TICK, Channel, tune
 from dtesx.wire.messages import Hello, Pair, Paired
 from dtesx.wire.protocol import opening, refusal
@@ -35,11 +36,13 @@ _LINGER = 5.0
 class Place:
     """Where one source at a time may write. ``roots`` maps its replication roots to their directories.
 
-    In the directory ``catalogue`` what was read of them is kept for the next time.
+    ``binding`` remembers what was mirrored there; in the directory ``catalogue`` what was read of the
+    roots is kept for the next time.
     """
 
     name: str
     roots: Mapping[str, Path]
+    binding: Binding
     status: Status
     catalogue: Path | None = None
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dtesx.base.errors import NotFound, Refused, UsageError
+from dtesx.base.errors import Refused, RootMissing, UsageError
 from dtesx.base.files import private_directory, write_atomic
 from dtesx.model.api import MirrorRequest
 from dtesx.model.job import MirrorSpec
@@ -63,8 +63,8 @@ class SourceState:
 def way(source: str, url: TargetUrl, state: Path, *, token: str = "", spec: MirrorSpec) -> Way:
     """The way from the tree ``source`` to ``url``; with ``token``, the two ends meet now.
 
-    ``state`` is the source's state directory; it does not travel. Raises NotFound and UsageError
-    for the tree, and what SourceState raises.
+    ``state`` is the source's state directory; it does not travel. Raises RootMissing and
+    UsageError for the tree, and what SourceState raises.
     """
     path = os.path.abspath(source)
     with open_tree(path):
@@ -88,12 +88,14 @@ def way(source: str, url: TargetUrl, state: Path, *, token: str = "", spec: Mirr
 def open_tree(path: str) -> Iterator[int]:
     """Yield a descriptor of the directory ``path``; what is mounted over parts of it hides them.
 
-    Raises NotFound when there is none, and UsageError when it cannot be opened.
+    Raises RootMissing when there is none, and UsageError when it cannot be opened.
     """
     try:
         fd = os.open(path, _OPEN)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise NotFound(f"there is no directory {path}", hint="check the path of the source tree") from error
+        raise RootMissing(
+            f"there is no directory {path}", hint="check the path of the source tree"
+        ) from error
     except OSError as error:
         raise UsageError(f"{path} cannot be opened: {error.strerror}", hint="run dtesx as root") from error
     try:

@@ -19,6 +19,7 @@ from dtesx.base.working_directory import own_working_directory
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
 from dtesx.replication.accepting import Guest, Host, Place, Status, accept
+from dtesx.replication.binding import Binding
 from dtesx.replication.target_session import TargetSession
 from dtesx.wire.channel import TICK
 from dtesx.wire.errors import StreamUnknown
@@ -35,20 +36,22 @@ def serve(
     context: ssl.SSLContext,
     roots: Mapping[str, Path],
     *,
+    binding: Binding,
     status: Status,
     stop: threading.Event,
     catalogue: Path | None = None,
 ) -> None:
     """Receive the mirrors of one job on ``listener`` until ``stop`` is set; returns within a second of it.
 
-    ``roots`` maps replication roots to the directories that hold them. ``context`` must ask for the
+    ``roots`` maps replication roots to the directories that hold them, ``binding`` remembers what was
+    mirrored there. ``context`` must ask for the
     client's certificate: who gets through its handshake is the source. A new connection of the
     source ends the one before. No error of a connection ends the service; ``status`` is called at
     every change and about twice a second while data arrive. In the directory ``catalogue`` what was
     read of the roots is kept for the next time.
     """
     status(WorkerPhase.LISTENING, MirrorStats(), "")
-    receive(listener, _Job(context, Place("", roots, status, catalogue)), stop=stop)
+    receive(listener, _Job(context, Place("", roots, binding, status, catalogue)), stop=stop)
     status(WorkerPhase.STOPPED, MirrorStats(), "")
 
 

@@ -23,6 +23,7 @@ from dtesx.model.mirror import LinkOptions, MirrorOptions
 from dtesx.model.rules import Rule, RuleType
 from dtesx.model.stats import MirrorStats
 from dtesx.replication.dialing import Route
+from dtesx.replication.guarding import Guard
 from dtesx.replication.source_session import SourceSession
 from dtesx.volumes.views import open_view
 from dtesx.wire.errors import StreamUnknown
@@ -66,8 +67,12 @@ def run_mirror(
     target took something. A full target is waited for (phase TARGET_FULL). In the
     directory ``catalogue`` what was read of the sources is kept for the next time.
 
-    Raises Interrupted soon after ``stop`` is set, Refused, ConnectionFailed when the tries are used
-    up, TargetFull when the target found out too late, and whatever ``opener`` raises.
+    Before anything is sent, and while it is, the roots are checked to be what they were at the last
+    mirror (mirror.safety); with the request's ``rebind`` they may have changed before.
+
+    Raises Halted when they are not, Interrupted soon after ``stop`` is set, Refused, ConnectionFailed
+    when the tries are used up, TargetFull when the target found out too late, and whatever ``opener``
+    raises.
     """
     options = options or job_options(request.mirror)
     mirror = _Mirror(request, identity, options, link, progress, stop, opener, backoff, catalogue)
@@ -103,6 +108,7 @@ class _Mirror:
         self._roots = tuple(sorted(request.mount_points, key=mount_key))
         self._done: set[str] = set()
         self._session: SourceSession | None = None
+        self._guard = Guard(opener, options.orphans, rebind=request.rebind)
 
     def run(self, *, calculate: bool) -> MirrorStats:
         if calculate:
@@ -133,9 +139,12 @@ class _Mirror:
         self._session = session
         try:
             session.greet()
-            for index, mount_point in enumerate(self._roots):
-                if mount_point not in self._done:
-                    self._mirror_root(session, index, mount_point)
+            left = [root for root in enumerate(self._roots) if root[1] not in self._done]
+            for index, mount_point in left:
+                replica = session.replicas[index]
+                session.bind(index, self._guard.look(mount_point, self._scope(mount_point), replica))
+            for index, mount_point in left:
+                self._mirror_root(session, index, mount_point)
             session.finish()
         except StreamUnknown as error:
             return _Forgotten(error, session.progressed)
@@ -147,7 +156,7 @@ class _Mirror:
     def _mirror_root(self, session: SourceSession, index: int, mount_point: str) -> None:
         self._tally.restart()
         with ExitStack() as stack:
-            root = stack.enter_context(self._opener(mount_point))
+            root = stack.enter_context(self._guard.open(mount_point))
             catalogue = self._open_catalogue(mount_point, root)
             if catalogue is not None:
                 stack.callback(catalogue.close)
@@ -194,6 +203,7 @@ class _Mirror:
         now = time.monotonic()
         if now >= self._next_report:
             self._next_report = now + _PROGRESS
+            self._guard.check()
             full = self._session is not None and self._session.full
             self._progress(MirrorPhase.TARGET_FULL if full else self._phase, self._tally.stats())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -15,15 +16,28 @@ from dtesx.mirror.delta import Segment
 from dtesx.mirror.mirroring import TreeMirror
 from dtesx.mirror.packing import Content, Packer
 from dtesx.mirror.selection import Scope
-from dtesx.mirror.tally import Tally
+from dtesx.mirror.tally import Tally, readable
 from dtesx.model.mirror import Compare, LinkOptions, MirrorOptions
+from dtesx.model.roots import ReplicaRoot, SourceRoot
 from dtesx.replication.dialing import Dialer, Route, call
 from dtesx.wire.bond import Bond
 from dtesx.wire.channel import TICK
 from dtesx.wire.compression import Compressor
+from dtesx.wire.errors import ProtocolError
 from dtesx.wire.frames import Frame
 from dtesx.wire.limiter import Limiter
-from dtesx.wire.messages import Answer, Credit, Directory, Goodbye, Listing, Message, Paused, Report
+from dtesx.wire.messages import (
+    Answer,
+    Bind,
+    Credit,
+    Directory,
+    Goodbye,
+    Listing,
+    Message,
+    Paused,
+    Replicas,
+    Report,
+)
 from dtesx.wire.operations import Operation, Operations
 from dtesx.wire.protocol import SourceProtocol, greeting
 from dtesx.wire.sums import Sums, SumsRequest
@@ -38,7 +52,8 @@ class SourceSession:
     """A stream to the target behind ``route``. Every method raises the error that ended it.
 
     Connections that are lost are made again; StreamUnknown says that the target forgot the stream.
-    ``tick`` is called at least five times a second and may raise to stop.
+    ``tick`` is called at least five times a second and may raise to stop. ``replicas`` are the roots
+    as they were on the target when it let us in.
     """
 
     def __init__(
@@ -55,7 +70,8 @@ class SourceSession:
     ) -> None:
         compressor = Compressor(link.compress) if link.compress else None
         self._bond = Bond(tick=self._ticked, queue=link.queue, compressor=compressor, limiter=limiter)
-        hello = greeting(job, roots, secrets.token_bytes(_STREAM_BYTES))
+        names = tuple(readable(os.fsencode(root)) for root in roots)
+        hello = greeting(job, names, secrets.token_bytes(_STREAM_BYTES))
         self._dialer = Dialer(
             self._bond, lambda hello: call(route, hello), hello, slots=link.streams, backoff=backoff
         )
@@ -69,6 +85,7 @@ class SourceSession:
         self._answered: deque[Answer] = deque()
         self._sums: deque[Sums] = deque()
         self._full_at = -1
+        self.replicas: tuple[ReplicaRoot, ...] = ()
 
     @property
     def connected(self) -> bool:
@@ -89,6 +106,12 @@ class SourceSession:
         """Introduce ourselves; returns when the target let us in."""
         while not self.connected:
             self._bond.step(TICK)
+        while not self._protocol.told:
+            self._receive()
+
+    def bind(self, index: int, seen: SourceRoot) -> None:
+        """Have the target remember what root ``index`` is now."""
+        self._bond.send(Bind(index, seen))
 
     def mirror(
         self,
@@ -180,22 +203,32 @@ class SourceSession:
     def _handle(self, frame: Frame) -> None:
         message = self._protocol.receive(frame)
         self._bond.acknowledge(frame.sequence, frame.sequence)
-        if isinstance(message, Listing):
+        if isinstance(message, Replicas):
+            if len(message.roots) != len(self._roots):
+                raise ProtocolError("the target tells of other roots than it was asked for")
+            self.replicas = message.roots
+        elif isinstance(message, Listing):
             self._listed.append(message)
         elif isinstance(message, Answer):
             self._answered.append(message)
         elif isinstance(message, Sums):
             self._sums.append(message)
         elif isinstance(message, Report):
-            self._tally.orphans_removed += message.removed
-            self._tally.orphans_bytes += message.removed_bytes
-            for path, reason in message.problems:
-                self._tally.problem(self._shown + b"/" + path, f"on the target: {reason}")
+            self._reported(message)
         elif isinstance(message, Paused):
-            if not self.full:
-                log.warning("the target waits", code=message.code, reason=message.reason)
-            if message.code == TargetFull.code:
-                self._full_at = self._bond.outgoing.applied
+            self._paused(message)
+
+    def _reported(self, report: Report) -> None:
+        self._tally.orphans_removed += report.removed
+        self._tally.orphans_bytes += report.removed_bytes
+        for path, reason in report.problems:
+            self._tally.problem(self._shown + b"/" + path, f"on the target: {reason}")
+
+    def _paused(self, message: Paused) -> None:
+        if not self.full:
+            log.warning("the target waits", code=message.code, reason=message.reason)
+        if message.code == TargetFull.code:
+            self._full_at = self._bond.outgoing.applied
 
     def _ticked(self) -> None:
         self._tally.bytes_wire = self._wire_before + self._bond.wire_bytes

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import NoReturn
 
 from dtesx import __version__
@@ -16,6 +17,9 @@ from dtesx.apply.orphans import open_beside
 from dtesx.base.errors import ConnectionFailed, DtesxError, Interrupted, Refused, TargetFull
 from dtesx.base.log import get_logger
 from dtesx.mirror.catalogue import catalogue_path
+from dtesx.mirror.roots import is_empty
+from dtesx.mirror.tally import readable
+from dtesx.model.roots import ReplicaRoot
 from dtesx.model.stats import MirrorStats
 from dtesx.replication.accepting import Guest
 from dtesx.replication.answering import Answering
@@ -27,6 +31,7 @@ from dtesx.wire.channel import TICK
 from dtesx.wire.frames import Frame
 from dtesx.wire.messages import (
     Ask,
+    Bind,
     Commit,
     Committed,
     Goodbye,
@@ -34,6 +39,7 @@ from dtesx.wire.messages import (
     Listing,
     Message,
     Paused,
+    Replicas,
     Report,
     Welcome,
 )
@@ -71,6 +77,7 @@ class TargetSession:
         self._protocol = TargetProtocol(guest.hello.roots)
         self._roots = guest.place.roots
         self._catalogue = guest.place.catalogue
+        self._binding = guest.place.binding
         self._report = report
         self._full = full
         self._stack = ExitStack()
@@ -131,6 +138,8 @@ class TargetSession:
         self._bond.close()
 
     def _serve(self) -> None:
+        replicas = tuple(self._replica(root) for root in range(len(self._protocol.names)))
+        self._bond.send(Replicas(replicas))
         self._tell_stats()
         while not self._ended:
             telling = self._has_to_tell() and self._protocol.credit > 0
@@ -164,6 +173,8 @@ class TargetSession:
             self._listing = TargetListing(root, message.root, self._problem, sums=message.sums).messages()
         elif isinstance(message, SumsRequest):
             self._summing.ask(message)
+        elif isinstance(message, Bind):
+            self._binding.bind(replace(message.seen, path=self._protocol.names[message.root]))
         elif isinstance(message, Commit):
             self._committing = message
             self._durability.commit(self._root(message.root))
@@ -247,6 +258,11 @@ class TargetSession:
                 ) from error
             self._stack.callback(os.close, self._fds[root])
         return self._fds[root]
+
+    def _replica(self, root: int) -> ReplicaRoot:
+        name = self._protocol.names[root]
+        path = readable(os.fsencode(self._roots[name].resolve()))
+        return ReplicaRoot(path, is_empty(self._root(root)), self._binding.last(name))
 
     def _applier(self, root: int) -> Applier:
         if root not in self._appliers:

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from dtesx.base.errors import Conflict, DtesxError, Refused, UsageError
@@ -21,6 +22,7 @@ from dtesx.model.location import checked_set_name
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
 from dtesx.replication.accepting import Place
+from dtesx.replication.binding import Binding
 from dtesx.replication.introduction import answer_introduction
 from dtesx.replication.receiving import receive
 from dtesx.wire import pairing
@@ -70,6 +72,7 @@ class Target:
         self._data = data
         self._catalogues = state / "catalogues"
         self._sources = Sources(state / "sources", self.identity)
+        self._bindings = private_directory(state / "roots")
 
     @property
     def context(self) -> ssl.SSLContext:
@@ -87,12 +90,11 @@ class Target:
             raise UsageError(str(error), hint="use another name in dtesx://HOST:PORT/NAME") from error
         if len(hello.roots) != 1:
             raise UsageError("one name holds one tree", hint="mirror each tree to a name of its own")
-        return Place(
-            name,
-            {hello.roots[0]: self._directory(name)},
-            lambda *report: _log(name, *report),
-            self._catalogues / name,
-        )
+        source = fingerprint(ssl.DER_cert_to_PEM_cert(certificate))
+        binding = Binding(self._bindings / f"{name}.json", source, one_root=True)
+        binding.claim()
+        roots = {hello.roots[0]: self._directory(name)}
+        return Place(name, roots, binding, partial(_log, name), self._catalogues / name)
 
     def pair(self, request: Pair) -> Paired:
         token = self.token_file.read_text().strip()

@@ -19,6 +19,7 @@ from dtesx.base.locks import exclusive
 from dtesx.base.log import get_logger
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase, WorkerSpec, WorkerStatus
+from dtesx.replication.binding import Binding
 from dtesx.replication.receiving import serve
 from dtesx.volumes.disks import find_disk
 from dtesx.volumes.mounts import mounted_layout
@@ -95,7 +96,16 @@ def _serve(spec: WorkerSpec, directory: Path, reporter: Reporter, stop: threadin
         listener = stack.enter_context(_listen(spec.address, spec.port))
         reporter.phase(WorkerPhase.LISTENING)
         log.info("worker ready", job=spec.job, port=spec.port, roots=len(roots))
-        serve(listener, context, roots, status=reporter.say, stop=stop, catalogue=directory / "catalogues")
+        binding, catalogues = Binding(directory / "roots.json"), directory / "catalogues"
+        serve(
+            listener,
+            context,
+            roots,
+            binding=binding,
+            status=reporter.say,
+            stop=stop,
+            catalogue=catalogues,
+        )
 
 
 def _listen(address: str, port: int) -> socket.socket:

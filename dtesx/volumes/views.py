@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dtesx.base.errors import DtesxError, NotFound, Refused, UsageError
+from dtesx.base.errors import DtesxError, Refused, RootMissing, UsageError
 
 # Numbers from the kernel's unified system call table (the same on every 64-bit architecture).
 _SYS_OPEN_TREE = 428
@@ -66,7 +66,7 @@ def _without_access_times(tree: int) -> None:
 
 def _explain(path: str, number: int) -> DtesxError:
     if number in (errno.ENOENT, errno.ENOTDIR):
-        return NotFound(
+        return RootMissing(
             f"{path} is not there any more", hint="mount it again, or take it out of the job's workload"
         )
     if number == errno.EPERM:
@@ -86,7 +86,7 @@ def open_view(mount_point: str) -> Iterator[int]:
     nowhere, so nothing is left over when the process dies; opening files relative to the descriptor
     works until the context ends. Reads through it leave access times alone. Needs root.
 
-    Raises NotFound, Refused (no privilege) or UsageError (kernel without open_tree(2)).
+    Raises RootMissing, Refused (no privilege) or UsageError (kernel without open_tree(2)).
     """
     tree = _open_tree(mount_point)
     try:

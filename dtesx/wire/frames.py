@@ -42,6 +42,8 @@ class FrameType(IntEnum):
     PAIRED = 36
     ASK = 25
     ANSWER = 26
+    REPLICAS = 37
+    BIND = 38
 
 
 CONNECTION_TYPES = frozenset(

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
+from dtesx.model.roots import ReplicaRoot, SourceRoot
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.frames import Frame, FrameType
 from dtesx.wire.items import Item
@@ -82,6 +83,19 @@ class Credit(msgspec.Struct, frozen=True, array_like=True):
     """Room for so many more listing frames."""
 
     frames: int
+
+
+class Replicas(msgspec.Struct, frozen=True, array_like=True):
+    """The roots of the Hello as they are on the target; the first that it says in a stream."""
+
+    roots: tuple[ReplicaRoot, ...]
+
+
+class Bind(msgspec.Struct, frozen=True, array_like=True):
+    """A root will be mirrored now, as the source sees it: the target is to remember that."""
+
+    root: int
+    seen: SourceRoot
 
 
 class Directory(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -189,6 +203,8 @@ Message = (
     | Paired
     | Welcome
     | Refusal
+    | Replicas
+    | Bind
     | List
     | Credit
     | Listing
@@ -212,6 +228,8 @@ _CLASSES: dict[FrameType, type[Message]] = {
     FrameType.PAIRED: Paired,
     FrameType.WELCOME: Welcome,
     FrameType.REFUSAL: Refusal,
+    FrameType.REPLICAS: Replicas,
+    FrameType.BIND: Bind,
     FrameType.LIST: List,
     FrameType.CREDIT: Credit,
     FrameType.LISTING: Listing,

@@ -13,6 +13,7 @@ from dtesx.wire.frames import Frame
 from dtesx.wire.messages import (
     Answer,
     Ask,
+    Bind,
     Commit,
     Committed,
     Credit,
@@ -25,6 +26,7 @@ from dtesx.wire.messages import (
     Pair,
     Paused,
     Refusal,
+    Replicas,
     Report,
     expect,
 )
@@ -49,6 +51,7 @@ class SourceProtocol:
     """The source's end of a stream: what may arrive when."""
 
     def __init__(self) -> None:
+        self.told = False
         self._listing: int | None = None
         self._asking = (-1, 0)
         self._committing: int | None = None
@@ -62,17 +65,24 @@ class SourceProtocol:
             if message.last:
                 self._listing = None
         elif isinstance(message, Answer):
-            root, unanswered = self._asking
-            self._asking = root, unanswered - answered(message)
-            if message.root != root or self._asking[1] < 0:
-                raise ProtocolError("an answer arrived that nobody asked for")
+            self._answered(message)
         elif isinstance(message, Committed):
             if message.root != self._committing:
                 raise ProtocolError("a commit was confirmed that nobody asked for")
             self._committing = None
+        elif isinstance(message, Replicas):
+            if self.told:
+                raise ProtocolError("the target tells of its roots once more")
+            self.told = True
         elif not isinstance(message, (Paused, Report, Sums)):
             raise ProtocolError(f"{type(message).__name__} is nothing that a target sends")
         return message
+
+    def _answered(self, message: Answer) -> None:
+        root, unanswered = self._asking
+        self._asking = root, unanswered - answered(message)
+        if message.root != root or self._asking[1] < 0:
+            raise ProtocolError("an answer arrived that nobody asked for")
 
     def list_root(self, root: int, *, sums: bool = False) -> List:
         """The request for a root's listing."""
@@ -113,7 +123,7 @@ class TargetProtocol:
     def receive(self, frame: Frame) -> Message:
         """Check a frame against the state; returns its message. Raises ProtocolError."""
         message = messages.decode(frame)
-        if isinstance(message, (List, Ask, Commit, Operations, SumsRequest)):
+        if isinstance(message, (Ask, Bind, List, Commit, Operations, SumsRequest)):
             self._check_root(message.root)
         if isinstance(message, List):
             if self._listing or self._asking is not None:
@@ -128,7 +138,7 @@ class TargetProtocol:
             if self._committing:
                 raise ProtocolError(f"{type(message).__name__} arrived during a commit")
             self._committing = isinstance(message, Commit)
-        elif not isinstance(message, SumsRequest):
+        elif not isinstance(message, (Bind, SumsRequest)):
             raise ProtocolError(f"{type(message).__name__} is nothing that a source sends")
         return message
 

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from dtesx.cli import output, session, watching
 from dtesx.cli.formats import seconds, size
 from dtesx.cli.params import Job, Json, NoWait
 
+Rebind = Annotated[
+    bool,
+    typer.Option(
+        "--rebind", help="The source's file systems may be others than at the last mirror, or empty."
+    ),
+]
 
-def mirror_job(job: Job, no_wait: NoWait = False, json: Json = False) -> None:
+
+def mirror_job(job: Job, rebind: Rebind = False, no_wait: NoWait = False, json: Json = False) -> None:
     """Mirror a job's files again.
 
-    What differs is sent; what is gone on the source is removed from the replica.
+    What differs is sent; what is gone on the source is removed from the replica. A file system that
+    is suddenly empty, not mounted or another one halts the mirror (exit code 10): look at the source
+    first; --rebind says that it is as you want it.
     """
     api = session.appliance()
-    operation = api.mirror(job)
+    operation = api.mirror(job, rebind=rebind)
     if not no_wait:
-        operation = watching.finish(api, operation, job, as_json=json, again=f"dtesx job mirror {job}")
+        again = f"dtesx job mirror {job}{' --rebind' if rebind else ''}"
+        operation = watching.finish(api, operation, job, as_json=json, again=again)
     if json:
         output.document(operation)
         return

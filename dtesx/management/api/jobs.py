@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dtesx.management.jobs import Jobs
 from dtesx.management.web import Call, Rule
-from dtesx.model.api import FailoverRequest, JobInfo, NewSnapshot, SnapshotInfo
+from dtesx.model.api import FailoverRequest, JobInfo, NewMirror, NewSnapshot, SnapshotInfo
 from dtesx.model.job import JobSpec, Operation
 
 
@@ -25,7 +25,7 @@ def rules(jobs: Jobs) -> tuple[Rule, ...]:
         return jobs.delete(call.path["name"], keep_replica=keep)
 
     def mirror(call: Call) -> Operation:
-        return jobs.mirror(call.path["name"])
+        return jobs.mirror(call.path["name"], rebind=call.decoded(NewMirror).rebind)
 
     def take_snapshot(call: Call) -> Operation:
         return jobs.take_snapshot(call.path["name"], call.decoded(NewSnapshot))

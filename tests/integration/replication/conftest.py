@@ -20,6 +20,7 @@ from dtesx.model.job import MirrorSpec
 from dtesx.model.mirror import LinkOptions, MirrorOptions
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
+from dtesx.replication.binding import Binding
 from dtesx.replication.receiving import serve
 from dtesx.replication.sending import DEFAULT_LINK, run_mirror
 from dtesx.wire.identity import Identity, create
@@ -78,9 +79,14 @@ class Site:
         root: str = "/data",
         options: MirrorOptions | None = None,
         link: LinkOptions = DEFAULT_LINK,
+        roots: tuple[str, ...] = (),
+        rebind: bool = False,
     ) -> MirrorStats:
         spec = MirrorSpec(exclude=exclude)
-        request = MirrorRequest("job", "127.0.0.1", port or self.port, self.them.certificate, (root,), spec)
+        port = port or self.port
+        request = MirrorRequest(
+            "job", "127.0.0.1", port, self.them.certificate, roots or (root,), spec, rebind
+        )
 
         def progress(phase: MirrorPhase, stats: MirrorStats) -> None:
             self.progress.append((phase, stats))
@@ -108,6 +114,7 @@ class Site:
             target=serve,
             args=(listener, server_context(self.them, [self.us.certificate]), roots),
             kwargs={
+                "binding": Binding(self.target.parent / "roots.json"),
                 "status": lambda phase, stats, message: self.reports.append((phase, stats, message)),
                 "stop": stop,
                 "catalogue": self.catalogues and self.catalogues / "target",

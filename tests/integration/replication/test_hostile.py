@@ -17,12 +17,13 @@ import pytest
 
 from dtesx.base.errors import DtesxError, Refused
 from dtesx.base.run import run
+from dtesx.model.roots import SourceRoot
 from dtesx.wire.bond import Bond
 from dtesx.wire.channel import TICK, Channel
 from dtesx.wire.errors import ProtocolError, StreamUnknown
 from dtesx.wire.frames import MAX_TABLE
 from dtesx.wire.items import TEMPORARY_PREFIX, Item
-from dtesx.wire.messages import Commit, Credit, Hello, List, Listing, Message, Report, Welcome
+from dtesx.wire.messages import Bind, Commit, Credit, Hello, List, Listing, Message, Replicas, Report, Welcome
 from dtesx.wire.operations import (
     Adjust,
     Begin,
@@ -83,6 +84,7 @@ def _opened(site: Site) -> Bond:
     channel = Channel(_connected(site))
     channel.send(greeting("job", ("/data",), os.urandom(16)))
     bond.attach(0, channel.connection, answer(channel.receive(), Welcome).received)
+    assert isinstance(SourceProtocol().receive(bond.receive()), Replicas)
     return bond
 
 
@@ -422,12 +424,27 @@ def _ask(site: Site, request: SumsRequest) -> object:
 
 
 @pytest.mark.parametrize(
-    "message", [Operations(7, []), Commit(1), List(0, 0), Listing(0, []), Credit(65), Report([], 0)]
+    "message",
+    [
+        Bind(1, SourceRoot("/etc", 1, "", 1)),
+        Replicas(()),
+        Operations(7, []),
+        Commit(1),
+        List(0, 0),
+        Listing(0, []),
+        Credit(65),
+        Report([], 0),
+    ],
 )
 def test_what_no_source_may_say(site: Site, message: Message) -> None:
     with pytest.raises(ProtocolError):
         _tell(site, message)
     _still_serves(site)
+
+
+def test_a_source_binds_no_root_but_its_own(site: Site) -> None:
+    _tell(site, Bind(0, SourceRoot("/elsewhere", 1, "a", 1)))
+    assert '"/data"' in (site.target.parent / "roots.json").read_text()
 
 
 def test_another_protocol_version_is_refused_by_name(site: Site) -> None:

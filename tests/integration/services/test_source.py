@@ -14,6 +14,7 @@ import pytest
 
 from dtesx.management.source_client import SourceClient, pair
 from dtesx.model.api import MirrorPhase, MirrorRequest, MirrorStatus, NewServer
+from dtesx.replication.binding import Binding
 from dtesx.replication.receiving import serve
 from dtesx.wire.identity import create
 from dtesx.wire.tls import server_context
@@ -56,7 +57,11 @@ def target(certificate: str, mount_point: Path, replica: Path, port: int = 0) ->
         thread = threading.Thread(
             target=serve,
             args=(listener, server_context(APPLIANCE, [certificate]), {str(mount_point): replica}),
-            kwargs={"status": lambda *_: None, "stop": stop},
+            kwargs={
+                "binding": Binding(replica.parent / "roots.json"),
+                "status": lambda *_: None,
+                "stop": stop,
+            },
             daemon=True,
         )
         thread.start()

@@ -154,8 +154,8 @@ class FakeApi:
         self._called("delete_job", (name, keep_replica))
         return operation(OperationKind.DELETE)
 
-    def mirror(self, name: str) -> Operation:
-        self._called("mirror", name)
+    def mirror(self, name: str, *, rebind: bool = False) -> Operation:
+        self._called("mirror", (name, rebind))
         return operation(OperationKind.MIRROR, StepState.RUNNING)
 
     def take_snapshot(self, name: str, request: NewSnapshot) -> Operation:

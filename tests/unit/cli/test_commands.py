@@ -162,6 +162,15 @@ def test_a_failed_operation_as_json_is_one_error_document(api: FakeApi, run: Run
     assert done.err == ""
 
 
+def test_a_halted_mirror_has_its_exit_code_and_a_way_on(api: FakeApi, run: Run) -> None:
+    api.script = [failed(OperationKind.MIRROR, "root-empty", "/srv is empty", "look, or --rebind")]
+    assert run("job", "mirror", "web").code == ExitCode.HALTED
+    assert ("mirror", ("web", False)) in api.calls
+    api.script = [operation(OperationKind.MIRROR)]
+    assert run("job", "mirror", "web", "--rebind").code == 0
+    assert ("mirror", ("web", True)) in api.calls
+
+
 def test_an_interrupted_service_is_told_apart_from_a_failure(api: FakeApi, run: Run) -> None:
     api.script = [operation(OperationKind.MIRROR, StepState.INTERRUPTED)]
     done = run("job", "mirror", "web")

@@ -127,6 +127,12 @@ def test_other_parameters_make_another_operation(protected: Service) -> None:
         protected.jobs.mirror("alpha")
 
 
+def test_a_mirror_may_rebind(protected: Service) -> None:
+    assert protected.jobs.mirror("alpha").params == {"rebind": "no"}
+    protected.ended(JobState.PROTECTED)
+    assert protected.jobs.mirror("alpha", rebind=True).params == {"rebind": "yes"}
+
+
 def test_one_operation_at_a_time(protected: Service) -> None:
     protected.executor.go.clear()
     running = protected.jobs.take_snapshot("alpha", NewSnapshot("before the update"))

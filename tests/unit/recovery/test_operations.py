@@ -75,6 +75,23 @@ def test_failover_without_the_source(world: World) -> None:
     assert "does not answer; the replica is as of" in operation.steps[0].detail
 
 
+def test_a_source_that_is_empty_neither_empties_the_replica_nor_keeps_it_from_starting(world: World) -> None:
+    job = protected(world)
+    world.halted = True
+    operation, job = perform(world, job, K.MIRROR)
+    assert operation.problem is not None
+    assert (operation.problem.code, job.state) == ("root-empty", JobState.MIRROR_FAILED)
+    operation, job = perform(world, job, K.FAILOVER, final_mirror="yes")
+    assert operation.problem is not None
+    assert (operation.problem.code, job.state) == ("root-empty", JobState.FAILOVER_FAILED)
+    assert "--no-final-mirror" in operation.problem.hint
+    operation, job = perform(world, job, K.MIRROR, rebind="yes")
+    assert job.state is JobState.PROTECTED
+    world.halted = True
+    operation, job = perform(world, job, K.FAILOVER, final_mirror="no")
+    assert job.state is JobState.FAILED_OVER
+
+
 def test_a_source_that_stays_up_stops_the_failover(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failover, "_SHUTDOWN_SECONDS", 0.0)
     job = protected(world)

@@ -17,7 +17,7 @@ from dtesx.base.errors import Conflict, ConnectionFailed, NotFound
 from dtesx.boot import fix
 from dtesx.model.api import MirrorPhase, MirrorRequest, MirrorStatus
 from dtesx.model.inventory import FileSystem, Firmware, Inventory, Nic, OperatingSystem, SourceDisk
-from dtesx.model.job import JobSpec, JobState, Operation, ReplicaSpec
+from dtesx.model.job import JobSpec, JobState, Operation, Problem, ReplicaSpec
 from dtesx.model.layout import DiskLayout, Layout
 from dtesx.model.record import JobRecord
 from dtesx.model.stats import MirrorStats
@@ -64,6 +64,7 @@ class World:
     prepared: set[str] = field(default_factory=set)
     snapshots: list[Snapshot] = field(default_factory=list)
     mirrors: int = 0
+    halted: bool = False
     bootable: bool = False
     calls: int = 0
     die_at: int = 0
@@ -96,10 +97,14 @@ class World:
         self._source()
         assert self.worker, "a mirror needs a listening worker"
         assert request.mount_points == ("/",)
+        self.halted = self.halted and not request.rebind
         return MirrorStatus(request.job, MirrorPhase.RUNNING)
 
     def mirror_status(self, job: str) -> MirrorStatus:
         self._source()
+        if self.halted:
+            problem = Problem("root-empty", "/ is empty", "--rebind")
+            return MirrorStatus(job, MirrorPhase.FAILED, problem=problem)
         self.mirrors += 1
         return MirrorStatus(job, MirrorPhase.DONE, MirrorStats(files_total=5, files_sent=5))
 

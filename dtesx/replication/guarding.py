@@ -1,0 +1,57 @@
+"""Keeps a mirror from carrying an accident of its source to the replica."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from dtesx.mirror.roots import Watch, look
+from dtesx.mirror.safety import halt
+from dtesx.mirror.selection import Scope
+from dtesx.model.mirror import OrphanAction, OrphanPolicy
+from dtesx.model.roots import ReplicaRoot, SourceRoot
+
+
+class Guard:
+    """Looks at the roots of one mirror before it and watches them while it runs.
+
+    ``opener`` opens a root by its path. With ``rebind`` the roots may be others than at the last
+    mirror; during the mirror they stay what they are all the same.
+    """
+
+    def __init__(
+        self, opener: Callable[[str], AbstractContextManager[int]], orphans: OrphanPolicy, *, rebind: bool
+    ) -> None:
+        self._opener = opener
+        self._spares_orphans = orphans.action is OrphanAction.KEEP
+        self._rebind = rebind
+        self._watches: dict[str, Watch] = {}
+        self._present: Watch | None = None
+
+    def look(self, path: str, scope: Scope | None, replica: ReplicaRoot) -> SourceRoot:
+        """What a root is now; raises Halted when that must not go to ``replica``."""
+        with self._opener(path) as fd:
+            now = look(fd, path, scope)
+            self._watches.setdefault(path, Watch(self._opener, path, fd))
+        error = halt(now, replica, spares_orphans=self._spares_orphans)
+        if error is not None and not self._rebind:
+            raise error
+        return now
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[int]:
+        """Yield a descriptor of the root that was looked at; RootReplaced when it did not stay that."""
+        watch = self._watches[path]
+        with self._opener(path) as fd:
+            watch.compare(fd)
+            self._present = watch
+            try:
+                yield fd
+            finally:
+                self._present = None
+        watch.check()
+
+    def check(self) -> None:
+        """To be called while a mirror runs: raises soon after its root was replaced."""
+        if self._present is not None:
+            self._present.check_now_and_then()
