@@ -11,13 +11,29 @@ import typer
 from dtesx.base.errors import ExitCode, Interrupted
 from dtesx.cli import mirror_view, one_shot, output
 from dtesx.cli.formats import seconds, size
-from dtesx.cli.one_shot import ClientState, Source, TargetToken, Url
+from dtesx.cli.one_shot import ClientState, Exclude, Include, Source, TargetToken, Url
 from dtesx.cli.params import Json
-from dtesx.model.job import MirrorSpec
+from dtesx.model.mirror import Compare, MirrorOptions
 from dtesx.model.stats import MirrorStats
 
 _SHOWN_PROBLEMS = 20
 
+CompareBy = Annotated[
+    Compare,
+    typer.Option(
+        "--compare",
+        help="Send files whose size or time differs, or whose data do (all are read), or all of them.",
+    ),
+]
+NewerOnly = Annotated[
+    bool, typer.Option("--newer-only", help="Do not replace files that are newer on the target.")
+]
+InPlace = Annotated[
+    bool,
+    typer.Option(
+        "--in-place", help="Write changed blocks into the target's file, not into a copy that replaces it."
+    ),
+]
 CalcSize = Annotated[
     bool,
     typer.Option("--calc-size/--no-calc-size", help="Count files and bytes first, to show how far it is."),
@@ -31,9 +47,14 @@ Rebind = Annotated[
 def mirror(
     source: Source,
     url: Url,
-    token_file: TargetToken = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    compare: CompareBy = Compare.ATTRIBUTES,
+    newer_only: NewerOnly = False,
+    in_place: InPlace = False,
     calc_size: CalcSize = True,
     rebind: Rebind = False,
+    token_file: TargetToken = None,
     state: ClientState = None,
     json: Json = False,
 ) -> int:
@@ -50,7 +71,10 @@ def mirror(
     from dtesx.replication.one_shot import open_tree
     from dtesx.replication.sending import run_mirror
 
-    way = one_shot.way(source, url, token_file, state, MirrorSpec())
+    options = MirrorOptions(
+        compare, rules=one_shot.rules(include, exclude), newer_only=newer_only, in_place=in_place
+    )
+    way = one_shot.way(source, url, token_file, state, options)
     view = mirror_view.view(as_json=json)
     try:
         stats = run_mirror(
@@ -59,6 +83,7 @@ def mirror(
             progress=view.show,
             stop=threading.Event(),
             opener=open_tree,
+            options=way.options,
             calculate=calc_size,
             catalogue=way.catalogue,
         )

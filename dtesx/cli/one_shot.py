@@ -10,7 +10,8 @@ import typer
 
 from dtesx.base.errors import UsageError
 from dtesx.cli import ask
-from dtesx.model.job import MirrorSpec
+from dtesx.model.mirror import MirrorOptions
+from dtesx.model.rules import Rule, RuleType, written
 
 if TYPE_CHECKING:
     from dtesx.replication.one_shot import Way
@@ -32,9 +33,36 @@ ClientState = Annotated[
         " [default: /var/lib/dtesx/client for root, else ~/.local/state/dtesx]",
     ),
 ]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--include",
+        metavar="PATH",
+        help="Mirror this alone, with everything below it. * ? [...] and ** are wildcards; PATH,nonrec:"
+        " the files in it, nothing below. May be repeated.",
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        metavar="PATH",
+        help="Leave this alone on both sides. Relative to SRC, like --include. May be repeated.",
+    ),
+]
 
 
-def way(source: str, url: str, token_file: Path | None, state: Path | None, spec: MirrorSpec) -> Way:
+def rules(include: list[str] | None, exclude: list[str] | None) -> tuple[Rule, ...]:
+    """The rules that ``--include`` and ``--exclude`` stand for; UsageError when one is none."""
+    given = [(text, RuleType.INCLUDE) for text in include or ()]
+    given += [(text, RuleType.EXCLUDE) for text in exclude or ()]
+    try:
+        return tuple(written(text, kind) for text, kind in given)
+    except ValueError as error:
+        raise UsageError(str(error), hint="docs/mirror.md says how rules are written") from error
+
+
+def way(source: str, url: str, token_file: Path | None, state: Path | None, options: MirrorOptions) -> Way:
     """The way to a target; UsageError when what was given makes no sense."""
     from dtesx.model.location import parse_target
     from dtesx.replication import one_shot
@@ -44,7 +72,7 @@ def way(source: str, url: str, token_file: Path | None, state: Path | None, spec
     except ValueError as error:
         raise UsageError(str(error), hint="write dtesx://HOST:PORT/NAME") from error
     token = ask.secret("token", file=token_file) if token_file is not None else ""
-    return one_shot.way(source, place, state or default_state(), token=token, spec=spec)
+    return one_shot.way(source, place, state or default_state(), options, token=token)
 
 
 def default_state() -> Path:

@@ -12,9 +12,9 @@ import typer
 from dtesx.base.errors import ExitCode, Interrupted
 from dtesx.cli import one_shot, output
 from dtesx.cli.formats import seconds, size
-from dtesx.cli.one_shot import ClientState, Source, TargetToken, Url
+from dtesx.cli.one_shot import ClientState, Exclude, Include, Source, TargetToken, Url
 from dtesx.cli.params import Json
-from dtesx.model.job import MirrorSpec
+from dtesx.model.mirror import MirrorOptions
 from dtesx.model.verify import Finding, VerifyLogOptions, VerifyReport, VerifyStats
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ def verify(
     log: Log = None,
     log_length: LogLength = 1 << 20,
     append: Append = True,
+    include: Include = None,
+    exclude: Exclude = None,
     token_file: TargetToken = None,
     state: ClientState = None,
     json: Json = False,
@@ -58,7 +60,8 @@ def verify(
     from dtesx.replication.one_shot import open_tree
     from dtesx.replication.verifying import run_verify
 
-    way = one_shot.way(source, url, token_file, state, MirrorSpec())
+    options = MirrorOptions(rules=one_shot.rules(include, exclude))
+    way = one_shot.way(source, url, token_file, state, options)
     with ExitStack() as stack:
         writer = _log(stack, log, way.request.job, log_length, append=append)
         findings = _Findings(writer, silent=json)
@@ -73,6 +76,7 @@ def verify(
                 progress=lambda _stats: None,
                 stop=stop,
                 opener=open_tree,
+                options=way.options,
             )
         except KeyboardInterrupt:
             raise Interrupted("the verification was stopped", hint="run it again: it starts anew") from None

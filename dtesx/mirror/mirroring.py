@@ -153,6 +153,7 @@ class TreeMirror:
 
     def _visit(self, visit: Visit, theirs: Iterator[Item]) -> None:
         tally, told = self._tally, _TOLD[self._options.compare]
+        files = size = 0
         self._comparison.go_on()
         for source, target in pair(visit.entries, theirs):
             if source is None:
@@ -160,11 +161,16 @@ class TreeMirror:
                     self._remove(visit, self._orphans.removal(target))
             elif source.mode & 0o170000 == stat.S_IFDIR:
                 self._directory(visit, source, target)
-            elif source == target and not source.link and source.size <= told:
-                tally.files_skipped += 1
-                tally.bytes_skipped += source.size
             else:
-                self._name(visit, source, target)
+                files += 1
+                size += source.size
+                if source == target and not source.link and source.size <= told:
+                    tally.files_skipped += 1
+                    tally.bytes_skipped += source.size
+                else:
+                    self._name(visit, source, target)
+        tally.files_found += files
+        tally.bytes_found += size
 
     def _touched(self, path: bytes) -> None:
         self._pending[path].changed = True

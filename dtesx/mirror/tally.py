@@ -17,11 +17,16 @@ def readable(path: bytes) -> str:
 
 
 class Tally:
-    """Running counts; ``stats()`` is their present state. Files are all names but directories."""
+    """Running counts; ``stats()`` is their present state. Files are all names but directories.
+
+    Totals are what was counted before the mirror; found is what its own walk came across.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.files_total = 0
         self.bytes_total = 0
+        self.files_found = 0
+        self.bytes_found = 0
         self.files_sent = 0
         self.bytes_sent = 0
         self.files_skipped = 0
@@ -51,6 +56,7 @@ class Tally:
         self._sent_before = (self.files_sent - self._kept_before[0], self.bytes_sent - self._kept_before[1])
         self.files_skipped, self.bytes_skipped = self._kept_skipped
         self.sockets_skipped = self._kept_sockets
+        self.files_found, self.bytes_found = self._kept_found
 
     def settle(self) -> None:
         """A root is complete: its counts stand."""
@@ -58,10 +64,16 @@ class Tally:
         self._kept_skipped = (self.files_skipped, self.bytes_skipped)
         self._kept_before = (self.files_sent, self.bytes_sent)
         self._kept_sockets = self.sockets_skipped
+        self._kept_found = (self.files_found, self.bytes_found)
         self._sent_before = (0, 0)
+
+    def conclude(self) -> None:
+        """All roots are complete, and their totals were not counted before: they are what was found."""
+        self.files_total, self.bytes_total = self.files_found, self.bytes_found
 
     _kept_skipped = (0, 0)
     _kept_sockets = 0
+    _kept_found = (0, 0)
 
     def _skipped(self) -> tuple[int, int]:
         kept_files, kept_bytes = self._kept_skipped

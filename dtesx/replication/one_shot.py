@@ -7,14 +7,15 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dtesx.base.errors import Refused, RootMissing, UsageError
 from dtesx.base.files import private_directory, write_atomic
 from dtesx.model.api import MirrorRequest
-from dtesx.model.job import MirrorSpec
 from dtesx.model.location import TargetUrl
+from dtesx.model.mirror import MirrorOptions
+from dtesx.model.rules import Rule, RuleType
 from dtesx.replication.introduction import introduce
 from dtesx.wire.identity import Identity, load_or_create
 
@@ -28,6 +29,7 @@ class Way:
     request: MirrorRequest
     identity: Identity
     catalogue: Path
+    options: MirrorOptions
 
 
 class SourceState:
@@ -60,7 +62,7 @@ class SourceState:
         return self._targets / f"{url.endpoint}.crt"
 
 
-def way(source: str, url: TargetUrl, state: Path, *, token: str = "", spec: MirrorSpec) -> Way:
+def way(source: str, url: TargetUrl, state: Path, options: MirrorOptions, *, token: str = "") -> Way:
     """The way from the tree ``source`` to ``url``; with ``token``, the two ends meet now.
 
     ``state`` is the source's state directory; it does not travel. Raises RootMissing and
@@ -72,16 +74,13 @@ def way(source: str, url: TargetUrl, state: Path, *, token: str = "", spec: Mirr
     ours = SourceState(state)
     if token:
         ours.introduce(url, token)
-    exclude = (*spec.exclude, os.path.abspath(state))
-    request = MirrorRequest(
-        url.name,
-        url.host,
-        url.port,
-        ours.certificate(url),
-        (path,),
-        MirrorSpec(spec.compare, exclude),
-    )
-    return Way(request, ours.identity, state / "catalogues" / url.endpoint)
+    request = MirrorRequest(url.name, url.host, url.port, ours.certificate(url), (path,))
+    try:
+        own = Rule(os.path.abspath(state), RuleType.EXCLUDE, wildcards=False)
+    except ValueError as error:
+        raise UsageError(f"--state: {error}", hint="choose a directory with a shorter path") from error
+    whole = replace(options, rules=(*options.rules, own))
+    return Way(request, ours.identity, state / "catalogues" / url.endpoint, whole)
 
 
 @contextmanager

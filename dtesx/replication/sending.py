@@ -121,6 +121,8 @@ class _Mirror:
             if forgotten.progressed:
                 delays = self._backoff.delays()
             self._wait(next(delays, None), forgotten)
+        if not calculate:
+            self._tally.conclude()
         return self._tally.stats()
 
     def _stream(self) -> _Forgotten | None:

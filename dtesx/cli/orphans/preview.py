@@ -8,14 +8,20 @@ import time
 from dtesx.base.errors import Interrupted
 from dtesx.cli import one_shot, output
 from dtesx.cli.formats import moment, seconds, size
-from dtesx.cli.one_shot import ClientState, Source, TargetToken, Url
+from dtesx.cli.one_shot import ClientState, Exclude, Include, Source, TargetToken, Url
 from dtesx.cli.params import Json
-from dtesx.model.job import MirrorSpec
+from dtesx.model.mirror import MirrorOptions
 from dtesx.model.verify import FileState, Finding
 
 
 def preview(
-    source: Source, url: Url, token_file: TargetToken = None, state: ClientState = None, json: Json = False
+    source: Source,
+    url: Url,
+    include: Include = None,
+    exclude: Exclude = None,
+    token_file: TargetToken = None,
+    state: ClientState = None,
+    json: Json = False,
 ) -> None:
     """List what only the target has, with size and age.
 
@@ -25,7 +31,8 @@ def preview(
     from dtesx.replication.verify_log import printable
     from dtesx.replication.verifying import run_verify
 
-    way = one_shot.way(source, url, token_file, state, MirrorSpec())
+    options = MirrorOptions(rules=one_shot.rules(include, exclude))
+    way = one_shot.way(source, url, token_file, state, options)
     orphans: list[Finding] = []
     try:
         stats = run_verify(
@@ -35,6 +42,7 @@ def preview(
             progress=lambda _stats: None,
             stop=threading.Event(),
             opener=open_tree,
+            options=way.options,
         )
     except KeyboardInterrupt:
         raise Interrupted("the preview was stopped", hint="run it again: it starts anew") from None

@@ -43,8 +43,12 @@ def test_a_mirror_and_another_one(site: Site) -> None:
 def test_without_calculation_there_are_counts_all_the_same(site: Site) -> None:
     done = site.paired("mirror", site.source, site.url(), "--no-calc-size", "--json")
     report = json.loads(done.stdout)
-    assert report["files_sent"] == 4
+    assert (report["files_sent"], report["files_total"], report["bytes_total"]) == (4, 4, 600_012)
     assert site.differences() == ""
+    (site.source / "file").write_bytes(b"longer!\n")
+    report = json.loads(site.dtesx("mirror", site.source, site.url(), "--no-calc-size", "--json").stdout)
+    assert (report["files_total"], report["bytes_total"]) == (4, 600_016)
+    assert report["bytes_sent"] + report["bytes_skipped"] == report["bytes_total"]
 
 
 def test_places_are_served_side_by_side(site: Site) -> None:

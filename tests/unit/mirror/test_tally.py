@@ -30,6 +30,22 @@ def test_a_settled_root_stands() -> None:
     assert (stats.files_sent, stats.files_skipped, stats.sockets_skipped) == (4, 11, 1)
 
 
+def test_without_a_calculation_the_totals_are_what_was_found() -> None:
+    tally = Tally()
+    tally.restart()
+    tally.files_found, tally.bytes_found = 10, 100
+    tally.settle()
+    tally.restart()
+    tally.files_found += 3  # an attempt that breaks off
+    tally.restart()
+    tally.files_found += 4
+    tally.bytes_found += 5
+    tally.settle()
+    assert tally.stats().files_total == 0
+    tally.conclude()
+    assert (tally.stats().files_total, tally.stats().bytes_total) == (14, 105)
+
+
 def test_problems_are_kept_readable_once_each_and_bounded() -> None:
     tally = Tally()
     tally.problem(b"/bad\xff\nname", "first")

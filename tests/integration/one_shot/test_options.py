@@ -1,0 +1,104 @@
+"""What the options of `dtesx mirror` do."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from .conftest import Site
+
+pytestmark = pytest.mark.integration
+
+WHEN = 1_500_000_000 * 10**9
+
+
+@pytest.fixture
+def mirrored(site: Site) -> Site:
+    assert site.paired("mirror", site.source, site.url()).returncode == 0
+    return site
+
+
+def mirror(site: Site, *options: object) -> dict[str, Any]:
+    done = site.paired("mirror", site.source, site.url(), "--json", *options)
+    assert done.returncode == 0, done
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def test_data_are_compared_where_attributes_hide_a_change(mirrored: Site) -> None:
+    large = mirrored.data / "www" / "sub" / "large"
+    times = large.stat().st_atime_ns, large.stat().st_mtime_ns
+    with large.open("r+b") as file:
+        file.seek(300_000)
+        file.write(b"rot")
+    os.utime(large, ns=times)
+    assert mirror(mirrored)["files_sent"] == 0
+    report = mirror(mirrored, "--compare", "data")
+    assert report["files_sent"] == 1
+    assert 0 < report["bytes_sent"] < 100_000
+    assert mirrored.differences("www", "--checksum") == ""
+
+
+def test_everything_is_sent_where_nothing_is_compared(mirrored: Site) -> None:
+    assert mirror(mirrored, "--compare", "none")["bytes_sent"] == 600_006
+    assert mirrored.differences() == ""
+
+
+def test_what_is_newer_on_the_target_stays(mirrored: Site) -> None:
+    theirs = mirrored.data / "www" / "link-free"
+    ours = mirrored.source / "link-free"
+    ours.write_bytes(b"old")
+    os.utime(ours, ns=(WHEN, WHEN))
+    theirs.write_bytes(b"newer")
+    mirror(mirrored, "--newer-only")
+    assert theirs.read_bytes() == b"newer"
+    mirror(mirrored)
+    assert theirs.read_bytes() == b"old"
+
+
+def test_in_place_keeps_the_file(mirrored: Site) -> None:
+    large = mirrored.data / "www" / "sub" / "large"
+    for options, same in (((), False), (("--in-place",), True)):
+        before = large.stat().st_ino
+        with (mirrored.source / "sub" / "large").open("r+b") as file:
+            file.write(os.urandom(10))
+        mirror(mirrored, *options)
+        assert (large.stat().st_ino == before) is same
+        assert mirrored.differences("www", "--checksum") == ""
+
+
+def test_rules_choose_what_travels(site: Site) -> None:
+    (site.source / "cache").mkdir()
+    (site.source / "cache" / "big").touch()
+    (site.source / "sub" / "note.tmp").touch()
+    mirror(site, "--exclude", "cache", "--exclude", "*.tmp")
+    replica = site.data / "www"
+    assert not (replica / "cache").exists()
+    assert not (replica / "sub" / "note.tmp").exists()
+    (replica / "cache").mkdir()
+    mirror(site, "--exclude", "cache", "--exclude", "*.tmp")
+    assert (replica / "cache").exists()
+    mirror(site)
+    assert site.differences() == ""
+
+    shutil.rmtree(replica)
+    mirror(site, "--include", "sub", "--exclude", "sub/note.tmp")
+    assert sorted(path.name for path in replica.rglob("*")) == ["hard", "large", "sub"]
+    verified = site.dtesx("verify", site.source, site.url(), "--include", "sub", "--exclude", "sub/note.tmp")
+    assert verified.returncode == 0, verified
+    assert site.dtesx("verify", site.source, site.url()).returncode == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--include", ""), ("--exclude", "a/../b"), ("--exclude", "x" * 300), ("--compare", "size")],
+)
+def test_options_that_make_no_sense(site: Site, options: tuple[str, ...]) -> None:
+    done = site.paired("mirror", site.source, site.url(), *options)
+    assert done.returncode == 2
+    assert not (site.data / "www").exists()
