@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from dtesx.base.errors import RootReplaced
+from dtesx.mirror.mounts import mounts_below
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.tally import readable
 from dtesx.model.roots import SourceRoot
@@ -21,10 +22,23 @@ _WATCH_SECONDS = 1.0
 _NO_CONTENT = frozenset({b"lost+found"})
 
 
-def look(fd: int, path: str, scope: Scope | None = None) -> SourceRoot:
-    """The source's root behind ``fd``; only names that ``scope`` selects (None: all) count."""
+def look(fd: int, path: str, scope: Scope | None = None, last: SourceRoot | None = None) -> SourceRoot:
+    """The source's root behind ``fd``; only names that ``scope`` selects (None: all) count.
+
+    What travelled from mounts that ``last`` knows stays on the target while they are mounted, whether
+    a rule still names them or not; so they are kept in mind.
+    """
     names = [name for name in _names(fd) if scope is None or not scope.choose(name).nothing]
-    return SourceRoot(readable(os.fsencode(path)), os.fstat(fd).st_ino, file_system(fd), len(names))
+    known = last.mounts if last is not None else ()
+    points = mounts_below(fd) if scope is not None or known else ()
+    mounts = [point for point in points if readable(point) in known or _named(scope, point)]
+    return SourceRoot(
+        readable(os.fsencode(path)),
+        os.fstat(fd).st_ino,
+        file_system(fd),
+        len(names),
+        tuple(sorted(map(readable, mounts))),
+    )
 
 
 def is_empty(fd: int) -> bool:
@@ -85,6 +99,17 @@ class Watch:
 
 def _names(fd: int) -> list[bytes]:
     return [name for name in map(os.fsencode, os.listdir(fd)) if name not in _NO_CONTENT]
+
+
+def _named(scope: Scope | None, path: bytes) -> bool:
+    """Whether a rule names ``path``, which makes a walk enter what is mounted there (mirror.scan)."""
+    named = False
+    for name in path.split(b"/"):
+        if scope is None:
+            return False
+        choice = scope.choose(name)
+        named, scope = choice.named, choice.below
+    return named
 
 
 def _identity(fd: int) -> tuple[int, int]:

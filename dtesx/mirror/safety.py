@@ -42,4 +42,9 @@ def _changed(now: SourceRoot, last: SourceRoot) -> Halted | None:
             f"{now.path} is another directory than at the last mirror; {_NOTHING}",
             hint=f"look where the directory of the last mirror went; {_REBIND}",
         )
+    if missing := sorted(set(last.mounts) - set(now.mounts)):
+        return RootElsewhere(
+            f"{missing[0]} below {now.path} is not mounted any more; {_NOTHING}",
+            hint=f"mount it again; {_REBIND}",
+        )
     return None

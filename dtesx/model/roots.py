@@ -11,13 +11,15 @@ class SourceRoot:
 
     ``path`` is for people: bytes that are no UTF-8 are escaped. ``inode`` and ``file_system``
     (mirror.roots says what it is made of) tell the directory from others. ``names`` counts what it
-    holds itself, not what is below that.
+    holds itself, not what is below that. ``mounts`` are the paths below it at which other file
+    systems are mounted that travel with it, or did.
     """
 
     path: str
     inode: int
     file_system: str
     names: int
+    mounts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

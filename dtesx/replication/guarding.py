@@ -31,7 +31,7 @@ class Guard:
     def look(self, path: str, scope: Scope | None, replica: ReplicaRoot) -> SourceRoot:
         """What a root is now; raises Halted when that must not go to ``replica``."""
         with self._opener(path) as fd:
-            now = look(fd, path, scope)
+            now = look(fd, path, scope, replica.last)
             self._watches.setdefault(path, Watch(self._opener, path, fd))
         error = halt(now, replica, spares_orphans=self._spares_orphans)
         if error is not None and not self._rebind:

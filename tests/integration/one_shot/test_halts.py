@@ -105,6 +105,23 @@ def test_a_root_that_is_not_mounted(site: Site) -> None:
     goes_on(site)
 
 
+def test_a_file_system_below_that_is_not_mounted(site: Site) -> None:
+    disk = site.source / "sub" / "disk"
+    disk.mkdir()
+    rules = ("--include", ".", "--include", "sub/disk")
+    with tmpfs(disk):
+        (disk / "file").touch()
+        for _ in range(2):
+            assert site.paired("mirror", site.source, site.url(), *rules).returncode == 0
+    assert (site.data / "www" / "sub" / "disk" / "file").exists()
+    done = site.dtesx("mirror", site.source, site.url(), *rules)
+    assert done.returncode == 10
+    assert "sub/disk below" in done.stderr
+    assert (site.data / "www" / "sub" / "disk" / "file").exists()
+    assert site.dtesx("mirror", site.source, site.url(), *rules, "--rebind").returncode == 0
+    assert not (site.data / "www" / "sub" / "disk" / "file").exists()
+
+
 def test_another_source_cannot_take_a_replica_over(mirrored: Site) -> None:
     file = mirrored.state / "roots" / "www.json"
     assert file.stat().st_mode & 0o777 == 0o600

@@ -37,6 +37,12 @@ def test_each_accident_has_its_state(changes: dict[str, str], state: type[Halted
     assert "nothing was deleted" in error.message
 
 
+def test_what_is_mounted_below_counts_when_it_was_mirrored() -> None:
+    last = ReplicaRoot("/data/www", empty=False, last=replace(NOW, mounts=("a", "b")))
+    assert type(halt(replace(NOW, mounts=("b",)), last)) is RootElsewhere
+    assert halt(replace(NOW, mounts=("a", "b", "c")), last) is None
+
+
 def test_a_first_mirror_goes_to_whatever_is_there() -> None:
     assert halt(NOW, ReplicaRoot("/data/www", empty=True)) is None
     assert halt(NOW, ReplicaRoot("/data/www", empty=False)) is None
