@@ -4,44 +4,26 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from typing import Annotated
-
-import typer
 
 from dtesx.base.errors import ExitCode, Interrupted
 from dtesx.cli import mirror_view, one_shot, output
 from dtesx.cli.formats import seconds, size
+from dtesx.cli.mirror_options import (
+    CalcSize,
+    CompareBy,
+    InPlace,
+    NewerOnly,
+    OlderThan,
+    Orphans,
+    Rebind,
+    orphan_policy,
+)
 from dtesx.cli.one_shot import ClientState, Exclude, Include, Source, TargetToken, Url
 from dtesx.cli.params import Json
 from dtesx.model.mirror import Compare, MirrorOptions
 from dtesx.model.stats import MirrorStats
 
 _SHOWN_PROBLEMS = 20
-
-CompareBy = Annotated[
-    Compare,
-    typer.Option(
-        "--compare",
-        help="Send files whose size or time differs, or whose data do (all are read), or all of them.",
-    ),
-]
-NewerOnly = Annotated[
-    bool, typer.Option("--newer-only", help="Do not replace files that are newer on the target.")
-]
-InPlace = Annotated[
-    bool,
-    typer.Option(
-        "--in-place", help="Write changed blocks into the target's file, not into a copy that replaces it."
-    ),
-]
-CalcSize = Annotated[
-    bool,
-    typer.Option("--calc-size/--no-calc-size", help="Count files and bytes first, to show how far it is."),
-]
-Rebind = Annotated[
-    bool,
-    typer.Option("--rebind", help="SRC may be another directory than at the last mirror, or empty."),
-]
 
 
 def mirror(
@@ -52,6 +34,8 @@ def mirror(
     compare: CompareBy = Compare.ATTRIBUTES,
     newer_only: NewerOnly = False,
     in_place: InPlace = False,
+    orphans: Orphans = "delete",
+    orphans_older_than: OlderThan = "",
     calc_size: CalcSize = True,
     rebind: Rebind = False,
     token_file: TargetToken = None,
@@ -60,8 +44,8 @@ def mirror(
 ) -> int:
     """Make a directory on a target equal to SRC.
 
-    What differs is sent; what only the target has is removed there. File systems mounted below
-    SRC are left out. Stopped at any time, it goes on with what differs when it is run again.
+    What differs is sent; what only the target has (orphans) is removed there. File systems mounted
+    below SRC are left out. Stopped at any time, it goes on with what differs when it is run again.
 
     A mirror halts when SRC is not what it was: at another path, another directory, on another file
     system, or empty while the replica is not. Look why; --rebind says that it is as you want it.
@@ -72,7 +56,11 @@ def mirror(
     from dtesx.replication.sending import run_mirror
 
     options = MirrorOptions(
-        compare, rules=one_shot.rules(include, exclude), newer_only=newer_only, in_place=in_place
+        compare,
+        rules=one_shot.rules(include, exclude),
+        newer_only=newer_only,
+        orphans=orphan_policy(orphans, orphans_older_than),
+        in_place=in_place,
     )
     way = one_shot.way(source, url, token_file, state, options)
     view = mirror_view.view(as_json=json)

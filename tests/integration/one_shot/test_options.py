@@ -94,9 +94,34 @@ def test_rules_choose_what_travels(site: Site) -> None:
     assert site.dtesx("verify", site.source, site.url()).returncode == 1
 
 
+def test_what_becomes_of_orphans(mirrored: Site) -> None:
+    replica = mirrored.data / "www"
+    old, new = replica / "sub" / "old", replica / "new"
+    for path in (old, new):
+        path.write_bytes(b"orphan")
+    os.utime(old, ns=(WHEN, WHEN))
+    assert mirror(mirrored, "--orphans", "keep")["orphans_removed"] == 0
+    report = mirror(mirrored, "--orphans", "move:gone/far", "--orphans-older-than", "7d")
+    assert (report["orphans_removed"], report["orphans_bytes"]) == (1, 6)
+    assert (mirrored.data / "www.orphans" / "gone" / "far" / "sub" / "old").read_bytes() == b"orphan"
+    assert new.exists()
+    assert mirror(mirrored)["orphans_removed"] == 1
+    assert mirrored.differences() == ""
+
+
 @pytest.mark.parametrize(
     "options",
-    [("--include", ""), ("--exclude", "a/../b"), ("--exclude", "x" * 300), ("--compare", "size")],
+    [
+        ("--include", ""),
+        ("--exclude", "a/../b"),
+        ("--exclude", "x" * 300),
+        ("--compare", "size"),
+        ("--orphans", "move"),
+        ("--orphans", "delete:x"),
+        ("--orphans", "move:../x"),
+        ("--orphans", "move:/x"),
+        ("--orphans-older-than", "yesterday"),
+    ],
 )
 def test_options_that_make_no_sense(site: Site, options: tuple[str, ...]) -> None:
     done = site.paired("mirror", site.source, site.url(), *options)

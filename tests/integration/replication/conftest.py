@@ -32,6 +32,7 @@ QUICK = Backoff(first=0.05, cap=0.2, tries=5)
 _RECEIVER = """
 import socket, sys, threading
 from pathlib import Path
+from dtesx.replication.binding import Binding
 from dtesx.replication.receiving import serve
 from dtesx.wire.identity import Identity
 from dtesx.wire.tls import server_context
@@ -40,6 +41,7 @@ serve(
     socket.socket(fileno=int(fd)),
     server_context(Identity(own, key), [trusted]),
     {"/data": Path(target)},
+    binding=Binding(Path(target).parent / "roots.json"),
     status=lambda phase, stats, message: None,
     stop=threading.Event(),
 )

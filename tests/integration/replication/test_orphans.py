@@ -25,7 +25,7 @@ MOVE = OrphanPolicy(OrphanAction.MOVE, move_to="attic/2024")
 
 
 def _mirror(site: Site, policy: OrphanPolicy) -> MirrorStats:
-    return site.mirror(options=MirrorOptions(orphans=policy))
+    return site.mirror(options=MirrorOptions(orphans=policy), rebind=True)
 
 
 def _names(root: Path) -> list[str]:
