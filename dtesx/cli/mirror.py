@@ -9,13 +9,17 @@ from dtesx.base.errors import ExitCode, Interrupted
 from dtesx.cli import mirror_view, one_shot, output
 from dtesx.cli.formats import seconds, size
 from dtesx.cli.mirror_options import (
+    Bandwidth,
     CalcSize,
     CompareBy,
+    Compress,
     InPlace,
     NewerOnly,
     OlderThan,
     Orphans,
     Rebind,
+    Streams,
+    link_options,
     orphan_policy,
 )
 from dtesx.cli.one_shot import ClientState, Exclude, Include, Source, TargetToken, Url
@@ -36,6 +40,9 @@ def mirror(
     in_place: InPlace = False,
     orphans: Orphans = "delete",
     orphans_older_than: OlderThan = "",
+    compress: Compress = "off",
+    bandwidth: Bandwidth = "",
+    streams: Streams = 1,
     calc_size: CalcSize = True,
     rebind: Rebind = False,
     token_file: TargetToken = None,
@@ -62,6 +69,7 @@ def mirror(
         orphans=orphan_policy(orphans, orphans_older_than),
         in_place=in_place,
     )
+    link = link_options(compress, bandwidth, streams)
     way = one_shot.way(source, url, token_file, state, options)
     view = mirror_view.view(as_json=json)
     try:
@@ -72,6 +80,7 @@ def mirror(
             stop=threading.Event(),
             opener=open_tree,
             options=way.options,
+            link=link,
             calculate=calc_size,
             catalogue=way.catalogue,
         )

@@ -7,8 +7,15 @@ from typing import Annotated
 import typer
 
 from dtesx.base.errors import UsageError
-from dtesx.cli.quantities import parse_duration
-from dtesx.model.mirror import Compare, OrphanAction, OrphanPolicy
+from dtesx.cli.quantities import parse_duration, parse_rate
+from dtesx.model.mirror import (
+    MAX_STREAMS,
+    Compare,
+    Compression,
+    LinkOptions,
+    OrphanAction,
+    OrphanPolicy,
+)
 
 CompareBy = Annotated[
     Compare,
@@ -42,6 +49,23 @@ OlderThan = Annotated[
         help="Spare orphans that changed since: 12h, 7d. [default: none]",
     ),
 ]
+Compress = Annotated[
+    str,
+    typer.Option(
+        "--compress", metavar="off|auto|LEVEL", help="zstd, from 1 to 19; auto: only what shrinks by it."
+    ),
+]
+Bandwidth = Annotated[
+    str,
+    typer.Option(
+        "--bandwidth",
+        metavar="RATE",
+        help="Most that is sent, such as 10MB/s or 80Mbit/s. [default: no limit]",
+    ),
+]
+Streams = Annotated[
+    int, typer.Option("--streams", metavar="N", min=1, max=MAX_STREAMS, help="Connections side by side.")
+]
 CalcSize = Annotated[
     bool,
     typer.Option("--calc-size/--no-calc-size", help="Count files and bytes first, to show how far it is."),
@@ -67,3 +91,12 @@ def orphan_policy(text: str, age: str) -> OrphanPolicy:
             hint="DIR lies in NAME.orphans beside the replica: write move:old or move:old/2026",
         )
     return policy
+
+
+def link_options(compress: str, bandwidth: str, streams: int) -> LinkOptions:
+    """What ``--compress``, ``--bandwidth`` (empty: no limit) and ``--streams`` stand for; UsageError."""
+    try:
+        rate = parse_rate(bandwidth) if bandwidth else 0
+        return LinkOptions(Compression.parse(compress), rate, streams)
+    except ValueError as error:
+        raise UsageError(str(error), hint="write --compress auto, --bandwidth 80Mbit/s") from error

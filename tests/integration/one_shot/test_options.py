@@ -109,6 +109,13 @@ def test_what_becomes_of_orphans(mirrored: Site) -> None:
     assert mirrored.differences() == ""
 
 
+def test_the_link_is_compressed_and_made_of_several_connections(site: Site) -> None:
+    (site.source / "text").write_bytes(b"the same again and again\n" * 100_000)
+    report = mirror(site, "--compress", "auto", "--streams", "3", "--bandwidth", "800Mbit/s")
+    assert report["bytes_wire"] < report["bytes_sent"] / 2
+    assert site.differences() == ""
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -121,6 +128,10 @@ def test_what_becomes_of_orphans(mirrored: Site) -> None:
         ("--orphans", "move:../x"),
         ("--orphans", "move:/x"),
         ("--orphans-older-than", "yesterday"),
+        ("--compress", "20"),
+        ("--bandwidth", "fast"),
+        ("--bandwidth", "1"),
+        ("--streams", "0"),
     ],
 )
 def test_options_that_make_no_sense(site: Site, options: tuple[str, ...]) -> None:
