@@ -126,8 +126,7 @@ class TreeMirror:
         self._directories.followed.update(join(path, name) for name in visit.followed)
         theirs = self._answers.take(path)
         if theirs is None:
-            self._tally.files_skipped += reading.files
-            self._tally.bytes_skipped += reading.size
+            self._tally.unchanged(reading.files, reading.size)
             return
         try:
             visit = self._again(visit, reading.items)

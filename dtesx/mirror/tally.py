@@ -51,6 +51,13 @@ class Tally:
         if len(self._problems) < MAX_PROBLEMS:
             self._problems[shown] = PathProblem(shown, reason)
 
+    def unchanged(self, files: int, size: int) -> None:
+        """Count a directory's files that need nothing at all."""
+        self.files_found += files
+        self.files_skipped += files
+        self.bytes_found += size
+        self.bytes_skipped += size
+
     def restart(self) -> None:
         """A new attempt at a root begins: what it will skip may be what an earlier attempt sent."""
         self._sent_before = (self.files_sent - self._kept_before[0], self.bytes_sent - self._kept_before[1])
