@@ -12,6 +12,7 @@ import pytest
 from dtesx.base.errors import RootEmpty, RootMissing, RootReplaced
 from dtesx.base.run import run
 from dtesx.model.api import MirrorPhase
+from dtesx.model.mirror import LinkOptions
 from dtesx.model.stats import MirrorStats
 from dtesx.volumes.views import open_view
 
@@ -57,15 +58,15 @@ def test_an_empty_root_halts_before_any_other_is_touched(bare_site: Site, tmp_pa
 
 
 def test_a_root_that_is_replaced_during_a_mirror(site: Site) -> None:
-    (site.source / "file").write_bytes(b"x")
+    (site.source / "file").write_bytes(os.urandom(3 << 20))
 
-    def replace(phase: MirrorPhase, _stats: MirrorStats) -> None:
-        if phase is MirrorPhase.RUNNING and not (site.source.parent / "renamed").exists():
+    def replace(_phase: MirrorPhase, stats: MirrorStats) -> None:
+        if stats.bytes_sent and not (site.source.parent / "renamed").exists():
             site.source.rename(site.source.parent / "renamed")
             site.source.mkdir()
 
     with pytest.raises(RootReplaced):
-        site.mirror(on_progress=replace)
+        site.mirror(on_progress=replace, link=LinkOptions(bandwidth=2 << 20))
     assert not list(site.source.iterdir())
 
 
