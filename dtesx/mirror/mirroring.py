@@ -49,8 +49,9 @@ class TreeMirror:
 
     The target is asked through ``ask`` what it has, which ``answers`` tell (see wire.messages.Answer),
     and through ``asker`` for the sums of its files. ``packer`` takes the operations, ``tally`` counts
-    and collects path problems. ``scope`` selects what is mirrored (None: all). ``pause`` is called at
-    every directory and chunk and may raise to stop.
+    and collects path problems. ``scope`` selects what is mirrored (None: all), ``remap`` turns the
+    text of symlinks into the replica's (mirror.remap). ``pause`` is called at every directory and
+    chunk and may raise to stop.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class TreeMirror:
         scope: Scope | None = None,
         options: MirrorOptions,
         catalogue: Catalogue | None = None,
+        remap: Callable[[bytes], bytes] | None = None,
         shown: bytes = b"",
         pause: Callable[[], None] = lambda: None,
     ) -> None:
@@ -93,9 +95,11 @@ class TreeMirror:
             problem=self._problem,
             scope=scope,
             leftover=self._reserved,
+            remap=remap,
             sums=options.compare is Compare.DATA,
         )
-        reader = Reader(catalogue, digests=options.compare is Compare.ATTRIBUTES, pause=pause)
+        known = catalogue if remap is None else None  # a catalogue knows the text as it is
+        reader = Reader(known, digests=options.compare is Compare.ATTRIBUTES, pause=pause)
         self._lead = Lead(walk(root, walking), reader, ask)
         self._scanner = Scanner(root, walking)
         self._directories = Directories(root)

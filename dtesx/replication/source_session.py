@@ -121,10 +121,11 @@ class SourceSession:
         scope: Scope | None,
         options: MirrorOptions,
         catalogue: Catalogue | None,
+        remap: Callable[[bytes], bytes] | None = None,
     ) -> None:
         """Mirror what ``scope`` selects of the tree behind ``root`` (a descriptor) to the root ``index``.
 
-        When it returns, the target has all of it on disk.
+        ``remap`` turns the text of symlinks into the replica's (mirror.remap). When it returns, the target has all of it on disk.
         """
         self._shown = self._roots[index].encode(errors="surrogateescape").rstrip(b"/")
 
@@ -142,6 +143,7 @@ class SourceSession:
             scope=scope,
             options=options,
             catalogue=catalogue,
+            remap=remap,
             shown=self._shown,
             pause=self._ticked,
         ).run()
