@@ -24,6 +24,7 @@ from dtesx.cli import (
     login,
     mirror,
     orphans,
+    repset,
     server,
     service,
     snapshot,
@@ -107,6 +108,7 @@ teach.add(
     "dtesx verify /srv/www dtesx://10.1.0.2/www --log /var/log/dtesx-verify.log",
 )
 app.add_typer(orphans.app, name="orphans")
+app.add_typer(repset.app, name="repset")
 app.add_typer(lab.app, name="lab")
 teach.add(app, "demo", demo.run_demo, "dtesx demo", "dtesx demo --keep", "dtesx demo --json > demo.json")
 app.add_typer(service.app, name="service")

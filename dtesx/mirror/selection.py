@@ -130,6 +130,17 @@ class Scope:
         for position in positions:
             self._expect(position)
 
+    @property
+    def inside(self) -> tuple[Verdict, Verdict]:
+        """The verdicts on files and directories that no rule matches by themselves."""
+        return self._files, self._directories
+
+    @property
+    def nothing(self) -> bool:
+        """Whether no name can be in the set here or below."""
+        on_the_way = any(position.on_the_way for position in self._positions)
+        return Verdict.TAKEN not in self.inside and not on_the_way
+
     def _expect(self, position: _Position) -> None:
         pattern, at = position.pattern, position.at
         if position.deep:  # stands for no directory at all, too

@@ -111,13 +111,17 @@ def effective(rules: Sequence[Rule]) -> tuple[Rule, ...]:
 
 
 def _covered(rule: Rule, rules: Sequence[Rule]) -> bool:
-    if rule.recursive:
-        return False
-    covers = [other for other in rules if other.type is rule.type and other.recursive]
+    return not rule.recursive and covering(rule, rules) is not None
+
+
+def covering(rule: Rule, rules: Sequence[Rule]) -> Rule | None:
+    """A recursive rule of the same type that says all that ``rule`` says; None when there is none."""
+    covers = [other for other in rules if other.type is rule.type and other.recursive and other != rule]
     others = [other for other in rules if other.type is not rule.type]
-    return any(
-        _above(cover, rule) and not any(_between(other, cover, rule) for other in others) for cover in covers
-    )
+    for cover in covers:
+        if _above(cover, rule) and not any(_between(other, cover, rule) for other in others):
+            return cover
+    return None
 
 
 def _above(cover: Rule, rule: Rule) -> bool:
