@@ -103,7 +103,7 @@ def _ineffective(
 ) -> set[int]:
     """Those suspects without which the verdict on every name of the tree is the same."""
     left = set(suspects)
-    without = {at: _start([*rules[:at], *rules[at + 1 :]], path) for at in left}
+    without = {at: _start([other for other in rules if other != rules[at]], path) for at in left}
     probe = _Probe(_start(rules, path), without, left)
     probe.compare_inside()
     if not left:
@@ -153,11 +153,8 @@ class _Probe(Scope):
         whole = self._whole.choose(name)
         for at in self._left & self._without.keys():
             other = self._without[at].choose(name)
-            if stat.S_ISDIR(mode):
-                same = _inside(whole) == _inside(other)
-            else:
-                same = whole.file is other.file
-            if not same:
+            files = whole.file is not other.file
+            if _inside(whole) != _inside(other) if stat.S_ISDIR(mode) else files:
                 self._left.discard(at)
 
     def compare_inside(self) -> None:

@@ -100,7 +100,9 @@ def _rule(data: object, number: int) -> Rule:
             raise ValueError("either include or exclude is wanted")
         path = fields[kinds[0]]
         if not isinstance(path, str):
-            raise ValueError(f"{kinds[0]}: a path is wanted; put it in quotes if it looks like something else")
+            raise ValueError(
+                f"{kinds[0]}: a path is wanted; put it in quotes if it looks like something else"
+            )
         flags = {flag: fields.get(flag, True) for flag in _FLAGS}
         for flag, value in flags.items():
             if not isinstance(value, bool):
@@ -124,7 +126,9 @@ def _locked(path: Path) -> Iterator[None]:
     try:
         fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise UsageError(f"the file {path} cannot be written: {error.strerror}", hint="check the path") from error
+        raise UsageError(
+            f"the file {path} cannot be written: {error.strerror}", hint="check the path"
+        ) from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield

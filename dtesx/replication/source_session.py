@@ -125,7 +125,8 @@ class SourceSession:
     ) -> None:
         """Mirror what ``scope`` selects of the tree behind ``root`` (a descriptor) to the root ``index``.
 
-        ``remap`` turns the text of symlinks into the replica's (mirror.remap). When it returns, the target has all of it on disk.
+        ``remap`` turns the text of symlinks into the replica's (mirror.remap). When it returns, the
+        target has all of it on disk.
         """
         self._shown = self._roots[index].encode(errors="surrogateescape").rstrip(b"/")
 

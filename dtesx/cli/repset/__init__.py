@@ -9,7 +9,7 @@ from dtesx.cli.repset.remove import remove
 from dtesx.cli.repset.show import show
 from dtesx.cli.repset.size import size
 
-app = teach.group("Replication sets: files with rules for what of a tree is mirrored (docs/rules.md).")
+app = teach.group("Replication sets: what of a tree is mirrored.")
 teach.add(app, "show", show, "dtesx repset show --rules web.yaml", "dtesx repset show --rules web.yaml /srv")
 teach.add(app, "size", size, "dtesx repset size --rules web.yaml /srv")
 teach.add(

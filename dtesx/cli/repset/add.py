@@ -12,7 +12,9 @@ from dtesx.cli.repset.common import Generation, RulesFile, saved, told
 
 Include = Annotated[
     list[str] | None,
-    typer.Option("--include", metavar="PATH", help="Take PATH into the set; PATH,nonrec: not what is below it."),
+    typer.Option(
+        "--include", metavar="PATH", help="Take PATH into the set; PATH,nonrec: not what is below it."
+    ),
 ]
 Exclude = Annotated[
     list[str] | None, typer.Option("--exclude", metavar="PATH", help="Keep PATH out of the set.")
@@ -28,7 +30,7 @@ def add(
     generation: Generation = None,
     json: Json = False,
 ) -> None:
-    """Add rules to a replication set; a file that does not exist is made."""
+    """Add rules to a replication set, or make one."""
     from dtesx.mirror.rules_file import load
     from dtesx.model.rules import ReplicationSet, RuleType, written
 

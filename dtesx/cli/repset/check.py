@@ -9,10 +9,11 @@ from dtesx.cli.repset.common import RulesFile, Tree, opened, progress, tree
 
 
 def check(rules: RulesFile, source: Tree, json: Json = False) -> int:
-    """Check a replication set against SRC: does it select anything, and does every rule do something?
+    """Check a replication set against a directory.
 
-    Rules can be discarded (said twice), overlapping (a wider rule says it already), outside SRC, or
-    ineffective (the same names are in the set without them). No rule is changed.
+    Does it select anything, and does every rule do something? Rules can be discarded (said twice),
+    overlapping (a wider rule says it already), outside SRC, or ineffective (the same names are in the
+    set without them). No rule is changed.
 
     Exit code 1 says that something was found.
     """

@@ -25,12 +25,15 @@ Tree = Annotated[str, typer.Argument(metavar="SRC", help="Directory that the rul
 Generation = Annotated[
     int | None,
     typer.Option(
-        min=0, help="The generation that you looked at; refused if the set was saved since then. [default: any]"
+        min=0,
+        help="The generation that you looked at; refused if the set was saved since then. [default: any]",
     ),
 ]
 
 
-def saved(file: Path, began: ReplicationSet, rules: tuple[Rule, ...], generation: int | None) -> ReplicationSet:
+def saved(
+    file: Path, began: ReplicationSet, rules: tuple[Rule, ...], generation: int | None
+) -> ReplicationSet:
     """Save a set with other rules; the set as it is in the file then."""
     from dtesx.mirror.rules_file import save
     from dtesx.model.rules import ReplicationSet
@@ -51,7 +54,7 @@ def told(replication_set: ReplicationSet, *, as_json: bool) -> None:
 
 def tree(path: str) -> str:
     """The absolute path of a directory; UsageError when it is none."""
-    if not os.path.isdir(path):
+    if not Path(path).is_dir():
         raise UsageError(f"there is no directory {path}", hint="check the path of the tree")
     return os.path.abspath(path)
 

@@ -14,7 +14,7 @@ Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Paths of ru
 
 
 def remove(rules: RulesFile, paths: Paths, generation: Generation = None, json: Json = False) -> None:
-    """Remove all rules with these paths from a replication set."""
+    """Remove the rules with these paths."""
     from dtesx.mirror.rules_file import load
 
     began = load(rules)

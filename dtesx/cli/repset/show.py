@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +17,7 @@ Place = Annotated[
 
 
 def show(rules: RulesFile, source: Place = None, json: Json = False) -> None:
-    """Show a replication set: its name, its generation and its rules."""
+    """Show a set's name, generation and rules."""
     from dtesx.mirror.rules_file import load
     from dtesx.model.rules import effective
 
@@ -25,7 +25,7 @@ def show(rules: RulesFile, source: Place = None, json: Json = False) -> None:
     if json:
         output.document(found)
         return
-    above = tree(source) if source is not None else ""
+    above = Path(tree(source) if source is not None else "")
     counts = effective(found.rules)
     output.line(f"{found.name}, generation {found.generation}")
     output.table(
@@ -34,7 +34,7 @@ def show(rules: RulesFile, source: Place = None, json: Json = False) -> None:
             (
                 str(number),
                 rule.type.value,
-                os.path.join(above, rule.path),
+                str(above / rule.path),
                 "yes" if rule.recursive else "no",
                 "yes" if rule.wild else "-" if rule.wildcards else "no",
                 "" if rule in counts and rule not in found.rules[: number - 1] else "discarded",

@@ -10,7 +10,7 @@ from dtesx.cli.repset.common import RulesFile, Tree, opened, progress, tree
 
 
 def size(rules: RulesFile, source: Tree, json: Json = False) -> None:
-    """Count the files, and their bytes, that a replication set selects of SRC.
+    """Count the files and bytes in a replication set.
 
     Files are all names but directories. A file with several names counts under each of them.
     """

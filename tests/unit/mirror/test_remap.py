@@ -59,11 +59,15 @@ def test_a_replica_may_be_the_root_of_its_system() -> None:
     assert (remap(b"/srv/www/a"), remap(b"/srv/www")) == (b"/a", b"/")
 
 
-NAMES = st.binary(min_size=1, max_size=5).filter(lambda name: not {0, 47} & set(name) and name not in (b".", b".."))
+NAMES = st.binary(min_size=1, max_size=5).filter(
+    lambda name: not {0, 47} & set(name) and name not in (b".", b"..")
+)
 
 
 @given(above=st.lists(NAMES, max_size=3), names=st.lists(st.one_of(NAMES, st.just(b".."), st.just(b"."))))
-def test_a_remapped_link_leads_to_the_same_name_in_the_replica(above: list[bytes], names: list[bytes]) -> None:
+def test_a_remapped_link_leads_to_the_same_name_in_the_replica(
+    above: list[bytes], names: list[bytes]
+) -> None:
     source = b"/" + b"/".join(above)
     text = b"/".join([source.rstrip(b"/"), *names]) or b"/"
     leads = os.path.normpath(text)

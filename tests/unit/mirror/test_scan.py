@@ -124,7 +124,9 @@ def test_an_abandoned_walk_closes_its_descriptors(tmp_path: Path, root: int) -> 
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_deep_tree_takes_few_descriptors(tmp_path: Path, root: int) -> None:
+@pytest.fixture
+def deep(root: int) -> Iterator[int]:
+    """How many directories, each with a file, are below one another."""
     depth = 5000
     fd = os.dup(root)
     for _ in range(depth):
@@ -133,6 +135,17 @@ def test_a_deep_tree_takes_few_descriptors(tmp_path: Path, root: int) -> None:
         below = os.open("d", os.O_RDONLY, dir_fd=fd)
         os.close(fd)
         fd = below
+    yield depth
+    for _ in range(depth):  # no remover of Python's gets down there
+        above = os.open("..", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        os.unlink("f", dir_fd=above)
+        os.rmdir("d", dir_fd=above)
+        fd = above
+    os.close(fd)
+
+
+def test_a_deep_tree_takes_few_descriptors(root: int, deep: int) -> None:
     before = len(os.listdir("/proc/self/fd"))
     held = visited = files = 0
     left = []
@@ -144,16 +157,9 @@ def test_a_deep_tree_takes_few_descriptors(tmp_path: Path, root: int) -> None:
         else:
             left.append(len(visit.path))
             assert stat.S_ISDIR(os.fstat(visit.fd).st_mode)
-    assert (visited, files) == (depth + 1, depth)
+    assert (visited, files) == (deep + 1, deep)
     assert held <= 64
-    assert left == [*range(2 * depth - 1, 0, -2), 0]
-    for _ in range(depth):  # no remover of Python's gets down there
-        above = os.open("..", os.O_RDONLY, dir_fd=fd)
-        os.close(fd)
-        os.unlink("f", dir_fd=above)
-        os.rmdir("d", dir_fd=above)
-        fd = above
-    os.close(fd)
+    assert left == [*range(2 * deep - 1, 0, -2), 0]
 
 
 @pytest.mark.parametrize("replaced", [False, True])
