@@ -12,7 +12,7 @@ from dtesx.apply.errors import Hold, persist
 from dtesx.apply.incoming import Incoming
 from dtesx.apply.making import Maker
 from dtesx.apply.names import check_name
-from dtesx.apply.orphans import Orphans
+from dtesx.apply.orphans import Orphans, Protection
 from dtesx.apply.removal import unlocked
 from dtesx.apply.workplace import Counts, Workplace
 from dtesx.wire.errors import ProtocolError
@@ -29,6 +29,7 @@ from dtesx.wire.operations import (
     Link,
     Make,
     Operation,
+    Protect,
     Put,
     Remove,
 )
@@ -43,7 +44,8 @@ class Applier:
 
     ``problem`` gets path and reason of what failed for one path. ``hold`` waits when an operation
     fails for want of space or for another passing reason; then it is repeated. ``beside`` opens the
-    directory that orphans are moved to, by the name the source gives it.
+    directory that orphans are moved to, by the name the source gives it; ``protection`` knows what
+    rules mean.
 
     ``apply`` raises DtesxError when the file system failed, ProtocolError when the peer asks for
     something impossible, and what ``hold`` raises; afterwards only ``close`` may be called.
@@ -56,12 +58,13 @@ class Applier:
         *,
         hold: Hold,
         beside: Callable[[bytes], int],
+        protection: Protection,
     ) -> None:
         self._problem = problem
         self._hold = hold
         self._work = Workplace(root, problem)
         self._incoming = Incoming(self._work)
-        self._orphans = Orphans(self._work, beside)
+        self._orphans = Orphans(self._work, beside, protection)
         self._reachable = True
         self._stale = False
         self._frames = 0
@@ -77,6 +80,7 @@ class Applier:
             Hole: self._incoming.hole,
             End: self._incoming.end,
             Abort: self._incoming.abort,
+            Protect: self._orphans.protect,
             Remove: self._orphans.remove,
             Finish: self._finish,
         }

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from dtesx.apply.directories import Directories, OpenDirectory
 from dtesx.apply.names import check_name, components
-from dtesx.apply.removal import Swept, remove, sweep, unlocked
+from dtesx.apply.removal import Spares, Swept, remove, sweep, unlocked
 from dtesx.apply.workplace import Workplace
 from dtesx.base.errors import Refused
 from dtesx.base.log import get_logger
 from dtesx.wire.errors import ProtocolError
-from dtesx.wire.operations import Remove
+from dtesx.wire.operations import Protect, Remove
 
 log = get_logger(__name__)
 
@@ -23,14 +23,24 @@ _NAME_MAX = 255
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+Protection = Callable[[Protect], Spares]
+"""Turns what the source says into what tells of a path below the root whether it is protected."""
+
+
 class Orphans:
     """Carries out ``Remove``. ``beside`` opens the directory to move to, by the source's name for it."""
 
-    def __init__(self, work: Workplace, beside: Callable[[bytes], int]) -> None:
+    def __init__(self, work: Workplace, beside: Callable[[bytes], int], protection: Protection) -> None:
         self._work = work
+        self._protection = protection
+        self._is_protected: Spares | None = None
         self._open_beside = beside
         self._moved_to = b""
         self._beside: Directories | None = None
+
+    def protect(self, operation: Protect, _data: memoryview) -> None:
+        """What ``Remove`` is to spare from now on."""
+        self._is_protected = self._protection(operation)
 
     def remove(self, operation: Remove, _data: memoryview) -> None:
         """May be repeated: what went is gone. Counts and logs what went, also when something cannot go."""
@@ -40,7 +50,8 @@ class Orphans:
             if operation.move_to:
                 self._move(operation, name, swept)
             else:
-                remove(work.here.fd, name, before=operation.before, swept=swept)
+                spares = self._spares(operation)
+                remove(work.here.fd, name, before=operation.before, spares=spares, swept=swept)
         finally:
             if swept.directory:
                 work.directories.forget(path)
@@ -58,22 +69,31 @@ class Orphans:
 
     def _move(self, operation: Remove, name: bytes, swept: Swept) -> None:
         work, here, before = self._work, self._work.here.fd, operation.before
-        beside = self._directories(operation.move_to)
+        beside, spares = self._directories(operation.move_to), self._spares(operation)
         if before is None:
-            counted = Swept()  # what is to be moved whole, and that nothing is mounted in it
-            sweep(here, name, counted, lambda *_: True, lambda *_: None)
-            if counted.names:
-                _move_name(here, name, self._destination(beside, work.path))
+            counted = Swept()  # what is to be moved, and that nothing is mounted in it
+            sweep(here, name, counted, lambda *_: True, lambda *_: None, spares)
+            if not counted.spared:
+                if counted.names:
+                    _move_name(here, name, self._destination(beside, work.path))
                 swept.names, swept.bytes, swept.directory = counted.names, counted.bytes, counted.directory
-            return
+                return
 
         def leaf(parent: int, path: bytes, entry: bytes, status: os.stat_result) -> bool:
-            if status.st_mtime_ns >= before:
+            if before is not None and status.st_mtime_ns >= before:
                 return False
             _move_name(parent, entry, self._destination(beside, work.below(path)))
             return True
 
-        sweep(here, name, swept, leaf, lambda parent, entry: os.rmdir(entry, dir_fd=parent))
+        sweep(here, name, swept, leaf, lambda parent, entry: os.rmdir(entry, dir_fd=parent), spares)
+
+    def _spares(self, operation: Remove) -> Spares | None:
+        if not operation.protected:
+            return None
+        is_protected, work = self._is_protected, self._work
+        if is_protected is None:
+            raise ProtocolError("an orphan is to be removed but for protected names, which nobody told")
+        return lambda path, mode: is_protected(work.below(path), mode)
 
     def _directories(self, move_to: bytes) -> Directories:
         if self._beside is None:

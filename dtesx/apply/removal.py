@@ -17,6 +17,9 @@ _KEEP = 64
 Leaf = Callable[[int, bytes, bytes, os.stat_result], bool]
 """Deals with a name that is no directory: (directory, its path, name, state); returns whether it went."""
 
+Spares = Callable[[bytes, int], bool]
+"""Tells of a path (from the swept name on) and its st_mode whether it stays with all that is below."""
+
 Leave = Callable[[int, bytes], None]
 """Deals with a directory of which everything went: (directory above it, name)."""
 
@@ -31,12 +34,19 @@ class Swept:
     directory: bool = False
 
 
-def remove(directory: int, name: bytes, *, before: int | None = None, swept: Swept | None = None) -> Swept:
+def remove(
+    directory: int,
+    name: bytes,
+    *,
+    before: int | None = None,
+    spares: Spares | None = None,
+    swept: Swept | None = None,
+) -> Swept:
     """Remove ``name`` from an open directory with all below it. Nothing there is fine.
 
     With ``before`` (mtime, nanoseconds) only files last modified earlier go, and directories that
-    are empty then. ``swept`` counts, also when OSError is raised because something cannot go
-    (EXDEV: a file system is mounted there).
+    are empty then; what ``spares`` tells stays. ``swept`` counts, also when OSError is raised because
+    something cannot go (EXDEV: a file system is mounted there).
     """
     counts = swept if swept is not None else Swept()
 
@@ -46,19 +56,23 @@ def remove(directory: int, name: bytes, *, before: int | None = None, swept: Swe
         _insist(os.unlink, parent, entry)
         return True
 
-    sweep(directory, name, counts, leaf, leave=lambda parent, entry: _insist(os.rmdir, parent, entry))
+    sweep(directory, name, counts, leaf, lambda parent, entry: _insist(os.rmdir, parent, entry), spares)
     return counts
 
 
-def sweep(directory: int, name: bytes, counts: Swept, leaf: Leaf, leave: Leave) -> None:
+def sweep(
+    directory: int, name: bytes, counts: Swept, leaf: Leaf, leave: Leave, spares: Spares | None = None
+) -> None:
     """Go through ``name`` and all below it, children first, on one file system; raises OSError."""
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return
-    if stat.S_ISDIR(status.st_mode):
+    if spares is not None and spares(name, status.st_mode):
+        counts.spared += 1
+    elif stat.S_ISDIR(status.st_mode):
         counts.directory = True
-        _Sweep(directory, counts, leaf, leave).run(name)
+        _Sweep(directory, counts, leaf, leave, spares).run(name)
     else:
         _count(counts, status, went=leaf(directory, b"", name, status))
 
@@ -84,11 +98,14 @@ class _Level:
 class _Sweep:
     """A tree may be deeper than a process may have files open: levels far above are closed meanwhile."""
 
-    def __init__(self, directory: int, counts: Swept, leaf: Leaf, leave: Leave) -> None:
+    def __init__(
+        self, directory: int, counts: Swept, leaf: Leaf, leave: Leave, spares: Spares | None
+    ) -> None:
         self._directory = directory
         self._counts = counts
         self._leaf = leaf
         self._leave = leave
+        self._spares = spares
         self._levels: list[_Level] = []
 
     def run(self, name: bytes) -> None:
@@ -123,6 +140,10 @@ class _Sweep:
         try:
             status = os.stat(entry, dir_fd=level.fd, follow_symlinks=False)
         except FileNotFoundError:
+            return
+        if self._spares is not None and self._spares(level.path + b"/" + entry, status.st_mode):
+            self._counts.spared += 1
+            level.kept = True
             return
         if stat.S_ISDIR(status.st_mode):
             self._enter(level.fd, entry, level.path + b"/" + entry)

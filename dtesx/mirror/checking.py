@@ -7,8 +7,9 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 
 from dtesx.mirror.mounts import mounts_below
-from dtesx.mirror.scan import WalkOptions, walk
+from dtesx.mirror.scan import WalkOptions
 from dtesx.mirror.selection import Choice, Scope, Verdict, select
+from dtesx.mirror.walking import walk
 from dtesx.model.repset import RuleFinding, RuleFlaw, SetReport
 from dtesx.model.rules import ReplicationSet, Rule, covering
 

@@ -70,15 +70,14 @@ class FileSender:
         """Send an open file in pieces."""
         add, tally = self._packer.add, self._tally
         add(directory, Begin(source.name), names=len(source.name))
-        sent = reached = 0
+        sent = 0
         try:
             for offset, data in content.chunks(fd, status.st_size):
                 add(directory, Data(offset, len(data)), data)
                 sent += len(data)
-                reached = offset + len(data)
                 tally.bytes_sent += len(data)
                 self._pause()
-            size = status.st_size if os.fstat(fd).st_size >= status.st_size else reached
+            size = min(status.st_size, os.fstat(fd).st_size)
             item = refreshed(source, status, size)
             add(directory, End(item, status.st_atime_ns, flags), names=len(item.name), xattrs=item.xattrs)
         except OSError:

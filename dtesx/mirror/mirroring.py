@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+
+import msgspec
 
 from dtesx.mirror import content
 from dtesx.mirror.answers import Answers
@@ -19,6 +22,7 @@ from dtesx.mirror.files import FileSender
 from dtesx.mirror.leading import Ask, Lead
 from dtesx.mirror.orphans import OrphanRule
 from dtesx.mirror.packing import Packer
+from dtesx.mirror.protection import may_protect, protection, scope_of
 from dtesx.mirror.reading import Reader, Reading
 from dtesx.mirror.scan import Scanner, Visit, WalkOptions, join, own_item, reason
 from dtesx.mirror.selection import Scope
@@ -91,10 +95,13 @@ class TreeMirror:
             pause=pause,
         )
         self._pending: dict[bytes, _Pending] = {}
+        self._gone: dict[bytes, list[bytes]] = {}
+        self._scope = scope
         walking = WalkOptions(
             problem=self._problem,
             scope=scope,
             leftover=self._reserved,
+            vanished=self._vanished,
             remap=remap,
             sums=options.compare is Compare.DATA,
         )
@@ -107,6 +114,8 @@ class TreeMirror:
     def run(self) -> None:
         """Walk the tree to its end; every operation has been handed to the packer afterwards."""
         with closing(self._directories), closing(self._comparison):
+            if (protect := protection(self._scope)) is not None:
+                self._packer.add(b"", protect, names=sum(len(rule.path) for rule in protect.rules))
             for stop in self._lead.stops():
                 self._pause()
                 if stop.reading is not None:
@@ -120,6 +129,17 @@ class TreeMirror:
 
     def _problem(self, path: bytes, reason: str) -> None:
         self._tally.problem(self._shown + path, reason)
+
+    def _unreadable(self, path: bytes, error: OSError) -> None:
+        """A directory could not be read: it has vanished, or that is a problem."""
+        if error.errno == errno.ENOENT and path:
+            self._vanished(path)
+        else:
+            self._problem(path, reason(error))
+
+    def _vanished(self, path: bytes) -> None:
+        directory, _, name = path.rpartition(b"/")
+        self._gone.setdefault(directory, []).append(name)
 
     def _reserved(self, _fd: int, name: bytes) -> None:
         self._tally.problem(self._shown + name, "this name is reserved for files in transit")
@@ -136,7 +156,7 @@ class TreeMirror:
             visit = self._again(visit, reading.items)
         except OSError as error:
             deque(theirs, maxlen=0)
-            self._problem(path, reason(error))
+            self._unreadable(path, error)
             return
         if not path:
             own = own_item(self._root)
@@ -161,7 +181,7 @@ class TreeMirror:
         for source, target in pair(visit.entries, theirs):
             if source is None:
                 if target is not None and not visit.spares(target):
-                    self._remove(visit, self._orphans.removal(target))
+                    self._remove(visit.path, self._orphans.removal(target), visit.scope)
             elif source.mode & 0o170000 == stat.S_IFDIR:
                 self._directory(visit, source, target)
             else:
@@ -178,11 +198,14 @@ class TreeMirror:
     def _touched(self, path: bytes) -> None:
         self._pending[path].changed = True
 
-    def _remove(self, visit: Visit, removal: Remove | None) -> None:
-        if removal is not None:
-            names = len(removal.name) + len(removal.move_to)
-            self._packer.add(visit.path, removal, names=names)
-            self._touched(visit.path)
+    def _remove(self, directory: bytes, removal: Remove | None, scope: Scope | None) -> None:
+        """Have the target remove a name; ``scope`` is the directory's."""
+        if removal is None:
+            return
+        if may_protect(scope, removal.name):
+            removal = msgspec.structs.replace(removal, protected=True)
+        self._packer.add(directory, removal, names=len(removal.name) + len(removal.move_to))
+        self._touched(directory)
 
     def _directory(self, visit: Visit, source: Item, target: Item | None) -> None:
         path = join(visit.path, source.name)
@@ -196,6 +219,8 @@ class TreeMirror:
 
     def _finish(self, path: bytes, *, entered: bool = True) -> None:
         """Give a directory its metadata, when all that is in it is done."""
+        if path in self._gone:
+            self._clear_away(path)
         pending = self._pending[path]
         if not pending.changed and not self._comparison.busy(path):
             del self._pending[path]
@@ -207,8 +232,18 @@ class TreeMirror:
                 pending.item = pending.item or own_item(fd)
                 flags = content.flags(fd)
         except OSError as error:
-            self._problem(path, reason(error))
+            self._unreadable(path, error)
         self._comparison.after(path, lambda: self._settle(path, flags))
+
+    def _clear_away(self, path: bytes) -> None:
+        """The directories that vanished from ``path`` are orphans now."""
+        self._comparison.settle()
+        for name in self._gone.pop(path):
+            below = join(path, name)
+            if below in self._pending:
+                self._finish(below, entered=False)
+            orphan = Item(name, stat.S_IFDIR, 0, 0, 0)
+            self._remove(path, self._orphans.removal(orphan), scope_of(path, self._scope))
 
     def _settle(self, path: bytes, flags: int) -> None:
         pending = self._pending.pop(path)
@@ -238,7 +273,7 @@ class TreeMirror:
             tally.bytes_skipped += source.size
             return
         if target is not None and target.kind == stat.S_IFDIR:
-            self._remove(visit, self._orphans.make_way(target))
+            self._remove(visit.path, self._orphans.make_way(target), visit.scope)
         try:
             if action is Action.LINK:
                 self._packer.add(visit.path, Link(source.name, link), names=len(source.name) + len(link))
@@ -255,11 +290,18 @@ class TreeMirror:
                 self._files.send(visit, source)
         except OSError as error:
             self._links.forget(source.link)
-            self._problem(path, reason(error))
+            self._unread(visit, path, target, error)
             return
         if action is not Action.METADATA:
             self._touched(visit.path)
         tally.files_sent += 1
+
+    def _unread(self, visit: Visit, path: bytes, target: Item | None, error: OSError) -> None:
+        """A name could not be read: it has vanished, or that is a problem."""
+        if error.errno != errno.ENOENT:
+            self._problem(path, reason(error))
+        elif target is not None:
+            self._remove(visit.path, self._orphans.removal(target), visit.scope)
 
 
 def _bare(item: Item) -> Item:

@@ -28,14 +28,16 @@ class WalkOptions:
 
     ``scope`` selects the names that are looked at (None: all). ``problem`` gets path and reason of
     what cannot be read, ``leftover`` the descriptor of a directory and the name of a temporary file
-    found in it. ``remap`` turns the text of a symlink into what the target's is to be. Files whose
-    state changed at or after ``doubt_from`` (ctime, nanoseconds) get the time UNSURE. With ``sums``,
+    found in it, ``vanished`` the path of a directory that was gone when it was to be entered.
+    ``remap`` turns the text of a symlink into what the target's is to be. Files whose state changed
+    at or after ``doubt_from`` (ctime, nanoseconds) get the time UNSURE. With ``sums``,
     files that travel whole are read and get the sum of their content.
     """
 
     problem: Callable[[bytes, str], None]
     scope: Scope | None = None
     leftover: Callable[[int, bytes], None] = lambda _fd, _name: None
+    vanished: Callable[[bytes], None] = lambda _path: None
     remap: Callable[[bytes], bytes] | None = None
     xattrs: bool = True
     doubt_from: int | None = None

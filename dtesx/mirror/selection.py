@@ -109,16 +109,22 @@ def select(rules: Sequence[Rule], root: str) -> Scope | None:
         if choice.below is None:
             break
         choice = choice.below.choose(os.fsencode(part))
-    if choice.below is None and choice.directory is not Verdict.TAKEN:
-        return Scope((), choice.directory, choice.directory)
-    return choice.below
+    scope = choice.below
+    if scope is None and choice.directory is not Verdict.TAKEN:
+        scope = Scope((), choice.directory, choice.directory)
+    if scope is not None:
+        scope.origin = (tuple(rules), root)
+    return scope
 
 
 class Scope:
     """The rules as they stand in one directory.
 
     ``files`` and ``directories`` are the verdicts on names that no rule matches by themselves.
+    ``origin`` is what ``select`` made the scope of; None for the scope of a directory below.
     """
+
+    origin: tuple[tuple[Rule, ...], str] | None = None
 
     def __init__(self, positions: tuple[_Position, ...], files: Verdict, directories: Verdict) -> None:
         self._positions = positions
@@ -140,6 +146,12 @@ class Scope:
         """Whether no name can be in the set here or below."""
         on_the_way = any(position.on_the_way for position in self._positions)
         return Verdict.TAKEN not in self.inside and not on_the_way
+
+    @property
+    def protects(self) -> bool:
+        """Whether a name here or below may be excluded."""
+        excluding = any(position.pattern.type is RuleType.EXCLUDE for position in self._positions)
+        return excluding or Verdict.EXCLUDED in self.inside
 
     def _expect(self, position: _Position) -> None:
         pattern, at = position.pattern, position.at

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from dtesx.mirror.diff import Listings, pair
 from dtesx.mirror.differences import HardLinks, differences, kind
+from dtesx.mirror.protection import Protected
 from dtesx.mirror.scan import Visit, WalkOptions, join, own_item
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.tally import MAX_PROBLEMS, readable
@@ -91,6 +92,7 @@ class TreeVerify:
         self._pause = pause
         self._links = HardLinks()
         self._lost: set[bytes] = set()
+        self._protected = Protected(scope)
         self._listings = Listings(self._below_orphans(directories))
 
     def run(self) -> None:
@@ -163,7 +165,9 @@ class TreeVerify:
         for directory in directories:
             if directory.path in self._lost:
                 for item in directory.items:
-                    self._orphan(join(directory.path, item.name), item)
+                    path = join(directory.path, item.name)
+                    if not self._protected.is_protected(path, item.mode):
+                        self._orphan(path, item)
             yield directory
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ class _Walker:
         try:
             fd = os.open(name, flags, dir_fd=level.fd)
         except OSError as error:
-            self._options.problem(join(self._path, name), reason(error))
+            self._not_entered(join(self._path, name), error)
             return None
         return self._descend(name, fd, flags)
 
@@ -86,7 +87,7 @@ class _Walker:
                 visit = self._scanner.look(path, fd, scope, above=above.status.st_dev)
         except OSError as error:
             os.close(fd)
-            self._options.problem(path, reason(error))
+            self._not_entered(path, error)
             return None
         # The iterator sees what is added below while the visit's entries are used up.
         self._stack.append(_Level(name, fd, flags, visit, iter(visit.below)))
@@ -97,6 +98,12 @@ class _Walker:
             os.close(closing.fd)
             closing.fd = -1
         return visit
+
+    def _not_entered(self, path: bytes, error: OSError) -> None:
+        if error.errno == errno.ENOENT and path:
+            self._options.vanished(path)
+        else:
+            self._options.problem(path, reason(error))
 
     def _leave(self) -> None:
         level = self._stack.pop()

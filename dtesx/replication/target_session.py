@@ -17,6 +17,7 @@ from dtesx.apply.orphans import open_beside
 from dtesx.base.errors import ConnectionFailed, DtesxError, Interrupted, Refused, TargetFull
 from dtesx.base.log import get_logger
 from dtesx.mirror.catalogue import catalogue_path
+from dtesx.mirror.protection import protected
 from dtesx.mirror.roots import is_empty
 from dtesx.mirror.tally import readable
 from dtesx.model.roots import ReplicaRoot
@@ -272,6 +273,7 @@ class TargetSession:
                 self._problem,
                 hold=self._hold,
                 beside=lambda move_to: open_beside(path, move_to),
+                protection=protected,
             )
             self._stack.callback(applier.close)
         return self._appliers[root]

@@ -85,12 +85,13 @@ class Remove(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
 
     With ``before`` (mtime, nanoseconds) only files last modified earlier go, and directories that are
     empty then. With ``move_to`` they are moved to that directory, which the target keeps beside the
-    root, instead of being removed.
+    root, instead of being removed. With ``protected``, what the last ``Protect`` spares stays.
     """
 
     name: bytes
     before: int | None = None
     move_to: bytes = b""
+    protected: bool = False
 
 
 class Finish(msgspec.Struct, frozen=True, array_like=True, tag=11, gc=False):
@@ -115,7 +116,28 @@ class Hole(msgspec.Struct, frozen=True, array_like=True, tag=17, gc=False):
     length: int
 
 
-Operation = Enter | Make | Put | Begin | Data | End | Abort | Link | Adjust | Remove | Finish | Copy | Hole
+class WireRule(msgspec.Struct, frozen=True, array_like=True):
+    """A rule of a replication set (model.rules); ``path`` may be any bytes."""
+
+    path: bytes
+    include: bool
+    recursive: bool
+    wildcards: bool
+
+
+class Protect(msgspec.Struct, frozen=True, array_like=True, tag=20):
+    """The rules of the set: names that they exclude are spared by every ``Remove`` that asks for it.
+
+    ``root`` is the path of the tree on the source, which absolute rules are about.
+    """
+
+    rules: list[WireRule]
+    root: bytes
+
+
+Operation = (
+    Enter | Make | Put | Begin | Data | End | Abort | Link | Adjust | Remove | Finish | Copy | Hole | Protect
+)
 
 
 class Operations(msgspec.Struct, frozen=True, array_like=True):

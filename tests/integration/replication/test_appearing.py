@@ -25,7 +25,11 @@ class Target:
         self.problems: list[tuple[bytes, str]] = []
         fd = os.open(path, os.O_RDONLY)
         self.applier = Applier(
-            fd, lambda path, reason: self.problems.append((path, reason)), hold=_never, beside=_never
+            fd,
+            lambda path, reason: self.problems.append((path, reason)),
+            hold=_never,
+            beside=_never,
+            protection=_never,
         )
         os.close(fd)
 

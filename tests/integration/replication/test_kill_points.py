@@ -20,6 +20,7 @@ from dtesx.base.run import run
 from dtesx.mirror.delta import Segment
 from dtesx.mirror.mirroring import TreeMirror
 from dtesx.mirror.packing import Content, Packer
+from dtesx.mirror.protection import protected
 from dtesx.mirror.tally import Tally
 from dtesx.model.mirror import MirrorOptions, OrphanAction, OrphanPolicy
 from dtesx.replication.answering import Answering
@@ -101,6 +102,7 @@ def _applier(target: Path) -> Iterator[FrameSink]:
             _unexpected,
             hold=_unexpected,
             beside=lambda _: os.open(beside, os.O_RDONLY | os.O_DIRECTORY),
+            protection=protected,
         )
     yield lambda operations, blob: applier.apply(operations, memoryview(b"".join(blob)))
     applier.close()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dtesx.base.run import run
-from dtesx.model.mirror import MirrorOptions
+from dtesx.model.mirror import MirrorOptions, OrphanAction, OrphanPolicy
 from dtesx.model.rules import Rule, RuleType
 from dtesx.model.stats import MirrorStats
 
@@ -152,3 +152,48 @@ def test_a_tree_deeper_than_any_path_may_be_long(site: Site) -> None:
     assert os.read(bottom, 10) == b"deep"
     os.close(bottom)
     os.close(fd)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        OrphanPolicy(),
+        OrphanPolicy(older_than=0.001),
+        OrphanPolicy(OrphanAction.MOVE, move_to="attic"),
+    ],
+)
+def test_what_wildcards_exclude_survives_in_orphan_directories(site: Site, policy: OrphanPolicy) -> None:
+    fill(site.source, "kept")
+    fill(
+        site.target,
+        "old/x.tmp",
+        "old/y",
+        "old/deep/z.tmp",
+        "old/deep/z",
+        "old/gone/z",
+        "bare/a/b",
+        "all.tmp/x",
+    )
+    (site.source / "bare").write_text("a file")
+    stats = site.mirror(options=MirrorOptions(rules=(exclude("*.tmp"),), orphans=policy))
+    assert stats.problems == ()
+    assert tree(site.target) == [
+        *("all.tmp", "all.tmp/x", "bare", "kept"),
+        *("old", "old/deep", "old/deep/z.tmp", "old/x.tmp"),
+    ]
+    assert (site.target / "bare").read_text() == "a file"
+    assert stats.orphans_removed >= 4
+    moved = site.target.with_name("target.orphans") / "attic"
+    if policy.action is OrphanAction.MOVE:
+        assert [name for name in tree(moved) if (moved / name).is_file()] == [
+            *("bare/a/b", "old/deep/z", "old/gone/z", "old/y"),
+        ]
+
+
+def test_protected_names_are_not_overrun_by_a_file_in_their_directory_s_place(site: Site) -> None:
+    fill(site.source, "kept")
+    (site.source / "d").write_text("a file")
+    fill(site.target, "d/x.tmp", "d/y")
+    stats = site.mirror(options=MirrorOptions(rules=(exclude("d/*.tmp"),)))
+    assert [problem.path for problem in stats.problems] == ["/data/d"]
+    assert tree(site.target) == ["d", "d/x.tmp", "kept"]

@@ -102,14 +102,17 @@ def test_what_vanishes_is_gone_and_what_fails_is_hidden(
         return before(path, **options)
 
     monkeypatch.setattr("dtesx.mirror.scan.os.stat", failing)
-    problems = []
-    visits = walk(root, WalkOptions(problem=lambda path, reason: problems.append((path, reason))))
+    problems: list[tuple[bytes, str]] = []
+    vanished: list[bytes] = []
+    options = WalkOptions(problem=lambda *told: problems.append(told), vanished=vanished.append)
+    visits = walk(root, options)
     first = next(visits)
     assert [item.name for item in first.entries] == [b"dir", b"ok"]
     assert first.hidden == {b"bad"}
     (tmp_path / "dir").rmdir()
     assert [visit.path for visit in visits if visit.entered] == [b"ok"]
-    assert problems == [(b"bad", "Input/output error"), (b"dir", "No such file or directory")]
+    assert problems == [(b"bad", "Input/output error")]
+    assert vanished == [b"dir"]
 
 
 def test_an_abandoned_walk_closes_its_descriptors(tmp_path: Path, root: int) -> None:
