@@ -327,7 +327,7 @@ def test_a_file_that_shrinks_grows_or_goes_while_it_is_read(
     with monkeypatch.context() as patch:
         patch.setattr(content, "open_with_status", meddling)
         stats = site.mirror()
-    assert [problem.path for problem in stats.problems] == ["/data/gone"]
+    assert stats.problems == ()
     assert (site.target / "shrinks").stat().st_size == 1 << 20
     assert (site.target / "grows").stat().st_size == 3 << 20
     site.mirror()
