@@ -120,6 +120,12 @@ class RootEmpty(Halted):
     code = "root-empty"
 
 
+class SetEmpty(Halted):
+    """The rules select nothing of what is to be mirrored."""
+
+    code = "set-empty"
+
+
 class Conflict(DtesxError):
     """The name is taken, or the object is in a state that does not allow the action."""
 

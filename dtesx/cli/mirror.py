@@ -22,7 +22,7 @@ from dtesx.cli.mirror_options import (
     link_options,
     orphan_policy,
 )
-from dtesx.cli.one_shot import ClientState, Exclude, Include, Source, TargetToken, Url
+from dtesx.cli.one_shot import ClientState, Exclude, Include, RemapLinks, RulesFile, Source, TargetToken, Url
 from dtesx.cli.params import Json
 from dtesx.model.mirror import Compare, MirrorOptions
 from dtesx.model.stats import MirrorStats
@@ -33,6 +33,7 @@ _SHOWN_PROBLEMS = 20
 def mirror(
     source: Source,
     url: Url,
+    rules: RulesFile = None,
     include: Include = None,
     exclude: Exclude = None,
     compare: CompareBy = Compare.ATTRIBUTES,
@@ -40,6 +41,7 @@ def mirror(
     in_place: InPlace = False,
     orphans: Orphans = "delete",
     orphans_older_than: OlderThan = "",
+    remap_links: RemapLinks = False,
     compress: Compress = "off",
     bandwidth: Bandwidth = "",
     streams: Streams = 1,
@@ -64,9 +66,10 @@ def mirror(
 
     options = MirrorOptions(
         compare,
-        rules=one_shot.rules(include, exclude),
+        rules=one_shot.rules(rules, include, exclude),
         newer_only=newer_only,
         orphans=orphan_policy(orphans, orphans_older_than),
+        remap_links=remap_links,
         in_place=in_place,
     )
     link = link_options(compress, bandwidth, streams)

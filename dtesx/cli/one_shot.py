@@ -50,16 +50,32 @@ Exclude = Annotated[
         help="Leave this alone on both sides. Relative to SRC, like --include. May be repeated.",
     ),
 ]
+RulesFile = Annotated[
+    Path | None,
+    typer.Option("--rules", metavar="FILE", help="Take the rules of a replication set (dtesx repset), too."),
+]
+RemapLinks = Annotated[
+    bool,
+    typer.Option(
+        "--remap-links/--no-remap-links",
+        help="Have symlinks that hold an absolute path into SRC lead into the replica on the target.",
+    ),
+]
 
 
-def rules(include: list[str] | None, exclude: list[str] | None) -> tuple[Rule, ...]:
-    """The rules that ``--include`` and ``--exclude`` stand for; UsageError when one is none."""
+def rules(file: Path | None, include: list[str] | None, exclude: list[str] | None) -> tuple[Rule, ...]:
+    """The rules of ``--rules``, ``--include`` and ``--exclude``; raises UsageError and NotFound."""
     given = [(text, RuleType.INCLUDE) for text in include or ()]
     given += [(text, RuleType.EXCLUDE) for text in exclude or ()]
     try:
-        return tuple(written(text, kind) for text, kind in given)
+        rules = tuple(written(text, kind) for text, kind in given)
     except ValueError as error:
-        raise UsageError(str(error), hint="docs/mirror.md says how rules are written") from error
+        raise UsageError(str(error), hint="docs/rules.md says how rules are written") from error
+    if file is None:
+        return rules
+    from dtesx.mirror.rules_file import load
+
+    return (*load(file).rules, *rules)
 
 
 def way(source: str, url: str, token_file: Path | None, state: Path | None, options: MirrorOptions) -> Way:

@@ -12,7 +12,7 @@ import typer
 from dtesx.base.errors import ExitCode, Interrupted
 from dtesx.cli import one_shot, output
 from dtesx.cli.formats import seconds, size
-from dtesx.cli.one_shot import ClientState, Exclude, Include, Source, TargetToken, Url
+from dtesx.cli.one_shot import ClientState, Exclude, Include, RemapLinks, RulesFile, Source, TargetToken, Url
 from dtesx.cli.params import Json
 from dtesx.model.mirror import MirrorOptions
 from dtesx.model.verify import Finding, VerifyLogOptions, VerifyReport, VerifyStats
@@ -44,8 +44,10 @@ def verify(
     log: Log = None,
     log_length: LogLength = 1 << 20,
     append: Append = True,
+    rules: RulesFile = None,
     include: Include = None,
     exclude: Exclude = None,
+    remap_links: RemapLinks = False,
     token_file: TargetToken = None,
     state: ClientState = None,
     json: Json = False,
@@ -60,7 +62,7 @@ def verify(
     from dtesx.replication.one_shot import open_tree
     from dtesx.replication.verifying import run_verify
 
-    options = MirrorOptions(rules=one_shot.rules(include, exclude))
+    options = MirrorOptions(rules=one_shot.rules(rules, include, exclude), remap_links=remap_links)
     way = one_shot.way(source, url, token_file, state, options)
     with ExitStack() as stack:
         writer = _log(stack, log, way.request.job, log_length, append=append)

@@ -54,7 +54,7 @@ class TreeMirror:
     The target is asked through ``ask`` what it has, which ``answers`` tell (see wire.messages.Answer),
     and through ``asker`` for the sums of its files. ``packer`` takes the operations, ``tally`` counts
     and collects path problems. ``scope`` selects what is mirrored (None: all), ``remap`` turns the
-    text of symlinks into the replica's (mirror.remap). ``pause`` is called at every directory and
+    text of symlinks into the replica's (mirror.remap; without a catalogue). ``pause`` is called at every directory and
     chunk and may raise to stop.
     """
 
@@ -105,8 +105,7 @@ class TreeMirror:
             remap=remap,
             sums=options.compare is Compare.DATA,
         )
-        known = catalogue if remap is None else None  # a catalogue knows the text as it is
-        reader = Reader(known, digests=options.compare is Compare.ATTRIBUTES, pause=pause)
+        reader = Reader(catalogue, digests=options.compare is Compare.ATTRIBUTES, pause=pause)
         self._lead = Lead(walk(root, walking), reader, ask)
         self._scanner = Scanner(root, walking)
         self._directories = Directories(root)

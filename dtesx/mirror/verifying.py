@@ -71,7 +71,8 @@ class Totals:
 class TreeVerify:
     """Compares the tree behind ``root`` (a directory descriptor) with a target's listing.
 
-    ``report`` gets every name that is not the same; ``totals`` counts. ``pause`` is called at every
+    ``report`` gets every name that is not the same; ``totals`` counts. ``remap`` turns the text of
+    symlinks into the replica's (mirror.remap). ``pause`` is called at every
     directory and may raise to stop.
     """
 
@@ -83,12 +84,14 @@ class TreeVerify:
         *,
         report: Report,
         scope: Scope | None = None,
+        remap: Callable[[bytes], bytes] | None = None,
         pause: Callable[[], None] = lambda: None,
     ) -> None:
         self._root = root
         self._totals = totals
         self._report = report
         self._scope = scope
+        self._remap = remap
         self._pause = pause
         self._links = HardLinks()
         self._lost: set[bytes] = set()
@@ -106,7 +109,7 @@ class TreeVerify:
         self._listings.drain()
 
     def _walking(self) -> WalkOptions:
-        return WalkOptions(problem=self._totals.problem, scope=self._scope)
+        return WalkOptions(problem=self._totals.problem, scope=self._scope, remap=self._remap)
 
     def _visit(self, visit: Visit) -> None:
         for source, target in pair(visit.entries, self._listings.take(visit.path)):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from dtesx.mirror.roots import Watch, look
+from dtesx.base.errors import RootEmpty, SetEmpty
+from dtesx.mirror.checking import selects
+from dtesx.mirror.roots import Watch, is_empty, look
 from dtesx.mirror.safety import halt
 from dtesx.mirror.selection import Scope
 from dtesx.model.mirror import OrphanAction, OrphanPolicy
@@ -33,7 +35,13 @@ class Guard:
         with self._opener(path) as fd:
             now = look(fd, path, scope, replica.last)
             self._watches.setdefault(path, Watch(self._opener, path, fd))
+            harmless = self._spares_orphans or selects(fd, scope) or is_empty(fd)
         error = halt(now, replica, spares_orphans=self._spares_orphans)
+        if not harmless and (error is None or isinstance(error, RootEmpty)):
+            raise SetEmpty(
+                f"the rules select nothing of {path}; nothing was sent and nothing was deleted",
+                hint="dtesx repset check --rules FILE SRC tells what is wrong with them",
+            )
         if error is not None and not self._rebind:
             raise error
         return now

@@ -24,6 +24,7 @@ from dtesx.model.rules import Rule, RuleType
 from dtesx.model.stats import MirrorStats
 from dtesx.replication.dialing import Route
 from dtesx.replication.guarding import Guard
+from dtesx.replication.remapping import link_remap
 from dtesx.replication.source_session import SourceSession
 from dtesx.volumes.views import open_view
 from dtesx.wire.errors import StreamUnknown
@@ -145,8 +146,11 @@ class _Mirror:
             for index, mount_point in left:
                 replica = session.replicas[index]
                 session.bind(index, self._guard.look(mount_point, self._scope(mount_point), replica))
+            remap = None
+            if self._options.remap_links:
+                remap = link_remap(self._roots, session.replicas, self._scope)
             for index, mount_point in left:
-                self._mirror_root(session, index, mount_point)
+                self._mirror_root(session, index, mount_point, remap)
             session.finish()
         except StreamUnknown as error:
             return _Forgotten(error, session.progressed)
@@ -155,15 +159,18 @@ class _Mirror:
             session.close()
         return None
 
-    def _mirror_root(self, session: SourceSession, index: int, mount_point: str) -> None:
+    def _mirror_root(
+        self, session: SourceSession, index: int, mount_point: str, remap: Callable[[bytes], bytes] | None
+    ) -> None:
         self._tally.restart()
         with ExitStack() as stack:
             root = stack.enter_context(self._guard.open(mount_point))
-            catalogue = self._open_catalogue(mount_point, root)
+            # A catalogue knows the text that symlinks have on the source.
+            catalogue = self._open_catalogue(mount_point, root) if remap is None else None
             if catalogue is not None:
                 stack.callback(catalogue.close)
             scope = self._scope(mount_point)
-            session.mirror(index, root, scope=scope, options=self._options, catalogue=catalogue)
+            session.mirror(index, root, scope=scope, options=self._options, catalogue=catalogue, remap=remap)
             if catalogue is not None:
                 catalogue.keep()
         self._tally.settle()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from dtesx.base.errors import Interrupted
-from dtesx.mirror.selection import select
+from dtesx.mirror.selection import Scope, select
 from dtesx.mirror.tally import Tally
 from dtesx.mirror.verifying import Report, Totals, TreeVerify
 from dtesx.model.api import MirrorRequest
@@ -15,6 +15,7 @@ from dtesx.model.layout import mount_key
 from dtesx.model.mirror import MirrorOptions
 from dtesx.model.verify import VerifyStats
 from dtesx.replication.dialing import Route
+from dtesx.replication.remapping import link_remap
 from dtesx.replication.sending import DEFAULT_LINK, OWN_STATE, RECONNECT, ViewOpener, job_options
 from dtesx.replication.source_session import SourceSession
 from dtesx.volumes.views import open_view
@@ -49,6 +50,9 @@ def run_verify(
     roots = tuple(sorted(request.mount_points, key=mount_key))
     next_report = 0.0
 
+    def scope(mount_point: str) -> Scope | None:
+        return select((*options.rules, OWN_STATE), mount_point)
+
     def tick() -> None:
         nonlocal next_report
         if stop.is_set():
@@ -71,10 +75,18 @@ def run_verify(
     )
     try:
         session.greet()
+        remap = link_remap(roots, session.replicas, scope) if options.remap_links else None
         for index, mount_point in enumerate(roots):
-            scope = select((*options.rules, OWN_STATE), mount_point)
             with opener(mount_point) as root:
-                TreeVerify(root, session.listing(index), totals, report=report, scope=scope, pause=tick).run()
+                TreeVerify(
+                    root,
+                    session.listing(index),
+                    totals,
+                    report=report,
+                    scope=scope(mount_point),
+                    remap=remap,
+                    pause=tick,
+                ).run()
         session.finish()
     finally:
         session.close()

@@ -8,7 +8,7 @@ import time
 from dtesx.base.errors import Interrupted
 from dtesx.cli import one_shot, output
 from dtesx.cli.formats import moment, seconds, size
-from dtesx.cli.one_shot import ClientState, Exclude, Include, Source, TargetToken, Url
+from dtesx.cli.one_shot import ClientState, Exclude, Include, RulesFile, Source, TargetToken, Url
 from dtesx.cli.params import Json
 from dtesx.model.mirror import MirrorOptions
 from dtesx.model.verify import FileState, Finding
@@ -17,6 +17,7 @@ from dtesx.model.verify import FileState, Finding
 def preview(
     source: Source,
     url: Url,
+    rules: RulesFile = None,
     include: Include = None,
     exclude: Exclude = None,
     token_file: TargetToken = None,
@@ -31,7 +32,7 @@ def preview(
     from dtesx.replication.verify_log import printable
     from dtesx.replication.verifying import run_verify
 
-    options = MirrorOptions(rules=one_shot.rules(include, exclude))
+    options = MirrorOptions(rules=one_shot.rules(rules, include, exclude))
     way = one_shot.way(source, url, token_file, state, options)
     orphans: list[Finding] = []
     try:

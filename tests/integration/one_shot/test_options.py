@@ -138,3 +138,29 @@ def test_options_that_make_no_sense(site: Site, options: tuple[str, ...]) -> Non
     done = site.paired("mirror", site.source, site.url(), *options)
     assert done.returncode == 2
     assert not (site.data / "www").exists()
+
+
+def test_the_rules_of_a_set_select_what_travels(site: Site) -> None:
+    rules = site.root / "web.yaml"
+    rules.write_text("name: web\nrules:\n- include: sub\n- exclude: sub/hard\n")
+    assert mirror(site, "--rules", rules, "--include", "link")["files_sent"] == 2
+    assert sorted(os.listdir(site.data / "www")) == ["link", "sub"]
+    done = site.dtesx("verify", site.source, site.url(), "--rules", rules, "--include", "link")
+    assert done.returncode == 0, done
+    rules.write_text("name: web\nrules:\n- include: typo\n")
+    done = site.dtesx("mirror", site.source, site.url(), "--rules", rules)
+    assert done.returncode == 10
+    assert "select nothing" in done.stderr
+    assert sorted(os.listdir(site.data / "www")) == ["link", "sub"]
+
+
+def test_links_into_the_tree_are_remapped_where_that_is_wanted(site: Site) -> None:
+    (site.source / "absolute").symlink_to(site.source / "file")
+    other = site.root / "by-a-link"
+    other.symlink_to(site.source)
+    done = site.paired("mirror", other, site.url(), "--remap-links")
+    assert done.returncode == 0, done
+    copy = site.data / "www" / "absolute"
+    assert os.readlink(copy) == str(site.data / "www" / "file")
+    assert site.dtesx("verify", other, site.url(), "--remap-links").returncode == 0
+    assert site.dtesx("verify", other, site.url()).returncode == 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dtesx.base.errors import SetEmpty
 from dtesx.base.run import run
 from dtesx.model.mirror import MirrorOptions, OrphanAction, OrphanPolicy
 from dtesx.model.rules import Rule, RuleType
@@ -197,3 +198,57 @@ def test_protected_names_are_not_overrun_by_a_file_in_their_directory_s_place(si
     stats = site.mirror(options=MirrorOptions(rules=(exclude("d/*.tmp"),)))
     assert [problem.path for problem in stats.problems] == ["/data/d"]
     assert tree(site.target) == ["d", "d/x.tmp", "kept"]
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        (include("/elsewhere"),),
+        (include("d/typo"),),
+        (include("d/*.typo"), include("typo/**/x")),
+        (exclude("/"),),
+        (include("d"), exclude("d")),
+    ],
+)
+def test_a_set_that_selects_nothing_never_empties_a_replica(site: Site, rules: tuple[Rule, ...]) -> None:
+    fill(site.source, "d/a", "e")
+    site.mirror()
+    before = tree(site.target)
+    with pytest.raises(SetEmpty, match="select nothing of /data"):
+        mirror(site, *rules)
+    assert tree(site.target) == before
+    keeping = MirrorOptions(rules=rules, orphans=OrphanPolicy(OrphanAction.KEEP))
+    assert site.mirror(options=keeping).problems == ()
+    assert tree(site.target) == before
+
+
+def test_symlinks_into_the_set_lead_into_the_replica(site: Site) -> None:
+    fill(site.source, "d/a", "out/b")
+    links = {
+        "in": "/data/d/a",
+        "dangling": "/data/d/nothing",
+        "root": "/data/",
+        "up": "/data/d/../d/./a",
+        "out-of-the-set": "/data/out/b",
+        "outside": "/etc/passwd",
+        "relative": "d/a",
+        "escaping": "/data/d/../../etc",
+    }
+    for name, text in links.items():
+        (site.source / "d" / name).symlink_to(text)
+    options = MirrorOptions(rules=(include("d"),), remap_links=True)
+    stats = site.mirror(options=options)
+    assert stats.problems == ()
+    found = {name: os.readlink(site.target / "d" / name) for name in links}
+    target = str(site.target)
+    assert found == links | {
+        "in": f"{target}/d/a",
+        "dangling": f"{target}/d/nothing",
+        "root": f"{target}/",
+        "up": f"{target}/d/../d/./a",
+    }
+    assert (site.target / "d" / "in").read_text() == "d/a"
+    assert site.mirror(options=options).files_sent == 0
+    stats = mirror(site, include("d"))
+    assert {name: os.readlink(site.target / "d" / name) for name in links} == links
+    assert stats.files_sent == 4
