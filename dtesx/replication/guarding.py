@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from dtesx.base.errors import RootEmpty, SetEmpty
@@ -30,11 +30,17 @@ class Guard:
         self._watches: dict[str, Watch] = {}
         self._present: Watch | None = None
 
+    def begin(self, paths: Iterable[str]) -> None:
+        """The mirror begins: from now on the roots must stay what they are."""
+        for path in paths:
+            with self._opener(path) as fd:
+                self._watches[path] = Watch(self._opener, path, fd)
+
     def look(self, path: str, scope: Scope | None, replica: ReplicaRoot) -> SourceRoot:
-        """What a root is now; raises Halted when that must not go to ``replica``."""
+        """What a root is now; raises Halted when that must not go to ``replica``, or did not stay."""
         with self._opener(path) as fd:
+            self._watches[path].compare(fd)
             now = look(fd, path, scope, replica.last)
-            self._watches.setdefault(path, Watch(self._opener, path, fd))
             harmless = self._spares_orphans or selects(fd, scope) or is_empty(fd)
         error = halt(now, replica, spares_orphans=self._spares_orphans)
         if not harmless and (error is None or isinstance(error, RootEmpty)):

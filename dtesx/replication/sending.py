@@ -112,6 +112,7 @@ class _Mirror:
         self._guard = Guard(opener, options.orphans, rebind=request.rebind)
 
     def run(self, *, calculate: bool) -> MirrorStats:
+        self._guard.begin(self._roots)
         if calculate:
             self._enter(MirrorPhase.CALCULATING)
             for mount_point in self._roots:
