@@ -19,6 +19,7 @@ from dtesx.cli.mirror_options import (
     Orphans,
     Rebind,
     Streams,
+    Tls,
     link_options,
     orphan_policy,
 )
@@ -45,6 +46,7 @@ def mirror(
     compress: Compress = "off",
     bandwidth: Bandwidth = "",
     streams: Streams = 1,
+    tls: Tls = True,
     calc_size: CalcSize = True,
     rebind: Rebind = False,
     token_file: TargetToken = None,
@@ -72,8 +74,8 @@ def mirror(
         remap_links=remap_links,
         in_place=in_place,
     )
-    link = link_options(compress, bandwidth, streams)
-    way = one_shot.way(source, url, token_file, state, options)
+    link = link_options(compress, bandwidth, streams, tls=tls)
+    way = one_shot.way(source, url, token_file, state, options, tls=tls)
     view = mirror_view.view(as_json=json)
     try:
         stats = run_mirror(

@@ -66,6 +66,14 @@ Bandwidth = Annotated[
 Streams = Annotated[
     int, typer.Option("--streams", metavar="N", min=1, max=MAX_STREAMS, help="Connections side by side.")
 ]
+Tls = Annotated[
+    bool,
+    typer.Option(
+        "--tls/--no-tls",
+        help="Send without TLS: loopback and trusted links only, as others on the link can then"
+        " read and change what travels. The target must allow it.",
+    ),
+]
 CalcSize = Annotated[
     bool,
     typer.Option("--calc-size/--no-calc-size", help="Count files and bytes first, to show how far it is."),
@@ -93,10 +101,10 @@ def orphan_policy(text: str, age: str) -> OrphanPolicy:
     return policy
 
 
-def link_options(compress: str, bandwidth: str, streams: int) -> LinkOptions:
+def link_options(compress: str, bandwidth: str, streams: int, *, tls: bool) -> LinkOptions:
     """What ``--compress``, ``--bandwidth`` (empty: no limit) and ``--streams`` stand for; UsageError."""
     try:
         rate = parse_rate(bandwidth) if bandwidth else 0
-        return LinkOptions(Compression.parse(compress), rate, streams)
+        return LinkOptions(Compression.parse(compress), rate, streams, tls)
     except ValueError as error:
         raise UsageError(str(error), hint="write --compress auto, --bandwidth 80Mbit/s") from error

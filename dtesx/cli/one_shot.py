@@ -78,7 +78,15 @@ def rules(file: Path | None, include: list[str] | None, exclude: list[str] | Non
     return (*load(file).rules, *rules)
 
 
-def way(source: str, url: str, token_file: Path | None, state: Path | None, options: MirrorOptions) -> Way:
+def way(
+    source: str,
+    url: str,
+    token_file: Path | None,
+    state: Path | None,
+    options: MirrorOptions,
+    *,
+    tls: bool = True,
+) -> Way:
     """The way to a target; UsageError when what was given makes no sense."""
     from dtesx.model.location import parse_target
     from dtesx.replication import one_shot
@@ -88,7 +96,7 @@ def way(source: str, url: str, token_file: Path | None, state: Path | None, opti
     except ValueError as error:
         raise UsageError(str(error), hint="write dtesx://HOST:PORT/NAME") from error
     token = ask.secret("token", file=token_file) if token_file is not None else ""
-    return one_shot.way(source, place, state or default_state(), options, token=token)
+    return one_shot.way(source, place, state or default_state(), options, token=token, tls=tls)
 
 
 def default_state() -> Path:

@@ -17,10 +17,21 @@ Data = Annotated[Path, typer.Option("--data", metavar="DIR", help="Directory tha
 State = Annotated[
     Path, typer.Option("--state", metavar="DIR", help="Directory for identity, token and known sources.")
 ]
+Tls = Annotated[
+    bool,
+    typer.Option(
+        "--tls/--no-tls",
+        help="Let sources in without TLS, too: loopback and trusted links only,"
+        " as others on the link can then read and change what travels.",
+    ),
+]
 
 
 def run_target(
-    data: Data, listen: Listen = "0.0.0.0:1500", state: State = Path("/var/lib/dtesx/target")
+    data: Data,
+    listen: Listen = "0.0.0.0:1500",
+    state: State = Path("/var/lib/dtesx/target"),
+    tls: Tls = True,
 ) -> None:
     """Hold replicas for dtesx mirror, until SIGTERM.
 
@@ -37,4 +48,4 @@ def run_target(
     except ValueError as error:
         raise UsageError(f"--listen: {error}", hint="write --listen 0.0.0.0:1500") from error
     log.configure()
-    target.run(address, port, data, state)
+    target.run(address, port, data, state, tls=tls)

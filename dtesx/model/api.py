@@ -52,7 +52,7 @@ class MirrorRequest:
 
     ``mount_points`` are the file systems that travel; ``certificate`` is the target's (PEM), the
     only one the source will talk to. With ``rebind`` they may be others than at the last mirror, and
-    empty (mirror.safety).
+    empty (mirror.safety). ``secret`` is what the two share, for links without TLS.
     """
 
     job: str
@@ -62,6 +62,7 @@ class MirrorRequest:
     mount_points: tuple[str, ...]
     mirror: MirrorSpec = MirrorSpec()
     rebind: bool = False
+    secret: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

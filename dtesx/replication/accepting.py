@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from dtesx.base.errors import ConnectionFailed, DtesxError
+from dtesx.base.errors import ConnectionFailed, DtesxError, Refused
 from dtesx.base.log import get_logger
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
 from dtesx.replication.binding import Binding
+from dtesx.replication.sources import Sources
 from dtesx.wire.channel import TICK, Channel, tune
-from dtesx.wire.messages import Hello, Pair, Paired
-from dtesx.wire.protocol import opening, refusal
+from dtesx.wire.errors import ProtocolError
+from dtesx.wire.messages import Hello, Knock, Pair
+from dtesx.wire.protocol import opening, refusal, response
 
 log = get_logger(__name__)
 
@@ -30,6 +32,7 @@ Status = Callable[[WorkerPhase, MirrorStats, str], None]
 _HANDSHAKE = 10.0
 _HANDSHAKES = 8
 _LINGER = 5.0
+_TLS_HANDSHAKE = b"\x16"  # RFC 8446 5.1: the first byte of a ClientHello's record
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,12 @@ class Host(Protocol):
     def context(self) -> ssl.SSLContext:
         """The TLS context for the next connection; it lets known sources in, or those without certificate."""
 
-    def admit(self, hello: Hello, certificate: bytes) -> Place:
-        """The place of a source that showed ``certificate`` (DER, empty: none); raises to refuse it."""
+    @property
+    def sources(self) -> Sources | None:
+        """Makes sources known by a token, and lets them in without TLS; None where neither is done."""
 
-    def pair(self, request: Pair) -> Paired:
-        """Make a source known that proves itself; raises to refuse it."""
+    def admit(self, hello: Hello, certificate: bytes) -> Place:
+        """The place of the source with ``certificate`` (DER, empty: none); raises to refuse it."""
 
 
 @dataclass(frozen=True)
@@ -125,14 +129,14 @@ class _Door:
         try:
             self.plain.settimeout(_HANDSHAKE)
             tune(self.plain)
-            sock = self.host.context.wrap_socket(self.plain, server_side=True)
+            secured = self._secured()
         except OSError:
             self.plain.close()
             raise
         deadline = time.monotonic() + _HANDSHAKE
-        channel = Channel(sock, tick=lambda: self._tick(deadline))
+        channel = Channel(secured or self.plain, tick=lambda: self._tick(deadline))
         try:
-            self._greet(channel, sock.getpeercert(binary_form=True) or b"")
+            self._greet(channel, secured)
         except DtesxError as error:
             log.warning("a source was refused", peer=self.peer, code=error.code, reason=error.message)
             with suppress(ConnectionFailed):
@@ -143,14 +147,46 @@ class _Door:
             channel.close()
             raise
 
-    def _greet(self, channel: Channel, certificate: bytes) -> None:
+    def _secured(self) -> ssl.SSLSocket | None:
+        """The caller's connection with TLS; None when it comes without."""
+        if self.plain.recv(1, socket.MSG_PEEK) != _TLS_HANDSHAKE:
+            return None
+        return self.host.context.wrap_socket(self.plain, server_side=True)
+
+    def _greet(self, channel: Channel, secured: ssl.SSLSocket | None) -> None:
         message = opening(channel.receive())
-        if isinstance(message, Hello):
-            self.enter(Guest(channel, message, self.host.admit(message, certificate)))
+        sources = self.host.sources
+        if secured is None and (sources is None or not sources.plain):
+            raise Refused(
+                "this target takes no connections without TLS",
+                hint="leave --no-tls away, or start the target with it (trusted links only)",
+            )
+        if isinstance(message, Knock):
+            self._challenge(channel, message, secured)
+        elif secured is None:
+            raise ProtocolError("a source without TLS did not knock")
         else:
-            channel.send(self.host.pair(message))
+            self._enter(channel, message, secured.getpeercert(binary_form=True) or b"")
+
+    def _challenge(self, channel: Channel, knock: Knock, secured: ssl.SSLSocket | None) -> None:
+        if self.host.sources is None:
+            raise Refused(
+                "this target is paired already", hint="the appliance pairs sources: dtesx server add"
+            )
+        visit = self.host.sources.visit(knock)
+        channel.send(visit.challenge)
+        message = response(channel.receive())
+        if isinstance(message, Pair):
+            channel.send(visit.pair(message))
             channel.linger(_LINGER)
             channel.close()
+        elif secured is not None:
+            raise ProtocolError("a source with TLS shows its certificate instead of a proof")
+        else:
+            self._enter(channel, message, visit.recognise(message.proof))
+
+    def _enter(self, channel: Channel, hello: Hello, certificate: bytes) -> None:
+        self.enter(Guest(channel, hello, self.host.admit(hello, certificate)))
 
     def _tick(self, deadline: float) -> None:
         if self.stop.is_set() or time.monotonic() > deadline:

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 import msgspec
 
-from dtesx.base.errors import ConnectionFailed, DtesxError, Refused
+from dtesx.base.errors import ConnectionFailed, DtesxError
 from dtesx.base.log import get_logger
 from dtesx.base.retry import Backoff
+from dtesx.replication import knocking
 from dtesx.wire.bond import Bond
 from dtesx.wire.channel import Channel, tune
 from dtesx.wire.messages import Hello, Welcome
+from dtesx.wire.pairing import Shared
 from dtesx.wire.protocol import answer
 
 log = get_logger(__name__)
@@ -28,32 +30,36 @@ _GREETING = 30.0
 
 @dataclass(frozen=True)
 class Route:
-    """Where a target listens, and how its connections are secured."""
+    """Where a target listens, and what proves both sides to each other: TLS, or a shared secret."""
 
     address: str
     port: int
-    context: ssl.SSLContext
+    security: ssl.SSLContext | Shared
 
 
-def connect(address: str, port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
-    """Connect with TLS. Raises ConnectionFailed (nobody there) or Refused (not the target we know)."""
+def connect(address: str, port: int) -> socket.socket:
+    """Connect. Raises ConnectionFailed when nobody answers."""
     where = f"{address}:{port}"
     try:
-        plain = socket.create_connection((address, port), timeout=_CONNECT_TIMEOUT)
+        sock = socket.create_connection((address, port), timeout=_CONNECT_TIMEOUT)
+        tune(sock)
     except OSError as error:
         raise ConnectionFailed(
             f"the target at {where} does not answer: {error}",
             hint="check that the target is running and that no firewall blocks the port",
         ) from error
+    return sock
+
+
+def connect_tls(address: str, port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
+    """Connect with TLS. Raises ConnectionFailed (nobody there) or Refused (not the target we know)."""
+    where = f"{address}:{port}"
+    plain = connect(address, port)
     try:
-        tune(plain)
         return context.wrap_socket(plain)
     except ssl.SSLCertVerificationError as error:
         plain.close()
-        raise Refused(
-            f"{where} shows another certificate than the target that this source knows",
-            hint="if that is right, pair again: `dtesx server add` for a job, else --token-file FILE",
-        ) from error
+        raise knocking.other_target(where) from error
     except OSError as error:
         plain.close()
         raise ConnectionFailed(
@@ -69,8 +75,13 @@ def call(route: Route, hello: Hello) -> tuple[Channel, Welcome]:
         if time.monotonic() > deadline:
             raise ConnectionFailed("the target does not answer", hint="check that this is a target's port")
 
-    channel = Channel(connect(route.address, route.port, route.context), tick=tick)
+    address, port, security = route.address, route.port, route.security
+    sock = connect(address, port) if isinstance(security, Shared) else connect_tls(address, port, security)
+    channel = Channel(sock, tick=tick)
     try:
+        if isinstance(security, Shared):
+            proof = knocking.proof(channel, security, f"{address}:{port}")
+            hello = msgspec.structs.replace(hello, proof=proof)
         channel.send(hello)
         return channel, answer(channel.receive(), Welcome)
     except BaseException:

@@ -16,7 +16,7 @@ from dtesx.model.api import MirrorRequest
 from dtesx.model.location import TargetUrl
 from dtesx.model.mirror import MirrorOptions
 from dtesx.model.rules import Rule, RuleType
-from dtesx.replication.introduction import introduce
+from dtesx.replication.introduction import KnownTarget, introduce
 from dtesx.wire.identity import Identity, load_or_create
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -33,7 +33,7 @@ class Way:
 
 
 class SourceState:
-    """The state directory of a source: its identity, and the certificates of the targets it knows.
+    """The state directory of a source: its identity, certificates and secrets of the targets it knows.
 
     The identity is made at first use. Any number of commands may use one directory at a time.
     """
@@ -43,27 +43,30 @@ class SourceState:
         with _alone(directory):
             self.identity = load_or_create(directory, f"dtesx source {socket.gethostname()}")
 
-    def introduce(self, url: TargetUrl, token: str) -> None:
+    def introduce(self, url: TargetUrl, token: str, *, tls: bool) -> None:
         """Make this source and the target of ``url`` known to each other (introduction.introduce)."""
-        certificate = introduce(url.host, url.port, self.identity, token)
-        write_atomic(self._file(url), certificate.encode())
+        known = introduce(url.host, url.port, self.identity, token, tls=tls)
+        write_atomic(self._file(url, "secret"), known.secret.encode())
+        write_atomic(self._file(url, "crt"), known.certificate.encode())
 
-    def certificate(self, url: TargetUrl) -> str:
-        """The certificate (PEM) of the target of ``url``; Refused when it is not known."""
+    def target(self, url: TargetUrl) -> KnownTarget:
+        """What is known of the target of ``url``; Refused when nothing is."""
         try:
-            return self._file(url).read_text()
+            return KnownTarget(self._file(url, "crt").read_text(), self._file(url, "secret").read_text())
         except FileNotFoundError as error:
             raise Refused(
                 f"the target at {url.endpoint} and this source do not know each other yet",
                 hint="give its token once: --token-file FILE (the target says at its start where it is)",
             ) from error
 
-    def _file(self, url: TargetUrl) -> Path:
-        return self._targets / f"{url.endpoint}.crt"
+    def _file(self, url: TargetUrl, suffix: str) -> Path:
+        return self._targets / f"{url.endpoint}.{suffix}"
 
 
-def way(source: str, url: TargetUrl, state: Path, options: MirrorOptions, *, token: str = "") -> Way:
-    """The way from the tree ``source`` to ``url``; with ``token``, the two ends meet now.
+def way(
+    source: str, url: TargetUrl, state: Path, options: MirrorOptions, *, token: str = "", tls: bool = True
+) -> Way:
+    """The way from the tree ``source`` to ``url``; with ``token``, the two ends meet now (over TLS or not).
 
     ``state`` is the source's state directory; it does not travel. Raises RootMissing and
     UsageError for the tree, and what SourceState raises.
@@ -73,8 +76,9 @@ def way(source: str, url: TargetUrl, state: Path, options: MirrorOptions, *, tok
         pass
     ours = SourceState(state)
     if token:
-        ours.introduce(url, token)
-    request = MirrorRequest(url.name, url.host, url.port, ours.certificate(url), (path,))
+        ours.introduce(url, token, tls=tls)
+    target = ours.target(url)
+    request = MirrorRequest(url.name, url.host, url.port, target.certificate, (path,), secret=target.secret)
     try:
         own = Rule(os.path.abspath(state), RuleType.EXCLUDE, wildcards=False)
     except ValueError as error:

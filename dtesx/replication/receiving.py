@@ -23,7 +23,7 @@ from dtesx.replication.binding import Binding
 from dtesx.replication.target_session import TargetSession
 from dtesx.wire.channel import TICK
 from dtesx.wire.errors import StreamUnknown
-from dtesx.wire.messages import Hello, Pair, Paired
+from dtesx.wire.messages import Hello
 
 log = get_logger(__name__)
 
@@ -87,6 +87,7 @@ class _Job:
 
     context: ssl.SSLContext
     place: Place
+    sources: None = None
 
     def admit(self, hello: Hello, certificate: bytes) -> Place:  # noqa: ARG002 - the context checked it
         missing = [name for name in hello.roots if name not in self.place.roots]
@@ -96,9 +97,6 @@ class _Job:
                 hint="run the job again so that source and target agree on what is protected",
             )
         return self.place
-
-    def pair(self, request: Pair) -> Paired:  # noqa: ARG002
-        raise Refused("this target is paired already", hint="the appliance pairs sources: dtesx server add")
 
 
 class _Lanes:

@@ -28,8 +28,9 @@ from dtesx.replication.remapping import link_remap
 from dtesx.replication.source_session import SourceSession
 from dtesx.volumes.views import open_view
 from dtesx.wire.errors import StreamUnknown
-from dtesx.wire.identity import Identity
+from dtesx.wire.identity import Identity, fingerprint
 from dtesx.wire.limiter import Limiter
+from dtesx.wire.pairing import Shared
 from dtesx.wire.tls import client_context
 
 log = get_logger(__name__)
@@ -95,7 +96,7 @@ class _Mirror:
     ) -> None:
         self._catalogue = catalogue
         self._request = request
-        self._route = Route(request.address, request.port, client_context(request.certificate, identity))
+        self._route = route(request, identity, tls=link.tls)
         self._options = options
         self._link = link
         self._limiter = Limiter(link.bandwidth)
@@ -224,6 +225,15 @@ class _Forgotten:
 
     error: StreamUnknown
     progressed: bool
+
+
+def route(request: MirrorRequest, identity: Identity, *, tls: bool = True) -> Route:
+    """The way to a request's target; without ``tls``, its secret is what proves both sides."""
+    if tls:
+        security = client_context(request.certificate, identity)
+        return Route(request.address, request.port, security)
+    shared = Shared(request.secret, identity.fingerprint, fingerprint(request.certificate))
+    return Route(request.address, request.port, shared)
 
 
 def job_options(spec: MirrorSpec) -> MirrorOptions:

@@ -14,14 +14,12 @@ from dtesx.model.api import MirrorRequest
 from dtesx.model.layout import mount_key
 from dtesx.model.mirror import MirrorOptions
 from dtesx.model.verify import VerifyStats
-from dtesx.replication.dialing import Route
 from dtesx.replication.remapping import link_remap
-from dtesx.replication.sending import DEFAULT_LINK, OWN_STATE, RECONNECT, ViewOpener, job_options
+from dtesx.replication.sending import DEFAULT_LINK, OWN_STATE, RECONNECT, ViewOpener, job_options, route
 from dtesx.replication.source_session import SourceSession
 from dtesx.volumes.views import open_view
 from dtesx.wire.identity import Identity
 from dtesx.wire.limiter import Limiter
-from dtesx.wire.tls import client_context
 
 _PROGRESS = 0.2
 
@@ -64,7 +62,7 @@ def run_verify(
             progress(totals.stats())
 
     session = SourceSession(
-        Route(request.address, request.port, client_context(request.certificate, identity)),
+        route(request, identity),
         job=request.job,
         roots=roots,
         link=DEFAULT_LINK,

@@ -23,22 +23,22 @@ from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
 from dtesx.replication.accepting import Place
 from dtesx.replication.binding import Binding
-from dtesx.replication.introduction import answer_introduction
 from dtesx.replication.receiving import receive
+from dtesx.replication.sources import Sources
 from dtesx.wire import pairing
-from dtesx.wire.identity import Identity, fingerprint, load_or_create
-from dtesx.wire.messages import Hello, Pair, Paired
-from dtesx.wire.tls import server_context
+from dtesx.wire.identity import fingerprint, load_or_create
+from dtesx.wire.messages import Hello
 
 log = get_logger(__name__)
 
 
-def run(address: str, port: int, data: Path, state: Path) -> None:
+def run(address: str, port: int, data: Path, state: Path, *, tls: bool) -> None:
     """Serve until SIGTERM or SIGINT; prints one line when ready.
 
     Replicas are directories below ``data``; identity, token and the known sources are kept in
-    ``state``, and made at first start. Raises UsageError when one directory lies in the other's
-    way, and Conflict when port, ``data`` or ``state`` is in use.
+    ``state``, and made at first start. ``tls`` off: sources may come with or without it. Raises
+    UsageError when one directory lies in the other's way, and Conflict when port, ``data`` or
+    ``state`` is in use.
     """
     data, state = data.resolve(), state.resolve()
     if state.is_relative_to(data):
@@ -54,7 +54,7 @@ def run(address: str, port: int, data: Path, state: Path) -> None:
         stack.enter_context(alone(state))
         stack.enter_context(_only_target(data))
         listener = stack.enter_context(_listen(address, port))
-        target = Target(data, state)
+        target = Target(data, state, tls=tls)
         _say_ready(address, listener.getsockname()[1], target.token_file)
         log.info("target ready", data=str(data), certificate=target.identity.fingerprint)
         receive(listener, target, stop=stop)
@@ -64,22 +64,22 @@ def run(address: str, port: int, data: Path, state: Path) -> None:
 class Target:
     """The host of all sources that know the token: each name below ``data`` is one place."""
 
-    def __init__(self, data: Path, state: Path) -> None:
+    def __init__(self, data: Path, state: Path, *, tls: bool) -> None:
         self.identity = load_or_create(state, f"dtesx target {socket.gethostname()}")
         self.token_file = state / "token"
         if not self.token_file.exists():
             write_atomic(self.token_file, f"{pairing.new_token()}\n".encode())
         self._data = data
         self._catalogues = state / "catalogues"
-        self._sources = Sources(state / "sources", self.identity)
         self._bindings = private_directory(state / "roots")
+        self.sources = Sources(state / "sources", self.identity, self.token_file, plain=not tls)
 
     @property
     def context(self) -> ssl.SSLContext:
-        return self._sources.context
+        return self.sources.context
 
     def admit(self, hello: Hello, certificate: bytes) -> Place:
-        if not self._sources.knows(certificate):
+        if not self.sources.knows(certificate):
             raise Refused(
                 "this target does not know the source",
                 hint="give the target's token once: --token-file FILE",
@@ -96,13 +96,6 @@ class Target:
         roots = {hello.roots[0]: self._directory(name)}
         return Place(name, roots, binding, partial(_log, name), self._catalogues / name)
 
-    def pair(self, request: Pair) -> Paired:
-        token = self.token_file.read_text().strip()
-        answer = answer_introduction(request, self.identity.fingerprint, token)
-        self._sources.add(request.certificate)
-        log.info("paired", source=request.hostname, certificate=fingerprint(request.certificate))
-        return answer
-
     def _directory(self, name: str) -> Path:
         path = self._data / name
         try:
@@ -112,37 +105,6 @@ class Target:
                 f"the target cannot make {path}: {error.strerror}", hint="look at the target's data directory"
             ) from error
         return path
-
-
-class Sources:
-    """The sources that a target knows, by certificate: one file each below ``directory``."""
-
-    def __init__(self, directory: Path, identity: Identity) -> None:
-        self._directory = private_directory(directory)
-        self._identity = identity
-        self._lock = threading.Lock()
-        self._known = {fingerprint(pem): pem for pem in self._load()}
-        self.context = self._context()
-
-    def knows(self, certificate: bytes) -> bool:
-        """Whether this very certificate (DER) is known; one that a known source signed is not."""
-        return bool(certificate) and fingerprint(ssl.DER_cert_to_PEM_cert(certificate)) in self._known
-
-    def add(self, certificate: str) -> None:
-        """Know a source from now on, durably."""
-        name = fingerprint(certificate)
-        with self._lock:
-            if name in self._known:
-                return
-            write_atomic(self._directory / f"{name.replace(':', '').lower()}.crt", certificate.encode())
-            self._known = self._known | {name: certificate}
-            self.context = self._context()
-
-    def _load(self) -> list[str]:
-        return [path.read_text() for path in sorted(self._directory.glob("*.crt"))]
-
-    def _context(self) -> ssl.SSLContext:
-        return server_context(self._identity, tuple(self._known.values()), strangers=True)
 
 
 def _log(name: str, phase: WorkerPhase, stats: MirrorStats, message: str) -> None:

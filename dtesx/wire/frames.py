@@ -35,6 +35,8 @@ class FrameType(IntEnum):
     FAILURE = 11
     REPORT = 12
     GOODBYE = 13
+    KNOCK = 14
+    CHALLENGE = 15
     PAUSED = 20
     SUMS_REQUEST = 30
     SUMS = 31
@@ -53,6 +55,8 @@ CONNECTION_TYPES = frozenset(
         FrameType.REFUSAL,
         FrameType.ACKNOWLEDGEMENT,
         FrameType.FAILURE,
+        FrameType.KNOCK,
+        FrameType.CHALLENGE,
         FrameType.PAIR,
         FrameType.PAIRED,
     }

@@ -15,11 +15,12 @@ from dtesx.wire.sums import Sums, SumsRequest
 
 
 class Hello(msgspec.Struct, frozen=True):
-    """First frame of a connection. A map, not an array: it must be readable across versions.
+    """Asks to be let in; the first frame of a TLS connection. A map: it must be readable across versions.
 
     ``stream`` names the stream (16 random bytes) that the connection belongs to, as its number
     ``slot``; ``resume`` when the stream has begun, so that it makes no sense to a target that does not
-    know it. ``received`` is the source's position in what the target sends.
+    know it. ``received`` is the source's position in what the target sends. ``proof`` answers the
+    target's Challenge, without TLS only.
     """
 
     protocol: int
@@ -30,6 +31,7 @@ class Hello(msgspec.Struct, frozen=True):
     slot: int = 0
     resume: bool = False
     received: int = 0
+    proof: str = ""
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -40,16 +42,34 @@ class Welcome(msgspec.Struct, frozen=True):
     received: int = 0
 
 
-class Pair(msgspec.Struct, frozen=True):
-    """First frame of a source that the target does not know yet; ``proof`` is wire.pairing's.
+class Knock(msgspec.Struct, frozen=True):
+    """First frame of a source that proves who it is by a secret instead of TLS. A map, like Hello.
 
-    ``certificate`` (PEM) is what the source will show from now on. A map, like Hello.
+    ``source`` is the fingerprint of its certificate, ``nonce`` wire.pairing's, as in Challenge.
     """
 
     protocol: int
+    source: str
+    nonce: str
+
+
+class Challenge(msgspec.Struct, frozen=True):
+    """The target's answer to Knock: Hello or Pair must follow, with a proof over both nonces.
+
+    ``certificate`` (PEM) is the target's. ``proof`` shows that the target shares a secret with the
+    source; empty when it does not know the source.
+    """
+
+    certificate: str
+    nonce: str
+    proof: str = ""
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """A source makes itself known by the target's token; ``certificate`` (PEM) is its own."""
+
     certificate: str
     hostname: str
-    nonce: str
     proof: str
 
 
@@ -199,6 +219,8 @@ class Failure(msgspec.Struct, frozen=True):
 
 Message = (
     Hello
+    | Knock
+    | Challenge
     | Pair
     | Paired
     | Welcome
@@ -224,6 +246,8 @@ Message = (
 
 _CLASSES: dict[FrameType, type[Message]] = {
     FrameType.HELLO: Hello,
+    FrameType.KNOCK: Knock,
+    FrameType.CHALLENGE: Challenge,
     FrameType.PAIR: Pair,
     FrameType.PAIRED: Paired,
     FrameType.WELCOME: Welcome,

@@ -1,4 +1,4 @@
-"""Pairing two services by a one-time token, so that each learns the other's certificate.
+"""Pairing two services by a token, so that each learns the other's certificate.
 
 The token is never sent. Each side proves that it knows it by an HMAC over both certificate
 fingerprints: someone in the middle shows another certificate, so his proofs do not match. The
@@ -10,6 +10,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from dataclasses import dataclass, field
+
+NONCE_LENGTH = 32
 
 
 def new_token() -> str:
@@ -21,7 +24,7 @@ def new_token() -> str:
 
 def new_nonce() -> str:
     """A value used once, so that proofs cannot be replayed."""
-    return secrets.token_hex(16)
+    return secrets.token_hex(NONCE_LENGTH // 2)
 
 
 def client_proof(token: str, nonce: str, client_fp: str, server_fp: str) -> str:
@@ -37,6 +40,34 @@ def server_proof(token: str, nonce: str, client_fp: str, server_fp: str) -> str:
 def bearer(token: str, nonce: str, client_fp: str, server_fp: str) -> str:
     """The secret both sides derive for later calls; it is bound to both certificates."""
     return _mac("bearer", token, nonce, client_fp, server_fp)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What two paired services prove themselves with where there is no TLS: the bearer secret.
+
+    ``nonce`` must hold fresh ones of both sides, else a recorded proof would do.
+    """
+
+    secret: str = field(repr=False)
+    client_fp: str
+    server_fp: str
+
+    def client_proof(self, nonce: str) -> str:
+        """What the caller sends."""
+        return _mac("client call", self.secret, nonce, self.client_fp, self.server_fp)
+
+    def server_proof(self, nonce: str) -> str:
+        """What the server answers."""
+        return _mac("server call", self.secret, nonce, self.client_fp, self.server_fp)
+
+
+def shared(token: str, client_fp: str, server_fp: str) -> Shared:
+    """What a source and a target derive from the target's token.
+
+    The same at every pairing by one token: several commands of a source may pair at the same time.
+    """
+    return Shared(bearer(token, "", client_fp, server_fp), client_fp, server_fp)
 
 
 def matches(left: str, right: str) -> bool:

@@ -20,6 +20,7 @@ from dtesx.wire.messages import (
     Failure,
     Goodbye,
     Hello,
+    Knock,
     List,
     Listing,
     Message,
@@ -192,14 +193,29 @@ def answered(answer: Answer) -> int:
     return sum(abs(a) if isinstance(a, int) else not a.more for a in answer.directories)
 
 
-def opening(frame: Frame) -> Hello | Pair:
+def opening(frame: Frame) -> Hello | Knock:
     """The message with which a source opens a connection.
 
     Raises Refused when it speaks another version, and ProtocolError when it is no opening at all.
     """
     message = messages.decode(frame)
-    if not isinstance(message, (Hello, Pair)):
+    if not isinstance(message, (Hello, Knock)):
         raise ProtocolError(f"{type(message).__name__} arrived where Hello was due")
+    _check(message)
+    return message
+
+
+def response(frame: Frame) -> Hello | Pair:
+    """A source's answer to a Challenge; raises as ``opening`` does."""
+    message = messages.decode(frame)
+    if isinstance(message, Pair):
+        return message
+    hello = expect(message, Hello)
+    _check(hello)
+    return hello
+
+
+def _check(message: Hello | Knock) -> None:
     if message.protocol != PROTOCOL:
         raise Refused(
             f"the target speaks protocol {PROTOCOL}, the source {message.protocol}",
@@ -207,7 +223,6 @@ def opening(frame: Frame) -> Hello | Pair:
         )
     if isinstance(message, Hello) and (len(message.stream) != 16 or not 0 <= message.slot < MAX_STREAMS):
         raise ProtocolError("a source asked for an impossible stream")
-    return message
 
 
 def answer(frame: Frame, cls: type[M]) -> M:

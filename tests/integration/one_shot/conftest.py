@@ -63,10 +63,12 @@ class Site:
     def paired(self, *arguments: object, client: str = "client") -> subprocess.CompletedProcess[str]:
         return self.dtesx(*arguments, "--token-file", self.token, client=client)
 
-    def start(self, *, data: Path | None = None, state: Path | None = None) -> subprocess.Popen[bytes]:
+    def start(
+        self, *options: str, data: Path | None = None, state: Path | None = None
+    ) -> subprocess.Popen[bytes]:
         """Start a target on the port of the one before, if there was one, and wait until it listens."""
         argv = [*DTESX, "target", "--listen", f"127.0.0.1:{self.port}"]
-        argv += ["--data", str(data or self.data), "--state", str(state or self.state)]
+        argv += ["--data", str(data or self.data), "--state", str(state or self.state), *options]
         with (self.root / "target.log").open("ab") as log:
             process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=dict(os.environ)

@@ -125,9 +125,9 @@ def test_no_certificate_no_place(site: Site) -> None:
 @pytest.mark.parametrize("name", ["..", "a/b", "", "a\0b", "x" * 300])
 def test_names_are_checked_on_the_target_too(site: Site, name: str) -> None:
     identity = create("source")
-    certificate = introduce("127.0.0.1", site.port, identity, site.token.read_text())
+    known = introduce("127.0.0.1", site.port, identity, site.token.read_text(), tls=True)
     plain = socket.create_connection(("127.0.0.1", site.port), timeout=10)
-    channel = Channel(client_context(certificate, identity).wrap_socket(plain))
+    channel = Channel(client_context(known.certificate, identity).wrap_socket(plain))
     try:
         channel.send(Hello(PROTOCOL, name, ("/srv",)))
         with pytest.raises(UsageError):

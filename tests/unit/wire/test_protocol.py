@@ -10,12 +10,14 @@ from dtesx.wire.messages import (
     Acknowledgement,
     Answer,
     Ask,
+    Challenge,
     Commit,
     Committed,
     Credit,
     Directory,
     Goodbye,
     Hello,
+    Knock,
     List,
     Listing,
     Message,
@@ -37,6 +39,7 @@ from dtesx.wire.protocol import (
     greeting,
     opening,
     refusal,
+    response,
 )
 
 
@@ -56,11 +59,11 @@ def test_greeting() -> None:
     assert answer(frame(welcome), Welcome) == welcome
 
 
-@pytest.mark.parametrize("hello", [Hello(PROTOCOL + 1, "job", ("/",)), Pair(PROTOCOL - 1, "", "", "", "")])
-def test_refusals_reach_the_source_as_refusals(hello: Hello | Pair) -> None:
+@pytest.mark.parametrize("hello", [Hello(PROTOCOL + 1, "job", ("/",)), Knock(PROTOCOL - 1, "", "")])
+def test_refusals_reach_the_source_as_refusals(hello: Hello | Knock) -> None:
     with pytest.raises(Refused, match="protocol") as refused:
         opening(frame(hello))
-    for due in (Welcome, Paired):
+    for due in (Welcome, Challenge):
         with pytest.raises(Refused, match=refused.value.message.split(",")[0]) as arrived:
             answer(frame(refusal(refused.value)), due)
         assert arrived.value.hint == refused.value.hint != ""
@@ -71,6 +74,19 @@ def test_impossible_streams(change: dict[str, object]) -> None:
     hello = msgspec.structs.replace(greeting("job", ("/",), bytes(16)), **change)
     with pytest.raises(ProtocolError, match="impossible stream"):
         opening(frame(hello))
+    with pytest.raises(ProtocolError, match="impossible stream"):
+        response(frame(hello))
+
+
+def test_what_answers_a_challenge() -> None:
+    pair = Pair("certificate", "host", "proof")
+    hello = msgspec.structs.replace(greeting("job", ("/",), bytes(16)), proof="proof")
+    assert response(frame(pair)) == pair
+    assert response(frame(hello)) == hello
+    with pytest.raises(ProtocolError, match="Hello was due"):
+        response(frame(Knock(PROTOCOL, "", "")))
+    with pytest.raises(Refused, match="protocol"):
+        response(frame(Hello(PROTOCOL + 1, "job", ("/",))))
 
 
 def test_another_answer_than_the_one_that_was_due() -> None:
