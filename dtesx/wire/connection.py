@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from dtesx.base.errors import ConnectionFailed, DtesxError, Refused
 from dtesx.wire import messages
-from dtesx.wire.frames import Decoder, Frame, encode
+from dtesx.wire.frames import Decoder, Encoded, Frame, encode
 from dtesx.wire.limiter import Limiter, tls_bytes, tls_room
 from dtesx.wire.messages import Message
 
@@ -38,7 +38,8 @@ class Connection:
         self._sock = sock
         self._secured = isinstance(sock, ssl.SSLSocket)
         self._decoder = Decoder()
-        self._own: deque[bytes] = deque()
+        self._own: deque[Encoded] = deque()
+        self._parts: Encoded = ()
         self._view = memoryview(b"")
         self._retry = 0
         self._blocked = 0
@@ -55,22 +56,22 @@ class Connection:
     @property
     def busy(self) -> bool:
         """Whether something begun or queued is not on its way yet."""
-        return bool(self._view) or bool(self._own)
+        return bool(self._view) or bool(self._parts) or bool(self._own)
 
     def queue(self, message: Message) -> None:
         """Send a message of the connection itself before the next frame of a stream."""
         kind, table = messages.encode(message)
         self._own.append(encode(kind, 0, table)[0])
 
-    def write(self, following: Callable[[], bytes | None] = lambda: None) -> None:
+    def write(self, following: Callable[[], Encoded | None] = lambda: None) -> None:
         """Send what is queued, then the frames that ``following`` gives, until the socket is full."""
         while True:
             if not self._view:
-                data = self._own.popleft() if self._own else following()
-                if data is None:
+                parts = self._parts or (self._own.popleft() if self._own else following())
+                if parts is None:
                     self._blocked = 0
                     return
-                self._view = memoryview(data)
+                self._view, self._parts = memoryview(parts[0]), parts[1:]
             if not self._push():
                 return
 

@@ -15,8 +15,13 @@ MAGIC = b"DTSX"
 MAX_TABLE = 4 << 20
 MAX_BLOB = 8 << 20
 
+Encoded = tuple[bytes | memoryview, ...]
+"""A frame's bytes, in parts that travel one after the other."""
+
 _HEADER = struct.Struct("!4sBBHQIII")
 HEADER_SIZE = _HEADER.size
+
+_PART = 64 << 10
 
 
 class FrameType(IntEnum):
@@ -89,10 +94,11 @@ def encode(
     blob: Sequence[bytes | memoryview] = (),
     *,
     compressor: Compressor | None = None,
-) -> tuple[bytes, int]:
+) -> tuple[Encoded, int]:
     """A frame's bytes, and its size before compression.
 
-    Raises ValueError when it is larger than a peer would accept.
+    One large piece of content is not copied, so that it must not change any more. Raises ValueError
+    when the frame is larger than a peer would accept.
     """
     length = sum(map(len, blob))
     if len(table) > MAX_TABLE or length > MAX_BLOB:
@@ -102,9 +108,11 @@ def encode(
         packed = compressor.pack(b"".join((table, *blob)))
         if packed is not None:
             header = _HEADER.pack(MAGIC, kind, _COMPRESSED, 0, sequence, len(table), length, len(packed))
-            return header + packed, HEADER_SIZE + size
+            return (header + packed,), HEADER_SIZE + size
     header = _HEADER.pack(MAGIC, kind, 0, 0, sequence, len(table), length, size)
-    return b"".join((header, table, *blob)), HEADER_SIZE + size
+    if len(blob) == 1 and length >= _PART:
+        return (header + table, blob[0]), HEADER_SIZE + size
+    return (b"".join((header, table, *blob)),), HEADER_SIZE + size
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections import deque
 from typing import Protocol
 
 from dtesx.wire.errors import ProtocolError
-from dtesx.wire.frames import Frame
+from dtesx.wire.frames import Encoded, Frame
 
 WINDOW = 32 << 20
 """Bytes that may be on their way without having been applied."""
@@ -26,10 +26,10 @@ _MAX_AHEAD = 1 << 16
 class Retention(Protocol):
     """Where sent frames are kept until they are durable at the peer."""
 
-    def put(self, number: int, frame: bytes) -> None:
+    def put(self, number: int, frame: Encoded) -> None:
         """Keep a frame; numbers come in order, without gaps."""
 
-    def get(self, number: int) -> bytes:
+    def get(self, number: int) -> Encoded:
         """A kept frame."""
 
     def release(self, up_to: int) -> None:
@@ -41,13 +41,13 @@ class Memory:
 
     def __init__(self) -> None:
         self._first = 1
-        self._frames: deque[bytes] = deque()
+        self._frames: deque[Encoded] = deque()
 
-    def put(self, number: int, frame: bytes) -> None:
+    def put(self, number: int, frame: Encoded) -> None:
         assert number == self._first + len(self._frames)
         self._frames.append(frame)
 
-    def get(self, number: int) -> bytes:
+    def get(self, number: int) -> Encoded:
         return self._frames[number - self._first]
 
     def release(self, up_to: int) -> None:
@@ -80,7 +80,7 @@ class Outgoing:
         """Whether a frame waits for a connection to take it."""
         return self._sent < self.last or bool(self._again)
 
-    def put(self, frame: bytes, weight: int) -> None:
+    def put(self, frame: Encoded, weight: int) -> None:
         """Add the frame with the number ``last + 1``; ``weight`` is its size before compression."""
         self.last += 1
         self._retention.put(self.last, frame)
@@ -88,7 +88,7 @@ class Outgoing:
         self.in_flight += weight
         self.retained += weight
 
-    def take(self, slot: int) -> bytes | None:
+    def take(self, slot: int) -> Encoded | None:
         """The next frame to send over a connection; None when there is nothing to send."""
         while self._again:
             number = heapq.heappop(self._again)

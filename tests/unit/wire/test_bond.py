@@ -139,7 +139,7 @@ def test_dying_connections_lose_and_repeat_nothing(
 
 
 def test_a_frame_torn_by_a_dying_connection_comes_again_whole() -> None:
-    frame = encode(FrameType.CREDIT, 1, b"\x91\x07")[0]
+    (frame,), _ = encode(FrameType.CREDIT, 1, b"\x91\x07")
     for cut in range(len(frame)):
         with ExitStack() as stack:
             pair = Pair(stack)
@@ -223,12 +223,12 @@ def test_a_failure_arrives_although_we_cannot_send_any_more(pair: Pair) -> None:
 @pytest.mark.parametrize(
     "frame",
     [
-        encode(FrameType.HELLO, 0, b"\x80")[0],
-        encode(FrameType.WELCOME, 0, b"\x81\xa8protocol\x02")[0],
-        encode(FrameType.ACKNOWLEDGEMENT, 0, b"\x92\x05\x05")[0],
-        encode(FrameType.ACKNOWLEDGEMENT, 0, b"\x92\xff\xff")[0],
-        encode(FrameType.ACKNOWLEDGEMENT, 0, b"\xc1")[0],
-        encode(FrameType.OPERATIONS, 1 << 50, b"")[0],
+        encode(FrameType.HELLO, 0, b"\x80")[0][0],
+        encode(FrameType.WELCOME, 0, b"\x81\xa8protocol\x02")[0][0],
+        encode(FrameType.ACKNOWLEDGEMENT, 0, b"\x92\x05\x05")[0][0],
+        encode(FrameType.ACKNOWLEDGEMENT, 0, b"\x92\xff\xff")[0][0],
+        encode(FrameType.ACKNOWLEDGEMENT, 0, b"\xc1")[0][0],
+        encode(FrameType.OPERATIONS, 1 << 50, b"")[0][0],
     ],
 )
 def test_what_no_peer_may_send(pair: Pair, frame: bytes) -> None:
@@ -242,7 +242,7 @@ def test_what_no_peer_may_send(pair: Pair, frame: bytes) -> None:
 def test_whatever_a_peer_sends_ends_the_session_at_most(frames: list[tuple[FrameType, int, bytes]]) -> None:
     with ExitStack() as stack:
         pair = Pair(stack)
-        pair.wires[0][0].sendall(b"".join(encode(kind, at, table)[0] for kind, at, table in frames))
+        pair.wires[0][0].sendall(b"".join(encode(kind, at, table)[0][0] for kind, at, table in frames))
         try:
             while (frame := pair.there.poll()) is not None:
                 decode(frame)

@@ -44,8 +44,9 @@ def number(kind: FrameType, at: int) -> int:
 
 def encoded(content: list[Content], compressor: Compressor | None = None) -> bytes:
     return b"".join(
-        encode(kind, number(kind, at), table, [blob], compressor=compressor)[0]
+        part
         for at, (kind, table, blob) in enumerate(content, 1)
+        for part in encode(kind, number(kind, at), table, [blob], compressor=compressor)[0]
     )
 
 
@@ -60,7 +61,8 @@ def test_round_trip_in_any_pieces(content: list[Content], step: int, compress: s
 
 def test_a_compressed_frame_is_smaller_and_says_what_it_weighs() -> None:
     compressor = Compressor(Compression(3))
-    data, size = encode(FrameType.OPERATIONS, 7, b"t" * 100, [b"abc" * 5000], compressor=compressor)
+    parts, size = encode(FrameType.OPERATIONS, 7, b"t" * 100, [b"abc" * 5000], compressor=compressor)
+    data = b"".join(parts)
     assert len(data) < 500
     (frame,) = feed(Decoder(), data, 1000)
     assert (frame.size, frame.sequence, bytes(frame.table)) == (size, 7, b"t" * 100)
@@ -69,9 +71,7 @@ def test_a_compressed_frame_is_smaller_and_says_what_it_weighs() -> None:
 
 @given(st.data())
 def test_a_damaged_compressed_frame_is_refused_or_as_long_as_it_says(data: st.DataObject) -> None:
-    whole = bytearray(
-        encode(FrameType.OPERATIONS, 1, b"", [b"abcdef" * 500], compressor=Compressor(Compression(1)))[0]
-    )
+    whole = bytearray(encoded([(FrameType.OPERATIONS, b"", b"abcdef" * 500)], Compressor(Compression(1))))
     whole[data.draw(st.integers(0, len(whole) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     try:
         frames = feed(Decoder(), bytes(whole), 1000)
@@ -135,6 +135,15 @@ def test_impossible_lengths_are_refused_before_memory_is_taken(table: int, blob:
         feed(Decoder(), _header(FrameType.OPERATIONS, 0, table, blob, body), 100)
 
 
+def test_large_content_is_not_copied() -> None:
+    blob = bytes(range(256)) * 4096
+    parts, size = encode(FrameType.OPERATIONS, 1, b"table", [blob])
+    assert parts[1] is blob
+    assert sum(map(len, parts)) == size
+    (frame,) = feed(Decoder(), b"".join(parts), 300_000)
+    assert (bytes(frame.table), bytes(frame.blob)) == (b"table", blob)
+
+
 def test_oversized_frames_are_not_encoded() -> None:
     with pytest.raises(ValueError, match="too large"):
         encode(FrameType.OPERATIONS, 1, bytes(MAX_TABLE + 1))
@@ -143,4 +152,4 @@ def test_oversized_frames_are_not_encoded() -> None:
 @pytest.mark.parametrize(("kind", "sequence"), [(FrameType.HELLO, 1), (FrameType.OPERATIONS, 0)])
 def test_a_number_where_none_belongs_and_none_where_one_does(kind: FrameType, sequence: int) -> None:
     with pytest.raises(ProtocolError, match="with sequence"):
-        feed(Decoder(), encode(kind, sequence, b"")[0], 100)
+        feed(Decoder(), b"".join(encode(kind, sequence, b"")[0]), 100)

@@ -10,17 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtesx.wire.errors import ProtocolError
-from dtesx.wire.frames import Decoder, Frame, FrameType, encode
+from dtesx.wire.frames import Decoder, Encoded, Frame, FrameType, encode
 from dtesx.wire.stream import MAX_HELD, Incoming, Memory, Outgoing
 
 SLOTS = 3
 
 
-def operation(number: int) -> bytes:
+def operation(number: int) -> Encoded:
     return encode(FrameType.OPERATIONS, number, b"%d" % number)[0]
 
 
-def decoded(data: bytes) -> Frame:
+def decoded(parts: Encoded) -> Frame:
+    data = b"".join(parts)
     decoder = Decoder()
     frame = None
     while data:
@@ -39,7 +40,7 @@ class Network:
 
     out: Outgoing = field(default_factory=Outgoing)
     into: Incoming = field(default_factory=Incoming)
-    wires: dict[int, deque[bytes]] = field(default_factory=dict)
+    wires: dict[int, deque[Encoded]] = field(default_factory=dict)
     journal: list[int] = field(default_factory=list)  # what the present life of the receiver applied
     disk: list[int] = field(default_factory=list)  # what survives its death
 
@@ -227,8 +228,8 @@ def test_a_receiver_holds_so_much_and_no_more() -> None:
 def test_memory_forgets_what_is_released() -> None:
     memory = Memory()
     for number in range(1, 5):
-        memory.put(number, b"%d" % number)
+        memory.put(number, operation(number))
     memory.release(2)
-    assert memory.get(3) == b"3"
+    assert memory.get(3) == operation(3)
     memory.release(1)
-    assert memory.get(4) == b"4"
+    assert memory.get(4) == operation(4)
