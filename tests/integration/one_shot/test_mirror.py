@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -126,19 +127,18 @@ def test_the_state_of_a_source_does_not_travel(site: Site) -> None:
 
 
 def test_ctrl_c_ends_a_mirror_that_can_go_on(site: Site) -> None:
-    for number in range(20):
-        with (site.source / f"huge-{number}").open("wb") as file:
-            for _ in range(16):
-                file.write(os.urandom(1 << 20))
+    for number in range(8):
+        (site.source / f"large-{number}").write_bytes(os.urandom(1 << 20))
     argv = [*DTESX, "mirror", str(site.source), site.url(), "--token-file", str(site.token)]
+    argv += ["--bandwidth", "1MB/s"]
     process = subprocess.Popen(
         [*argv, "--state", str(site.root / "client")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    while process.poll() is None and not list(site.data.rglob("huge-*")):
-        pass
+    while process.poll() is None and not list(site.data.rglob("large-*")):
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
