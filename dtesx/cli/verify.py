@@ -14,7 +14,7 @@ from dtesx.cli import one_shot, output
 from dtesx.cli.formats import seconds, size
 from dtesx.cli.one_shot import ClientState, Exclude, Include, RemapLinks, RulesFile, Source, TargetToken, Url
 from dtesx.cli.params import Json
-from dtesx.model.mirror import MirrorOptions
+from dtesx.model.mirror import Compare, MirrorOptions
 from dtesx.model.verify import Finding, VerifyLogOptions, VerifyReport, VerifyStats
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _KEPT = 1000
 
+Data = Annotated[bool, typer.Option("--data", help="Compare the content of all files, too.")]
 Log = Annotated[
     Path | None,
     typer.Option(
@@ -41,6 +42,7 @@ Append = Annotated[
 def verify(
     source: Source,
     url: Url,
+    data: Data = False,
     log: Log = None,
     log_length: LogLength = 1 << 20,
     append: Append = True,
@@ -62,13 +64,15 @@ def verify(
     from dtesx.replication.one_shot import open_tree
     from dtesx.replication.verifying import run_verify
 
-    options = MirrorOptions(rules=one_shot.rules(rules, include, exclude), remap_links=remap_links)
+    options = MirrorOptions(
+        _compare(data=data), rules=one_shot.rules(rules, include, exclude), remap_links=remap_links
+    )
     way = one_shot.way(source, url, token_file, state, options)
     with ExitStack() as stack:
         writer = _log(stack, log, way.request.job, log_length, append=append)
         findings = _Findings(writer, silent=json)
         if writer is not None:
-            writer.begin(source=source, target=url, data=False, remirror=False)
+            writer.begin(source=source, target=url, data=data, remirror=False)
         stop = threading.Event()
         try:
             stats = run_verify(
@@ -90,6 +94,10 @@ def verify(
     else:
         _print(report)
     return ExitCode.OK if stats.in_step else ExitCode.PROBLEMS
+
+
+def _compare(*, data: bool) -> Compare:
+    return Compare.DATA if data else Compare.ATTRIBUTES
 
 
 class _Findings:

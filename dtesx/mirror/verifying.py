@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
+from dtesx.mirror.comparing import Asker
+from dtesx.mirror.content import SMALL
+from dtesx.mirror.data_check import Compared, DataCheck
 from dtesx.mirror.diff import Listings, pair
 from dtesx.mirror.differences import HardLinks, differences, kind
 from dtesx.mirror.protection import Protected
-from dtesx.mirror.scan import Visit, WalkOptions, join, own_item
+from dtesx.mirror.scan import Visit, WalkOptions, join, own_item, reason
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.tally import MAX_PROBLEMS, readable
 from dtesx.mirror.walking import walk
@@ -20,7 +23,7 @@ from dtesx.wire.items import Item
 from dtesx.wire.messages import Directory
 
 Report = Callable[[Finding], None]
-"""Takes each name that is not the same, in walking order."""
+"""Takes each name that is not the same, as soon as it is known to be."""
 
 
 class Totals:
@@ -71,9 +74,10 @@ class Totals:
 class TreeVerify:
     """Compares the tree behind ``root`` (a directory descriptor) with a target's listing.
 
-    ``report`` gets every name that is not the same; ``totals`` counts. ``remap`` turns the text of
-    symlinks into the replica's (mirror.remap). ``pause`` is called at every
-    directory and may raise to stop.
+    With ``asker``, the way to the target's sums, contents are compared, too; the listing must then
+    hold the sums of small files. ``report`` gets every name that is not the same; ``totals``
+    counts. ``remap`` turns the text of symlinks into the replica's (mirror.remap). ``pause`` is
+    called at every directory and at pieces of large files and may raise to stop.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class TreeVerify:
         totals: Totals,
         *,
         report: Report,
+        asker: Asker | None = None,
         scope: Scope | None = None,
         remap: Callable[[bytes], bytes] | None = None,
         pause: Callable[[], None] = lambda: None,
@@ -93,6 +98,7 @@ class TreeVerify:
         self._scope = scope
         self._remap = remap
         self._pause = pause
+        self._data = DataCheck(asker, pause) if asker is not None else None
         self._links = HardLinks()
         self._lost: set[bytes] = set()
         self._protected = Protected(scope)
@@ -100,16 +106,26 @@ class TreeVerify:
 
     def run(self) -> None:
         """Walk the tree to its end."""
-        theirs = self._listings.root
-        self._directory(own_item(self._root), theirs, b"")
-        for visit in walk(self._root, self._walking()):
-            self._pause()
-            if visit.entered:
-                self._visit(visit)
-        self._listings.drain()
+        try:
+            self._directory(own_item(self._root), self._listings.root, b"")
+            for visit in walk(self._root, self._walking()):
+                self._pause()
+                if visit.entered:
+                    self._visit(visit)
+            self._listings.drain()
+            if self._data is not None:
+                self._data.settle()
+        finally:
+            if self._data is not None:
+                self._data.close()
 
     def _walking(self) -> WalkOptions:
-        return WalkOptions(problem=self._totals.problem, scope=self._scope, remap=self._remap)
+        return WalkOptions(
+            problem=self._totals.problem,
+            scope=self._scope,
+            remap=self._remap,
+            sums=self._data is not None,
+        )
 
     def _visit(self, visit: Visit) -> None:
         for source, target in pair(visit.entries, self._listings.take(visit.path)):
@@ -124,21 +140,52 @@ class TreeVerify:
                 self._directory(source, target, path)
             else:
                 self._totals.bytes_total += source.size
-                self._name(source, target, path)
+                self._name(visit, source, target, path)
         self._totals.sockets_skipped += visit.sockets
 
     def _directory(self, source: Item, target: Item | None, path: bytes) -> None:
         found = differences(source, target) if target is not None else ()
         self._conclude(path, source, target, found, 0)
 
-    def _name(self, source: Item, target: Item | None, path: bytes) -> None:
+    def _name(self, visit: Visit, source: Item, target: Item | None, path: bytes) -> None:
         if target is None:
             self._conclude(path, source, None, (), source.size)
             return
         found = differences(source, target)
         if source.kind == target.kind and not self._links.agree(source, target, path):
             found += (Difference(Aspect.HARD_LINKS, "one file", "another file"),)
-        self._conclude(path, source, target, found, source.size if _to_be_sent(found) else 0)
+        if self._data is None or source.kind != stat.S_IFREG or target.kind != stat.S_IFREG:
+            self._conclude(path, source, target, found, source.size if _to_be_sent(found) else 0)
+        elif source.size > SMALL and target.size:
+            self._compare(visit, source, target, path, found)
+        else:
+            unlike = (source.size, source.sum) != (target.size, target.sum)
+            different = source.size if unlike else 0
+            self._compared(path, source, target, found, Compared(source.size, different))
+
+    def _compare(
+        self, visit: Visit, source: Item, target: Item, path: bytes, found: tuple[Difference, ...]
+    ) -> None:
+        assert self._data is not None
+
+        def done(compared: Compared) -> None:
+            self._compared(path, source, target, found, compared)
+
+        try:
+            self._data.add(visit, source, target, done)
+        except OSError as error:
+            done(Compared(0, 0, reason(error)))
+
+    def _compared(
+        self, path: bytes, source: Item, target: Item, found: tuple[Difference, ...], compared: Compared
+    ) -> None:
+        self._totals.bytes_compared += compared.total
+        if compared.failed:
+            self._totals.problem(path, compared.failed)
+        if compared.different:
+            text = f"{compared.different} of {compared.total} bytes are in blocks that differ"
+            found += (Difference(Aspect.DATA, text, ""),)
+        self._conclude(path, source, target, found, compared.different)
 
     def _conclude(
         self, path: bytes, source: Item, target: Item | None, found: tuple[Difference, ...], size: int

@@ -34,7 +34,10 @@ class Aspect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One aspect as it is on the source and on the target, for people."""
+    """One aspect as it is on the source and on the target, for people.
+
+    Of DATA, the source's side says how much differs, and the target's is empty.
+    """
 
     aspect: Aspect
     source: str
@@ -46,7 +49,8 @@ class Finding:
     """A name that is not the same on both sides, as it was when it was looked at.
 
     ``path`` is relative to the root of the replication set. ``size`` and ``modified`` (Unix seconds)
-    are the source's, for orphans the target's. ``bytes_different`` is what would have to travel.
+    are the source's, for orphans the target's. ``bytes_different`` are in blocks that differ, where
+    contents were compared; else they are all of a file whose content is to be sent.
     """
 
     path: str

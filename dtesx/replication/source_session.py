@@ -12,6 +12,7 @@ from dtesx.base.errors import TargetFull
 from dtesx.base.log import get_logger
 from dtesx.base.retry import Backoff
 from dtesx.mirror.catalogue import Catalogue
+from dtesx.mirror.comparing import Asker
 from dtesx.mirror.delta import Segment
 from dtesx.mirror.mirroring import TreeMirror
 from dtesx.mirror.packing import Content, Packer
@@ -139,7 +140,7 @@ class SourceSession:
             partial(self._ask, index, options.compare is Compare.DATA),
             self._answers(),
             Packer(send),
-            _Asker(index, self._bond.send, self._answer),
+            self.asker(index),
             self._tally,
             scope=scope,
             options=options,
@@ -184,6 +185,10 @@ class SourceSession:
                 self._receive()
             yield from self._answered.popleft().directories
             self._bond.send(Credit(1))
+
+    def asker(self, index: int) -> Asker:
+        """The way to the sums of files below the target's root ``index``."""
+        return _Asker(index, self._bond.send, self._answer)
 
     def _answer(self, wait: bool) -> Sums | None:
         while not self._sums:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from dtesx.base.errors import UsageError
-from dtesx.model.verify import Finding, VerifyLogOptions, VerifyStats
+from dtesx.model.verify import Difference, Finding, VerifyLogOptions, VerifyStats
 
 _FULL = b"--- the log has reached its maximum length; nothing more is logged\n"
 
@@ -82,12 +82,14 @@ class VerifyLog:
 
 def describe(finding: Finding) -> str:
     """One line: state, kind, size, path, and in what it differs (the target's value in brackets)."""
-    aspects = "; ".join(
-        f"{difference.aspect} {printable(difference.source)} (target: {printable(difference.target)})"
-        for difference in finding.differences
-    )
+    aspects = "; ".join(map(_aspect, finding.differences))
     line = f"{finding.state:<10} {finding.kind:<9} {finding.size:>12} {printable(finding.path)}"
     return f"{line}: {aspects}" if aspects else line
+
+
+def _aspect(difference: Difference) -> str:
+    text = f"{difference.aspect} {printable(difference.source)}"
+    return f"{text} (target: {printable(difference.target)})" if difference.target else text
 
 
 def printable(text: str) -> str:

@@ -12,7 +12,7 @@ from dtesx.mirror.tally import Tally
 from dtesx.mirror.verifying import Report, Totals, TreeVerify
 from dtesx.model.api import MirrorRequest
 from dtesx.model.layout import mount_key
-from dtesx.model.mirror import MirrorOptions
+from dtesx.model.mirror import Compare, MirrorOptions
 from dtesx.model.verify import VerifyStats
 from dtesx.replication.remapping import link_remap
 from dtesx.replication.sending import DEFAULT_LINK, OWN_STATE, RECONNECT, ViewOpener, job_options, route
@@ -36,6 +36,7 @@ def run_verify(
 ) -> VerifyStats:
     """Compare the request's mount points with its target, change nothing, and return the totals.
 
+    With Compare.DATA the contents are compared, too, and differing blocks counted.
     ``report`` gets every name that is not the same, ``progress`` the totals about five times a
     second, both from this thread. Not to be run while the same root is mirrored: a target talks to
     one stream of a source at a time.
@@ -44,6 +45,7 @@ def run_verify(
     raises.
     """
     options = options or job_options(request.mirror)
+    data = options.compare is Compare.DATA
     totals = Totals()
     roots = tuple(sorted(request.mount_points, key=mount_key))
     next_report = 0.0
@@ -78,9 +80,10 @@ def run_verify(
             with opener(mount_point) as root:
                 TreeVerify(
                     root,
-                    session.listing(index),
+                    session.listing(index, sums=data),
                     totals,
                     report=report,
+                    asker=session.asker(index) if data else None,
                     scope=scope(mount_point),
                     remap=remap,
                     pause=tick,

@@ -10,12 +10,15 @@ import pytest
 
 from dtesx.base.errors import Interrupted
 from dtesx.model.api import MirrorRequest
+from dtesx.model.mirror import Compare, MirrorOptions
 from dtesx.model.verify import Aspect, FileState, Finding, VerifyStats
 from dtesx.replication.verifying import run_verify
 from tests.integration.replication.conftest import Site
 
 
-def verify(site: Site, stop: threading.Event | None = None) -> tuple[list[Finding], VerifyStats]:
+def verify(
+    site: Site, stop: threading.Event | None = None, options: MirrorOptions | None = None
+) -> tuple[list[Finding], VerifyStats]:
     found: list[Finding] = []
     request = MirrorRequest("job", "127.0.0.1", site.port, site.them.certificate, ("/data",))
     stats = run_verify(
@@ -25,6 +28,7 @@ def verify(site: Site, stop: threading.Event | None = None) -> tuple[list[Findin
         progress=lambda _stats: None,
         stop=stop or threading.Event(),
         opener=site.view,
+        options=options,
     )
     return found, stats
 
@@ -66,3 +70,32 @@ def test_stop(site: Site, rich: Path) -> None:
     stop.set()
     with pytest.raises(Interrupted):
         verify(site, stop)
+
+
+def test_data_that_attributes_do_not_tell_of(site: Site) -> None:
+    small, large = b"small", os.urandom(3 << 20)
+    (site.source / "small").write_bytes(small)
+    (site.source / "large").write_bytes(large)
+    (site.source / "same").write_bytes(large)
+    site.mirror()
+    for name, content in (("small", b"SMALL"), ("large", b"x" + large[1:])):
+        kept = os.stat(site.target / name)
+        (site.target / name).write_bytes(content)
+        os.utime(site.target / name, ns=(kept.st_atime_ns, kept.st_mtime_ns))
+    assert verify(site)[1].in_step
+    found, stats = verify(site, options=MirrorOptions(Compare.DATA))
+    assert sorted((finding.path, finding.bytes_different) for finding in found) == [
+        ("large", 64 << 10),
+        ("small", 5),
+    ]
+    assert {d.aspect for finding in found for d in finding.differences} == {Aspect.DATA}
+    assert stats.bytes_compared == 5 + (6 << 20)
+    assert stats.bytes_different == 5 + (64 << 10)
+
+
+def test_a_large_file_whose_copy_is_empty_differs_altogether(site: Site) -> None:
+    (site.source / "large").write_bytes(bytes(range(256)) * 4096)
+    site.mirror()
+    os.truncate(site.target / "large", 0)
+    found, _stats = verify(site, options=MirrorOptions(Compare.DATA))
+    assert [finding.bytes_different for finding in found] == [1 << 20]
