@@ -129,17 +129,12 @@ class SourceSession:
         ``remap`` turns the text of symlinks into the replica's (mirror.remap). When it returns, the
         target has all of it on disk.
         """
-        self._shown = self._roots[index].encode(errors="surrogateescape").rstrip(b"/")
-
-        def send(operations: list[Operation], blob: list[Content]) -> None:
-            self._bond.send(Operations(index, operations), blob)
-            self._take()
-
+        packer = self.packer(index)
         TreeMirror(
             root,
             partial(self._ask, index, options.compare is Compare.DATA),
             self._answers(),
-            Packer(send),
+            packer,
             self.asker(index),
             self._tally,
             scope=scope,
@@ -149,6 +144,20 @@ class SourceSession:
             shown=self._shown,
             pause=self._ticked,
         ).run()
+        self.commit(index)
+
+    def packer(self, index: int) -> Packer:
+        """What sends operations for the root ``index``; the next ``commit`` ends it."""
+        self._shown = self._roots[index].encode(errors="surrogateescape").rstrip(b"/")
+
+        def send(operations: list[Operation], blob: list[Content]) -> None:
+            self._bond.send(Operations(index, operations), blob)
+            self._take()
+
+        return Packer(send)
+
+    def commit(self, index: int) -> None:
+        """Return when the target has on disk what was sent for the root ``index``."""
         self._bond.send(self._protocol.commit_root(index))
         while self._protocol.committing:
             self._receive()

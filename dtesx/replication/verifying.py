@@ -1,18 +1,21 @@
-"""The source's side of a verification: the trees of a request against what their target has."""
+"""The source's side of a verification, and of removing orphans: trees against what their target has."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from dtesx.base.errors import Interrupted
+from dtesx.mirror.orphan_removal import OrphanRemoval
 from dtesx.mirror.selection import Scope, select
 from dtesx.mirror.tally import Tally
 from dtesx.mirror.verifying import Report, Totals, TreeVerify
 from dtesx.model.api import MirrorRequest
 from dtesx.model.layout import mount_key
 from dtesx.model.mirror import Compare, MirrorOptions
+from dtesx.model.stats import MirrorStats
 from dtesx.model.verify import VerifyStats
 from dtesx.replication.remapping import link_remap
 from dtesx.replication.sending import DEFAULT_LINK, OWN_STATE, RECONNECT, ViewOpener, job_options, route
@@ -47,7 +50,6 @@ def run_verify(
     options = options or job_options(request.mirror)
     data = options.compare is Compare.DATA
     totals = Totals()
-    roots = tuple(sorted(request.mount_points, key=mount_key))
     next_report = 0.0
 
     def scope(mount_point: str) -> Scope | None:
@@ -55,26 +57,12 @@ def run_verify(
 
     def tick() -> None:
         nonlocal next_report
-        if stop.is_set():
-            raise Interrupted(
-                "the verification was stopped", hint="start it again; it starts from the beginning"
-            )
+        _check(stop, "verification")
         if (now := time.monotonic()) >= next_report:
             next_report = now + _PROGRESS
             progress(totals.stats())
 
-    session = SourceSession(
-        route(request, identity),
-        job=request.job,
-        roots=roots,
-        link=DEFAULT_LINK,
-        limiter=Limiter(0),
-        tally=Tally(),
-        tick=tick,
-        backoff=RECONNECT,
-    )
-    try:
-        session.greet()
+    with _session(request, identity, Tally(), tick) as (session, roots):
         remap = link_remap(roots, session.replicas, scope) if options.remap_links else None
         for index, mount_point in enumerate(roots):
             with opener(mount_point) as root:
@@ -88,7 +76,70 @@ def run_verify(
                     remap=remap,
                     pause=tick,
                 ).run()
+    return totals.stats()
+
+
+def remove_orphans(
+    request: MirrorRequest,
+    identity: Identity,
+    *,
+    stop: threading.Event,
+    opener: ViewOpener = open_view,
+    options: MirrorOptions,
+) -> MirrorStats:
+    """Remove from the request's target what only it has, by the options' policy; all else stays as it is.
+
+    Raises what ``run_verify`` does, and what ends a mirror.
+    """
+    tally = Tally()
+
+    def tick() -> None:
+        _check(stop, "removal of orphans")
+
+    with _session(request, identity, tally, tick) as (session, roots):
+        for index, mount_point in enumerate(roots):
+            with opener(mount_point) as root:
+                OrphanRemoval(
+                    root,
+                    session.listing(index),
+                    session.packer(index),
+                    options.orphans,
+                    scope=_scope(options, mount_point),
+                    problem=tally.problem,
+                    pause=tick,
+                ).run()
+            session.commit(index)
+    return tally.stats()
+
+
+@contextmanager
+def _session(
+    request: MirrorRequest, identity: Identity, tally: Tally, tick: Callable[[], None]
+) -> Iterator[tuple[SourceSession, tuple[str, ...]]]:
+    """A stream to the request's target and the roots in it; its good end ends the stream well."""
+    roots = tuple(sorted(request.mount_points, key=mount_key))
+    session = SourceSession(
+        route(request, identity),
+        job=request.job,
+        roots=roots,
+        link=DEFAULT_LINK,
+        limiter=Limiter(0),
+        tally=tally,
+        tick=tick,
+        backoff=RECONNECT,
+    )
+    try:
+        session.greet()
+        yield session, roots
         session.finish()
     finally:
         session.close()
-    return totals.stats()
+
+
+def _scope(options: MirrorOptions, mount_point: str) -> Scope | None:
+    return select((*options.rules, OWN_STATE), mount_point)
+
+
+def _check(stop: threading.Event, what: str) -> None:
+    if stop.is_set():
+        raise Interrupted(f"the {what} was stopped", hint="start it again; it starts from the beginning")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +12,11 @@ import pytest
 
 from dtesx.base.errors import Refused
 from dtesx.base.run import run
+from dtesx.model.api import MirrorRequest
 from dtesx.model.mirror import MirrorOptions, OrphanAction, OrphanPolicy
+from dtesx.model.rules import Rule, RuleType
 from dtesx.model.stats import MirrorStats
+from dtesx.replication.verifying import remove_orphans
 
 if TYPE_CHECKING:
     from .conftest import Site
@@ -160,3 +164,48 @@ def test_a_tree_deeper_than_descriptors_and_paths_reach_is_removed_and_moved(sit
         assert (stats.problems, stats.orphans_removed) == ((), 1500), number
         assert list(site.target.iterdir()) == []
     run(["rm", "-rf", str(site.target.parent / "target.orphans")])
+
+
+def _remove(site: Site, policy: OrphanPolicy) -> MirrorStats:
+    return remove_orphans(
+        MirrorRequest("job", "127.0.0.1", site.port, site.them.certificate, ("/data",)),
+        site.us,
+        stop=threading.Event(),
+        opener=site.view,
+        options=MirrorOptions(
+            rules=(Rule("/data/shared/spared", RuleType.EXCLUDE, wildcards=False),), orphans=policy
+        ),
+    )
+
+
+def test_orphans_alone_are_removed_and_directories_keep_their_times(site: Site, orphans: Path) -> None:
+    (orphans / "spared").write_bytes(b"1")
+    (orphans / "file").write_bytes(b"differs")
+    (site.source / "missing").write_bytes(b"not sent")
+    for directory in (orphans, site.target):
+        os.utime(directory, ns=(5, 12_345))
+    os.chmod(orphans, 0o711)
+    stats = _remove(site, OrphanPolicy())
+    assert _names(site.target) == ["shared", "shared/file", "shared/spared"]
+    assert (stats.orphans_removed, stats.orphans_bytes, stats.problems) == (8, 25, ())
+    assert (orphans / "file").read_bytes() == b"differs"
+    assert (orphans.stat().st_mtime_ns, orphans.stat().st_mode & 0o777) == (12_345, 0o711)
+    assert site.target.stat().st_mtime_ns == 12_345
+
+
+def test_orphans_of_an_age_are_moved(site: Site, orphans: Path) -> None:
+    policy = OrphanPolicy(OrphanAction.MOVE, older_than=7 * DAY, move_to="attic")
+    stats = _remove(site, policy)
+    assert _names(orphans) == ["file", "tree", "tree/young", "young"]
+    assert stats.orphans_bytes == 15
+    moved = site.target.parent / f"{site.target.name}.orphans/attic/shared"
+    assert (moved / "tree/sub/old").read_bytes() == b"12345"
+
+
+def test_a_directory_that_is_a_file_on_the_source_is_no_orphan(site: Site, orphans: Path) -> None:
+    (site.source / "shared" / "file").unlink()
+    (site.source / "shared").rmdir()
+    (site.source / "shared").write_bytes(b"a file now")
+    before = _names(site.target)
+    assert _remove(site, OrphanPolicy()).orphans_removed == 0
+    assert _names(site.target) == before
