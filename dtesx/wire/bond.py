@@ -19,17 +19,18 @@ from dtesx.wire.channel import TICK
 from dtesx.wire.compression import Compressor
 from dtesx.wire.connection import Connection
 from dtesx.wire.errors import ProtocolError
-from dtesx.wire.frames import CONNECTION_TYPES, Frame, encode
+from dtesx.wire.frames import CONNECTION_TYPES, Encoded, Frame, encode
 from dtesx.wire.limiter import Limiter
 from dtesx.wire.messages import Acknowledgement, Failure, Message
-from dtesx.wire.stream import WINDOW, Incoming, Outgoing
+from dtesx.wire.stream import Incoming, Outgoing, Retention
 
 
 class Bond:
     """Both directions of a stream. ``tick`` is called while waiting and may raise.
 
     ``queue`` limits the bytes sent that are not on the peer's disk yet; 0 where the peer asks for all
-    that is sent. Losing a connection raises nothing: who owns the bond looks at ``slots`` and
+    that is sent. Frames may be added as long as ``retention`` has room for them, without it as fast
+    as connections take them. While ``held`` is set, no frame begins to travel. Losing a connection raises nothing: who owns the bond looks at ``slots`` and
     attaches another. Every method raises the error of a Failure frame and ProtocolError.
     """
 
@@ -38,15 +39,17 @@ class Bond:
         *,
         tick: Callable[[], None],
         queue: int = 0,
+        retention: Retention | None = None,
         compressor: Compressor | None = None,
         limiter: Limiter | None = None,
     ) -> None:
-        self.outgoing = Outgoing()
+        self.outgoing = Outgoing(retention, queue)
         self.incoming = Incoming()
         self.slots: dict[int, Connection] = {}
         self.lost: dict[int, ConnectionFailed] = {}
         self._tick = tick
-        self._queue = queue
+        self.held = False
+        self._ahead = retention is not None
         self._compressor = compressor
         self._limiter = limiter or Limiter(0)
         self._acknowledged = (0, 0)
@@ -79,19 +82,25 @@ class Bond:
         self.wake()  # attached by a tick, it has to end the wait that follows
 
     def send(self, message: Message, blob: Sequence[bytes | memoryview] = ()) -> None:
-        """Add a message to the stream; returns when a connection could take another."""
-        out = self.outgoing
+        """Add a message to the stream; returns when another may be added."""
         self._put(message, blob)
         self._flush()
         if not self.incoming.ready:
             self._pull()
-        while self._occupied or (self._queue and (out.in_flight > WINDOW or out.retained > self._queue)):
+        while self._occupied and not self._ahead:
             self.step(TICK)
+
+    def move(self) -> None:
+        """Send and receive what can be without waiting; for work that runs ahead of its frames."""
+        if self.outgoing.waiting and not self.held:
+            self._flush()
+            self._pull()
 
     def _put(self, message: Message, blob: Sequence[bytes | memoryview] = ()) -> None:
         kind, table = messages.encode(message)
-        number = self.outgoing.last + 1
-        self.outgoing.put(*encode(kind, number, table, blob, compressor=self._compressor))
+        frame, weight = encode(kind, self.outgoing.last + 1, table, blob, compressor=self._compressor)
+        while not self.outgoing.put(frame, weight):
+            self.step(TICK)
 
     @property
     def _occupied(self) -> bool:
@@ -129,7 +138,8 @@ class Bond:
             return
         for connection in self.slots.values():
             self._poll.modify(connection, connection.events)
-        if self._limiter.rate and (self.outgoing.waiting or any(c.busy for c in self.slots.values())):
+        waiting = self.outgoing.waiting and not self.held
+        if self._limiter.rate and (waiting or any(c.busy for c in self.slots.values())):
             seconds = min(seconds, self._limiter.pause())
         for fd, _ in self._poll.poll(1000 * min(seconds, TICK)):
             if fd == self._wake:
@@ -153,9 +163,12 @@ class Bond:
                 connection.queue(Acknowledgement(*self._acknowledged))
                 self._unsaid = False
             try:
-                connection.write(lambda slot=slot: self.outgoing.take(slot))  # type: ignore[misc]
+                connection.write(lambda slot=slot: self._next(slot))  # type: ignore[misc]
             except ConnectionFailed as error:
                 self._drain(slot, error)
+
+    def _next(self, slot: int) -> Encoded | None:
+        return None if self.held else self.outgoing.take(slot)
 
     def _drain(self, slot: int, error: ConnectionFailed) -> None:
         """A connection takes nothing more; the peer may have said why before it closed."""
@@ -204,6 +217,7 @@ class Bond:
 
     def finish(self, message: Message, seconds: float) -> None:
         """Send the stream's last message, upon which the peer closes the connections."""
+        self.held = False
         self._put(message)
         deadline = time.monotonic() + seconds
         while self.slots and time.monotonic() < deadline:

@@ -26,8 +26,8 @@ _MAX_AHEAD = 1 << 16
 class Retention(Protocol):
     """Where sent frames are kept until they are durable at the peer."""
 
-    def put(self, number: int, frame: Encoded) -> None:
-        """Keep a frame; numbers come in order, without gaps."""
+    def put(self, number: int, frame: Encoded) -> bool:
+        """Keep a frame; False while there is no room. Numbers come in order, without gaps."""
 
     def get(self, number: int) -> Encoded:
         """A kept frame."""
@@ -37,15 +37,16 @@ class Retention(Protocol):
 
 
 class Memory:
-    """Keeps frames in memory."""
+    """Keeps any number of frames in memory."""
 
     def __init__(self) -> None:
         self._first = 1
         self._frames: deque[Encoded] = deque()
 
-    def put(self, number: int, frame: Encoded) -> None:
+    def put(self, number: int, frame: Encoded) -> bool:
         assert number == self._first + len(self._frames)
         self._frames.append(frame)
+        return True
 
     def get(self, number: int) -> Encoded:
         return self._frames[number - self._first]
@@ -59,18 +60,21 @@ class Memory:
 class Outgoing:
     """What one end sends. ``slot`` names a connection.
 
-    ``in_flight`` are bytes that were not applied yet, ``retained`` those that are not durable yet,
-    both before compression: it is what they weigh at the peer.
+    Of the bytes that were sent, ``in_flight`` were not applied yet, and ``unsettled`` are not durable
+    yet, both before compression: it is what they weigh at the peer. With a ``limit``, nothing new is
+    sent while more than that is unsettled or a WINDOW is in flight. ``sent`` is the highest frame that
+    travelled.
     """
 
-    def __init__(self, retention: Retention | None = None) -> None:
+    def __init__(self, retention: Retention | None = None, limit: int = 0) -> None:
         self.last = 0
+        self.sent = 0
         self.applied = 0
         self.durable = 0
         self.in_flight = 0
-        self.retained = 0
+        self.unsettled = 0
+        self._limit = limit
         self._retention = retention or Memory()
-        self._sent = 0
         self._weights: deque[int] = deque()  # of the frames after `durable`
         self._carriers: dict[int, int] = {}  # frame -> slot it is on its way over
         self._again: list[int] = []  # a heap
@@ -78,15 +82,22 @@ class Outgoing:
     @property
     def waiting(self) -> bool:
         """Whether a frame waits for a connection to take it."""
-        return self._sent < self.last or bool(self._again)
+        return self.sent < self.last or bool(self._again)
 
-    def put(self, frame: Encoded, weight: int) -> None:
-        """Add the frame with the number ``last + 1``; ``weight`` is its size before compression."""
+    def put(self, frame: Encoded, weight: int) -> bool:
+        """Add the frame with the number ``last + 1``; ``weight`` is its size before compression.
+
+        False, and it is not added, while there is no room to keep it.
+        """
+        if not self._retention.put(self.last + 1, frame):
+            return False
         self.last += 1
-        self._retention.put(self.last, frame)
         self._weights.append(weight)
-        self.in_flight += weight
-        self.retained += weight
+        return True
+
+    @property
+    def _too_far_ahead(self) -> bool:
+        return bool(self._limit) and (self.in_flight > WINDOW or self.unsettled > self._limit)
 
     def take(self, slot: int) -> Encoded | None:
         """The next frame to send over a connection; None when there is nothing to send."""
@@ -95,9 +106,12 @@ class Outgoing:
             if number > self.applied:
                 break
         else:
-            if self._sent == self.last:
+            if self.sent == self.last or self._too_far_ahead:
                 return None
-            number = self._sent = self._sent + 1
+            number = self.sent = self.sent + 1
+            weight = self._weights[number - self.durable - 1]
+            self.in_flight += weight
+            self.unsettled += weight
         self._carriers[number] = slot
         return self._retention.get(number)
 
@@ -115,20 +129,20 @@ class Outgoing:
         """
         # The word of a greeting may be older than the last acknowledgement over another connection.
         received = max(received, self.durable)
-        if received > self._sent:
+        if received > self.sent:
             raise ProtocolError(f"the peer goes on from frame {received}, which cannot be")
-        self._again = list(range(received + 1, self._sent + 1))
+        self._again = list(range(received + 1, self.sent + 1))
         self._carriers.clear()
         if received < self.applied:
             self.applied = received
-            self.in_flight = sum(list(self._weights)[received - self.durable :])
+            self.in_flight = sum(list(self._weights)[received - self.durable : self.sent - self.durable])
 
     def acknowledge(self, applied: int, durable: int) -> None:
         """The peer has applied and made durable so much; older news are ignored.
 
         Raises ProtocolError when it cannot have.
         """
-        if not 0 <= durable <= applied <= self._sent:
+        if not 0 <= durable <= applied <= self.sent:
             raise ProtocolError(
                 f"frames up to {applied} and {durable} were acknowledged before they were sent"
             )
@@ -138,7 +152,7 @@ class Outgoing:
             self._carriers.pop(self.applied, None)
         while self.durable < durable:
             self.durable += 1
-            self.retained -= self._weights.popleft()
+            self.unsettled -= self._weights.popleft()
         self._retention.release(self.durable)
 
 

@@ -1,15 +1,8 @@
-"""Errors of the source queue. Both end a connection; what was queued reaches the target by a remirror."""
+"""The error of the source queue."""
 
 from __future__ import annotations
 
 from dtesx.base.errors import DtesxError
-
-
-class QueueFull(DtesxError):
-    """Neither memory nor disk has room for what is to be queued."""
-
-    code = "queue-full"
-    recoverable = True
 
 
 class QueueDamaged(DtesxError):

@@ -1,4 +1,4 @@
-"""The source queue: frames that the target has not acknowledged, in memory first, then on disk."""
+"""The source queue: frames that the target does not have on disk yet, in memory first, then on disk."""
 
 from __future__ import annotations
 
@@ -7,36 +7,32 @@ from pathlib import Path
 
 from dtesx.base.log import get_logger
 from dtesx.model.queue import QueueLimits
-from dtesx.replication.queue.errors import QueueFull
 from dtesx.replication.queue.segments import Segments
 from dtesx.replication.queue.storage import Folder, Storage
 from dtesx.replication.schedule import Queued
+from dtesx.wire.frames import Encoded
 
 log = get_logger(__name__)
 
 
 class SourceQueue:
-    """Keeps numbered frames until they are released. For one thread.
+    """Keeps the numbered frames of one stream until they are released. For one thread.
 
     Numbers are consecutive. Once a frame went to disk, later ones follow it there until the disk
-    queue is empty again, so that memory holds the older ones. ``stream`` is the random name (16
-    bytes) of the stream that the frames belong to; what the folder still holds of it is taken up,
-    anything else in it is removed. ``storage`` stands for the folder of ``limits``.
-
-    Raises QueueDamaged when the disk queue fails.
+    queue is empty again, so that memory holds the older ones. ``storage`` stands for the folder of
+    ``limits``. Raises QueueDamaged when the disk queue fails.
     """
 
-    def __init__(self, limits: QueueLimits, stream: bytes, storage: Storage | None = None) -> None:
+    def __init__(self, limits: QueueLimits, storage: Storage | None = None) -> None:
         self._limits = limits
         self._storage: Storage | None = None
         self._segments: Segments | None = None
         if limits.on_disk:
             self._storage = storage or Folder(Path(limits.folder))
-            self._segments = Segments(self._storage, stream)
-        self._memory: deque[bytes] = deque()
+            self._segments = Segments(self._storage)
+        self._memory: deque[Encoded] = deque()
         self._memory_bytes = 0
-        on_disk = self._segments.held if self._segments else range(0)
-        self._first, self._next = on_disk.start, on_disk.stop
+        self._first = self._next = 0
         self._alerted = False
 
     @property
@@ -44,30 +40,24 @@ class SourceQueue:
         """The numbers that are held."""
         return range(self._first, self._next)
 
-    def room(self, size: int) -> bool:
-        """Whether a frame of ``size`` bytes would be taken now."""
-        return self._fits_memory(size) or self._fits_disk(size)
-
-    def put(self, number: int, data: bytes) -> None:
-        """Take the next frame. Raises QueueFull, and has not taken it, when there is no room."""
+    def put(self, number: int, frame: Encoded) -> bool:
+        """Take the next frame; False, and it is not taken, while there is no room for it."""
         if not self.held:
             self._first = self._next = number
         elif number != self._next:
             raise ValueError(f"frame {number} does not follow {self._next - 1}")
-        if self._fits_memory(len(data)):
-            self._memory.append(data)
-            self._memory_bytes += len(data)
-        elif self._segments is not None and self._fits_disk(len(data)):
-            self._segments.append(number, data)
-            self._watch()
-        else:
-            raise QueueFull(
-                "the source queue is full",
-                hint="wait until the target has caught up, or give the queue more room",
-            )
+        if len(self.held) >= self._limits.pending:
+            return False
+        size = _size(frame)
+        if self._fits_memory(size):
+            self._memory.append(frame)
+            self._memory_bytes += size
+        elif not self._to_disk(number, frame, size):
+            return False
         self._next += 1
+        return True
 
-    def get(self, number: int) -> bytes:
+    def get(self, number: int) -> Encoded:
         """A frame that is held; raises KeyError for any other."""
         if number not in self.held:
             raise KeyError(number)
@@ -75,21 +65,23 @@ class SourceQueue:
         if index < len(self._memory):
             return self._memory[index]
         assert self._segments is not None
-        return self._segments.read(number)
+        return (self._segments.read(number),)
 
     def release(self, up_to: int) -> None:
         """Forget the frames up to number ``up_to``: they are durable on the target."""
         while self._first <= up_to and self._memory:
-            self._memory_bytes -= len(self._memory.popleft())
+            self._memory_bytes -= _size(self._memory.popleft())
             self._first += 1
         if self._segments is not None:
             self._segments.release(up_to)
             self._watch()
         self._first = min(max(self._first, up_to + 1), self._next)
 
-    def clear(self) -> None:
+    def close(self) -> None:
         """Forget all: the stream is over."""
-        self.release(self._next - 1)
+        self._memory.clear()
+        if self._segments is not None:
+            self._segments.close()
 
     def level(self) -> Queued:
         """The room in use, of memory and disk together."""
@@ -106,10 +98,12 @@ class SourceQueue:
             return False
         return not self._memory or self._memory_bytes + size <= self._limits.memory
 
-    def _fits_disk(self, size: int) -> bool:
-        if self._segments is None:
+    def _to_disk(self, number: int, frame: Encoded, size: int) -> bool:
+        if self._segments is None or self._disk_used + size > self._disk_capacity():
             return False
-        return self._disk_used + Segments.weight(size) <= self._disk_capacity()
+        taken = self._segments.append(number, b"".join(frame))
+        self._watch()
+        return taken
 
     def _disk_capacity(self) -> int:
         if self._storage is None:
@@ -123,3 +117,7 @@ class SourceQueue:
         if high and not self._alerted:
             log.warning("the disk queue is filling", used=self._disk_used, capacity=capacity)
         self._alerted = high
+
+
+def _size(frame: Encoded) -> int:
+    return sum(map(len, frame))

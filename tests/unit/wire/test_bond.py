@@ -20,10 +20,11 @@ from dtesx.wire.channel import TICK
 from dtesx.wire.compression import Compressor
 from dtesx.wire.connection import Connection
 from dtesx.wire.errors import ProtocolError
-from dtesx.wire.frames import FrameType, encode
+from dtesx.wire.frames import Encoded, FrameType, encode
 from dtesx.wire.messages import Credit, Goodbye, decode
 from dtesx.wire.operations import Operations
 from dtesx.wire.protocol import failure
+from dtesx.wire.stream import Memory
 
 
 class Pair:
@@ -73,7 +74,7 @@ def test_acknowledgements_free_what_was_in_flight(pair: Pair) -> None:
     pair.there.acknowledge(1, 0)
     pair.there.poll()
     pair.here.poll()
-    assert (pair.here.outgoing.in_flight, pair.here.outgoing.retained > 0) == (0, True)
+    assert (pair.here.outgoing.in_flight, pair.here.outgoing.unsettled > 0) == (0, True)
 
 
 @pytest.mark.parametrize("streams", [1, 3])
@@ -188,7 +189,7 @@ def test_the_queue_holds_a_sender_back_until_things_are_durable() -> None:
         held: list[int] = []
 
         def tick() -> None:
-            held.append(pair.here.outgoing.retained)
+            held.append(pair.here.outgoing.unsettled)
             while (frame := pair.there.poll()) is not None:
                 durable = frame.sequence if len(held) > 3 else 0
                 pair.there.acknowledge(frame.sequence, durable)
@@ -301,3 +302,37 @@ def test_the_last_message_ends_it(streams: int) -> None:
 def test_a_peer_that_hears_no_goodbye_is_not_waited_for(pair: Pair) -> None:
     pair.here.finish(Goodbye(), 0.0)
     assert pair.here.slots
+
+
+class Room(Memory):
+    """Has room for so many frames that are not durable."""
+
+    def __init__(self, frames: int) -> None:
+        super().__init__()
+        self.frames = frames
+
+    def put(self, number: int, frame: Encoded) -> bool:
+        return number - self._first < self.frames and super().put(number, frame)
+
+
+def test_frames_run_ahead_of_what_is_held_back_until_there_is_no_room() -> None:
+    with ExitStack() as stack:
+        pair = Pair(stack, retention=Room(3))
+        pair.here.held = True
+        seen: list[int] = []
+
+        def tick() -> None:
+            while (frame := pair.there.poll()) is not None:
+                seen.append(frame.sequence)
+                pair.there.acknowledge(frame.sequence, frame.sequence)
+            pair.there.poll()
+            pair.here.held = False
+
+        pair.here._tick = tick
+        for number in range(3):
+            pair.here.send(Credit(number))
+            pair.here.move()
+        assert pair.here.outgoing.sent == 0
+        pair.here.send(Credit(3))
+        assert pair.here.outgoing.last == 4
+        assert seen[:1] == [1]

@@ -121,11 +121,11 @@ def test_everything_is_applied_once_and_in_order_whatever_happens(script: list[t
             getattr(net, what)(value)
         assert net.journal == list(range(1, len(net.journal) + 1))
         assert net.out.durable <= len(net.disk)
-        assert 0 <= net.out.in_flight <= net.out.retained == 100 * (net.out.last - net.out.durable)
-        assert net.out.in_flight == 100 * (net.out.last - net.out.applied)
+        assert 0 <= net.out.in_flight <= net.out.unsettled == 100 * (net.out.sent - net.out.durable)
+        assert net.out.in_flight == 100 * (net.out.sent - net.out.applied)
     net.settle()
     assert net.journal == list(range(1, net.out.last + 1))
-    assert net.out.retained == net.out.in_flight == 0
+    assert net.out.unsettled == net.out.in_flight == 0
 
 
 @given(st.permutations(range(1, 9)), st.data())
@@ -167,7 +167,7 @@ def test_a_peer_that_lost_what_was_not_durable_gets_it_again() -> None:
         out.put(operation(number), 10)
         out.take(0)
     out.acknowledge(5, 2)
-    assert (out.in_flight, out.retained) == (0, 30)
+    assert (out.in_flight, out.unsettled) == (0, 30)
     out.lost(0)
     out.resume(2)
     assert (out.applied, out.in_flight) == (2, 30)
@@ -203,7 +203,7 @@ def test_older_acknowledgements_take_nothing_back() -> None:
         out.take(0)
     out.acknowledge(3, 2)
     out.acknowledge(2, 1)
-    assert (out.applied, out.durable, out.in_flight, out.retained) == (3, 2, 0, 1)
+    assert (out.applied, out.durable, out.in_flight, out.unsettled) == (3, 2, 0, 1)
 
 
 def test_an_impossible_position_is_refused() -> None:
@@ -233,3 +233,29 @@ def test_memory_forgets_what_is_released() -> None:
     assert memory.get(3) == operation(3)
     memory.release(1)
     assert memory.get(4) == operation(4)
+
+
+def test_nothing_new_is_sent_while_too_much_is_not_durable() -> None:
+    out = Outgoing(limit=25)
+    for number in range(1, 7):
+        assert out.put(operation(number), 10)
+    assert [out.take(0) for _ in range(4)] == [operation(1), operation(2), operation(3), None]
+    out.acknowledge(3, 0)
+    assert (out.take(0), out.waiting) == (None, True)
+    out.acknowledge(3, 1)
+    assert [out.take(0) for _ in range(2)] == [operation(4), None]
+    out.lost(0)
+    out.resume(3)
+    assert [out.take(0) for _ in range(2)] == [operation(4), None]
+
+
+class Full(Memory):
+    def put(self, number: int, frame: Encoded) -> bool:
+        return number < 3 and super().put(number, frame)
+
+
+def test_a_frame_for_which_there_is_no_room_is_not_part_of_the_stream() -> None:
+    out = Outgoing(Full())
+    assert [out.put(operation(number), 1) for number in (1, 2, 3)] == [True, True, False]
+    assert out.last == 2
+    assert [out.take(0) for _ in range(3)] == [operation(1), operation(2), None]
