@@ -40,6 +40,7 @@ class MirrorPhase(StrEnum):
     CONNECTING = "connecting"
     CALCULATING = "calculating"
     RUNNING = "in-progress"
+    SCHEDULED = "scheduled"
     TARGET_FULL = "target-full"
     DONE = "done"
     FAILED = "failed"

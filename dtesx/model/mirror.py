@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dtesx.model.queue import QueueLimits
 from dtesx.model.rules import Rule
+from dtesx.model.transmission import Transmission
 
 
 class Compare(StrEnum):
@@ -103,7 +105,8 @@ class LinkOptions:
 
     ``bandwidth`` (bytes/s on the wire, 0 for no limit), ``streams`` parallel connections, ``tls``
     off for links that are trusted otherwise, ``queue`` (bytes) of what was sent and is not yet on
-    the target's disk.
+    the target's disk. With ``ahead`` a mirror runs ahead of its connections, into a queue of such
+    limits. ``plan`` says when data travel at all; what has to wait is queued.
     """
 
     compress: Compression = Compression()
@@ -111,6 +114,8 @@ class LinkOptions:
     streams: int = 1
     tls: bool = True
     queue: int = 128 << 20
+    ahead: QueueLimits | None = None
+    plan: Transmission | None = None
 
     def __post_init__(self) -> None:
         if self.bandwidth and self.bandwidth < MIN_BANDWIDTH:

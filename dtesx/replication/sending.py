@@ -26,6 +26,7 @@ from dtesx.replication.dialing import Route
 from dtesx.replication.guarding import Guard
 from dtesx.replication.remapping import link_remap
 from dtesx.replication.source_session import SourceSession
+from dtesx.replication.timetable import Timetable
 from dtesx.volumes.views import open_view
 from dtesx.wire.errors import StreamUnknown
 from dtesx.wire.identity import Identity, fingerprint
@@ -66,7 +67,7 @@ def run_mirror(
     ``progress`` is called about five times a second, from this thread. With ``calculate`` the totals
     are counted first. A broken link is made again after ``backoff``'s delays and the mirror goes on
     where it was, or by difference when the target was restarted; the tries count anew whenever the
-    target took something. A full target is waited for (phase TARGET_FULL). In the
+    target took something. A full target is waited for (phase TARGET_FULL), and so is the link's plan (phase SCHEDULED). In the
     directory ``catalogue`` what was read of the sources is kept for the next time.
 
     Before anything is sent, and while it is, the roots are checked to be what they were at the last
@@ -100,6 +101,7 @@ class _Mirror:
         self._options = options
         self._link = link
         self._limiter = Limiter(link.bandwidth)
+        self._timetable = Timetable(link.plan, self._limiter) if link.plan is not None else None
         self._progress = progress
         self._stop = stop
         self._opener = opener
@@ -200,6 +202,10 @@ class _Mirror:
 
     def _session_tick(self, session: SourceSession) -> None:
         phase = MirrorPhase.RUNNING if session.connected else MirrorPhase.CONNECTING
+        if self._timetable is not None:
+            session.schedule(self._timetable)
+            if self._timetable.holding and session.connected:
+                phase = MirrorPhase.SCHEDULED
         if phase is not self._phase:
             self._phase, self._next_report = phase, 0.0
         self._tick()

@@ -19,8 +19,11 @@ from dtesx.mirror.packing import Content, Packer
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.tally import Tally, readable
 from dtesx.model.mirror import Compare, LinkOptions, MirrorOptions
+from dtesx.model.queue import QueueLimits
 from dtesx.model.roots import ReplicaRoot, SourceRoot
 from dtesx.replication.dialing import Dialer, Route, call
+from dtesx.replication.queue.source_queue import SourceQueue
+from dtesx.replication.timetable import Timetable
 from dtesx.wire.bond import Bond
 from dtesx.wire.channel import TICK
 from dtesx.wire.compression import Compressor
@@ -53,8 +56,9 @@ class SourceSession:
     """A stream to the target behind ``route``. Every method raises the error that ended it.
 
     Connections that are lost are made again; StreamUnknown says that the target forgot the stream.
-    ``tick`` is called at least five times a second and may raise to stop. ``replicas`` are the roots
-    as they were on the target when it let us in.
+    ``tick`` is called at least five times a second and may raise to stop; ``waits`` tells it whether
+    we wait for the target or for room. ``replicas`` are the roots as they were on the target when it
+    let us in.
     """
 
     def __init__(
@@ -69,8 +73,15 @@ class SourceSession:
         tick: Callable[[], None],
         backoff: Backoff,
     ) -> None:
-        compressor = Compressor(link.compress) if link.compress else None
-        self._bond = Bond(tick=self._ticked, queue=link.queue, compressor=compressor, limiter=limiter)
+        limits = link.ahead or (QueueLimits() if link.plan is not None else None)
+        self._queue = SourceQueue(limits) if limits is not None else None
+        self._bond = Bond(
+            tick=self._waiting,
+            queue=link.queue,
+            retention=self._queue,
+            compressor=Compressor(link.compress) if link.compress else None,
+            limiter=limiter,
+        )
         names = tuple(readable(os.fsencode(root)) for root in roots)
         hello = greeting(job, names, secrets.token_bytes(_STREAM_BYTES))
         self._dialer = Dialer(
@@ -87,6 +98,7 @@ class SourceSession:
         self._sums: deque[Sums] = deque()
         self._full_at = -1
         self.replicas: tuple[ReplicaRoot, ...] = ()
+        self.waits = True
 
     @property
     def connected(self) -> bool:
@@ -102,6 +114,12 @@ class SourceSession:
     def full(self) -> bool:
         """Whether the target waits for space at present."""
         return self._full_at == self._bond.outgoing.applied
+
+    def schedule(self, timetable: Timetable) -> None:
+        """Hold frames back as long as the timetable says."""
+        assert self._queue is not None
+        sent = self._wire_before + self._bond.wire_bytes
+        self._bond.held = not timetable.look(self._queue.level(), sent, waits=self.waits)
 
     def greet(self) -> None:
         """Introduce ourselves; returns when the target let us in."""
@@ -142,7 +160,7 @@ class SourceSession:
             catalogue=catalogue,
             remap=remap,
             shown=self._shown,
-            pause=self._ticked,
+            pause=self._working,
         ).run()
         self.commit(index)
 
@@ -171,6 +189,8 @@ class SourceSession:
         """Close the connections."""
         self._dialer.close()
         self._bond.close()
+        if self._queue is not None:
+            self._queue.close()
 
     def listing(self, index: int, *, sums: bool = False) -> Iterator[Directory]:
         """What the target has below its root ``index``, in walking order; ``sums``: of small files."""
@@ -246,6 +266,15 @@ class SourceSession:
             log.warning("the target waits", code=message.code, reason=message.reason)
         if message.code == TargetFull.code:
             self._full_at = self._bond.outgoing.applied
+
+    def _waiting(self) -> None:
+        self.waits = True
+        self._ticked()
+
+    def _working(self) -> None:
+        self.waits = False
+        self._ticked()
+        self._bond.move()
 
     def _ticked(self) -> None:
         self._tally.bytes_wire = self._wire_before + self._bond.wire_bytes

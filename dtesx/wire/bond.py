@@ -30,8 +30,9 @@ class Bond:
 
     ``queue`` limits the bytes sent that are not on the peer's disk yet; 0 where the peer asks for all
     that is sent. Frames may be added as long as ``retention`` has room for them, without it as fast
-    as connections take them. While ``held`` is set, no frame begins to travel. Losing a connection raises nothing: who owns the bond looks at ``slots`` and
-    attaches another. Every method raises the error of a Failure frame and ProtocolError.
+    as connections take them; while ``held`` is set, none begins to travel. Losing a connection raises
+    nothing: who owns the bond looks at ``slots`` and attaches another. Every method raises the error
+    of a Failure frame and ProtocolError.
     """
 
     def __init__(

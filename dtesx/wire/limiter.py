@@ -36,7 +36,10 @@ class Limiter:
         self._tokens = 0.0
 
     def allowance(self) -> int | None:
-        """Bytes of the wire that may be sent now; None: any number."""
+        """Bytes of the wire that may be sent now; None: any number.
+
+        It is 0 until half a bucket has flowed in, else a sender would go on and on with tiny records.
+        """
         rate = self.rate
         if not rate:
             return None
@@ -44,7 +47,7 @@ class Limiter:
         bucket = max(_LEAST_BURST, rate * _BURST)
         self._tokens = min(bucket, self._tokens + (now - self._then) * (rate - bucket))
         self._then = now
-        return max(0, int(self._tokens))
+        return int(self._tokens) if self._tokens >= bucket / 2 else 0
 
     def spend(self, count: int) -> None:
         """Note ``count`` bytes as sent."""

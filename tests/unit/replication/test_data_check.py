@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from dtesx.mirror.data_check import Compared, DataCheck
 from dtesx.mirror.delta import Segment
 from dtesx.mirror.scan import Visit, WalkOptions
-from dtesx.mirror.walking import walk
 from dtesx.mirror.sums import BLOCK, SEGMENT
+from dtesx.mirror.walking import walk
 from dtesx.replication.summing import Summing
 from dtesx.wire.items import Item
 from dtesx.wire.sums import Sums, SumsRequest
