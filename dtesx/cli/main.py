@@ -105,7 +105,7 @@ teach.add(
     "verify",
     verify.verify,
     "dtesx verify /srv/www dtesx://10.1.0.2:1500/www",
-    "dtesx verify /srv/www dtesx://10.1.0.2/www --log /var/log/dtesx-verify.log",
+    "dtesx verify /srv/www dtesx://10.1.0.2/www --data --remirror --log /var/log/dtesx-verify.log",
 )
 app.add_typer(orphans.app, name="orphans")
 app.add_typer(repset.app, name="repset")

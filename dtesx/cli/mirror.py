@@ -98,11 +98,12 @@ def mirror(
     if json:
         output.document(stats)
     else:
-        _print(stats)
+        show(stats)
     return ExitCode.PROBLEMS if stats.problems_total else ExitCode.OK
 
 
-def _print(stats: MirrorStats) -> None:
+def show(stats: MirrorStats) -> None:
+    """Print a mirror's outcome."""
     files = stats.files_sent + stats.files_skipped
     output.line(
         f"{stats.files_sent} of {files} files sent, {size(stats.bytes_sent)}"

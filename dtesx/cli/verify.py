@@ -9,20 +9,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dtesx.base.errors import ExitCode, Interrupted
-from dtesx.cli import one_shot, output
+from dtesx.base.errors import ExitCode, Interrupted, UsageError
+from dtesx.cli import mirror, mirror_view, one_shot, output
 from dtesx.cli.formats import seconds, size
+from dtesx.cli.mirror_options import NewerOnly
 from dtesx.cli.one_shot import ClientState, Exclude, Include, RemapLinks, RulesFile, Source, TargetToken, Url
 from dtesx.cli.params import Json
-from dtesx.model.mirror import Compare, MirrorOptions
+from dtesx.model.mirror import Compare, MirrorOptions, OrphanAction, OrphanPolicy
+from dtesx.model.stats import MirrorStats
 from dtesx.model.verify import Finding, VerifyLogOptions, VerifyReport, VerifyStats
 
 if TYPE_CHECKING:
+    from dtesx.replication.one_shot import Way
     from dtesx.replication.verify_log import VerifyLog
 
 _KEPT = 1000
 
 Data = Annotated[bool, typer.Option("--data", help="Compare the content of all files, too.")]
+Remirror = Annotated[bool, typer.Option("--remirror", help="Mirror afterwards what is missing or different.")]
 Log = Annotated[
     Path | None,
     typer.Option(
@@ -43,6 +47,8 @@ def verify(
     source: Source,
     url: Url,
     data: Data = False,
+    remirror: Remirror = False,
+    newer_only: NewerOnly = False,
     log: Log = None,
     log_length: LogLength = 1 << 20,
     append: Append = True,
@@ -54,46 +60,84 @@ def verify(
     state: ClientState = None,
     json: Json = False,
 ) -> int:
-    """Compare SRC with its copy on a target, and change nothing.
+    """Compare SRC with its copy on a target.
 
     Every name that is missing on the target, different, or only there (an orphan) is printed, or
     written to the log when there is one. Files that are in use may differ for that reason alone.
 
-    Exit code 1 says that the two are not the same.
-    """
-    from dtesx.replication.one_shot import open_tree
-    from dtesx.replication.verifying import run_verify
+    With --remirror, what is missing or different is mirrored afterwards; orphans stay.
 
+    Exit code 1 says that the two are not the same, or, with --remirror, that some paths could not be
+    mirrored.
+    """
+    if newer_only and not remirror:
+        raise UsageError("--newer-only is about what is mirrored", hint="give --remirror, too")
     options = MirrorOptions(
-        _compare(data=data), rules=one_shot.rules(rules, include, exclude), remap_links=remap_links
+        _compare(data=data),
+        one_shot.rules(rules, include, exclude),
+        newer_only,
+        OrphanPolicy(OrphanAction.KEEP),
+        remap_links,
     )
     way = one_shot.way(source, url, token_file, state, options)
     with ExitStack() as stack:
         writer = _log(stack, log, way.request.job, log_length, append=append)
         findings = _Findings(writer, silent=json)
         if writer is not None:
-            writer.begin(source=source, target=url, data=data, remirror=False)
-        stop = threading.Event()
-        try:
-            stats = run_verify(
-                way.request,
-                way.identity,
-                report=findings.add,
-                progress=lambda _stats: None,
-                stop=stop,
-                opener=open_tree,
-                options=way.options,
-            )
-        except KeyboardInterrupt:
-            raise Interrupted("the verification was stopped", hint="run it again: it starts anew") from None
+            writer.begin(source=source, target=url, data=data, remirror=remirror)
+        stats = _verify(way, findings)
         if writer is not None:
             writer.end(stats)
-    report = VerifyReport(stats, tuple(findings.kept), str(writer.path) if writer is not None else "")
+    mirrored = _remirror(way, silent=json) if remirror and (stats.missing or stats.different) else None
+    log_path = str(writer.path) if writer is not None else ""
+    report = VerifyReport(stats, tuple(findings.kept), log_path, mirrored)
     if json:
         output.document(report)
     else:
         _print(report)
+    if remirror:
+        failed = mirrored.problems_total if mirrored is not None else stats.problems_total
+        return ExitCode.PROBLEMS if failed else ExitCode.OK
     return ExitCode.OK if stats.in_step else ExitCode.PROBLEMS
+
+
+def _verify(way: Way, findings: _Findings) -> VerifyStats:
+    from dtesx.replication.one_shot import open_tree
+    from dtesx.replication.verifying import run_verify
+
+    try:
+        return run_verify(
+            way.request,
+            way.identity,
+            report=findings.add,
+            progress=lambda _stats: None,
+            stop=threading.Event(),
+            opener=open_tree,
+            options=way.options,
+        )
+    except KeyboardInterrupt:
+        raise Interrupted("the verification was stopped", hint="run it again: it starts anew") from None
+
+
+def _remirror(way: Way, *, silent: bool) -> MirrorStats:
+    from dtesx.replication.one_shot import open_tree
+    from dtesx.replication.sending import run_mirror
+
+    view = mirror_view.view(as_json=silent)
+    try:
+        return run_mirror(
+            way.request,
+            way.identity,
+            progress=view.show,
+            stop=threading.Event(),
+            opener=open_tree,
+            options=way.options,
+            catalogue=way.catalogue,
+        )
+    except KeyboardInterrupt:
+        raise Interrupted("the remirror was stopped", hint="`dtesx mirror` goes on with it") from None
+    finally:
+        view.close()
 
 
 def _compare(*, data: bool) -> Compare:
@@ -130,6 +174,8 @@ def _print(report: VerifyReport) -> None:
     for problem in stats.problems:
         output.line(f"not verified: {problem.path}: {problem.reason}")
     output.line(summary(stats), style="" if stats.in_step else "bold red")
+    if report.remirror is not None:
+        mirror.show(report.remirror)
     if report.log:
         output.line(f"log: {report.log}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dtesx.model.stats import PathProblem
+from dtesx.model.stats import MirrorStats, PathProblem
 
 
 class FileState(StrEnum):
@@ -108,8 +108,12 @@ class VerifyLogOptions:
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """The outcome of a verification: its totals, the first 1000 findings, the log's path if any."""
+    """The outcome of a verification: its totals, the first 1000 findings, the log's path if any.
+
+    ``remirror`` are the counts of the mirror that followed, if one did.
+    """
 
     totals: VerifyStats
     findings: tuple[Finding, ...]
     log: str = ""
+    remirror: MirrorStats | None = None

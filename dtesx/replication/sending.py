@@ -67,8 +67,9 @@ def run_mirror(
     ``progress`` is called about five times a second, from this thread. With ``calculate`` the totals
     are counted first. A broken link is made again after ``backoff``'s delays and the mirror goes on
     where it was, or by difference when the target was restarted; the tries count anew whenever the
-    target took something. A full target is waited for (phase TARGET_FULL), and so is the link's plan (phase SCHEDULED). In the
-    directory ``catalogue`` what was read of the sources is kept for the next time.
+    target took something. A full target is waited for (phase TARGET_FULL), and so is the time
+    to transmit by the link's plan (phase SCHEDULED). In the directory ``catalogue`` what was read of
+    the sources is kept for the next time.
 
     Before anything is sent, and while it is, the roots are checked to be what they were at the last
     mirror (mirror.safety); with the request's ``rebind`` they may have changed before.

@@ -17,6 +17,7 @@ from dtesx.model.layout import mount_key
 from dtesx.model.mirror import Compare, MirrorOptions
 from dtesx.model.stats import MirrorStats
 from dtesx.model.verify import VerifyStats
+from dtesx.replication.guarding import Guard
 from dtesx.replication.remapping import link_remap
 from dtesx.replication.sending import DEFAULT_LINK, OWN_STATE, RECONNECT, ViewOpener, job_options, route
 from dtesx.replication.source_session import SourceSession
@@ -89,16 +90,20 @@ def remove_orphans(
 ) -> MirrorStats:
     """Remove from the request's target what only it has, by the options' policy; all else stays as it is.
 
-    Raises what ``run_verify`` does, and what ends a mirror.
+    Raises what ``run_verify`` does, what ends a mirror, and Halted when a root is not what it was at
+    the last mirror.
     """
     tally = Tally()
+    guard = Guard(opener, options.orphans, rebind=request.rebind)
 
     def tick() -> None:
         _check(stop, "removal of orphans")
+        guard.check()
 
     with _session(request, identity, tally, tick) as (session, roots):
         for index, mount_point in enumerate(roots):
-            with opener(mount_point) as root:
+            guard.look(mount_point, _scope(options, mount_point), session.replicas[index])
+            with guard.open(mount_point) as root:
                 OrphanRemoval(
                     root,
                     session.listing(index),

@@ -72,3 +72,50 @@ def test_orphans_preview(mirrored: Site) -> None:
     assert done.stdout.splitlines()[-2].endswith("old/new\\nline")
     assert done.stdout.endswith("2 orphans, 2 B\n")
     assert (below / "new\nline").exists()
+
+
+def test_data_and_remirror(mirrored: Site) -> None:
+    large = mirrored.data / "www" / "sub" / "large"
+    kept = large.stat()
+    large.write_bytes(b"x" * 600_000)
+    os.utime(large, ns=(kept.st_atime_ns, kept.st_mtime_ns))
+    (mirrored.data / "www" / "orphan").write_bytes(b"1234")
+    (mirrored.data / "www" / "link").unlink()
+    log = mirrored.root / "verify.log"
+    done = mirrored.dtesx(
+        "verify", mirrored.source, mirrored.url(), "--data", "--remirror", "--log", log, "--json"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    assert [f["path"] for f in report["findings"]] == ["", "link", "orphan", "sub/large"]
+    assert report["remirror"]["files_sent"] == 2
+    text = (mirrored.root / "www verify.log").read_text()
+    assert "600000 of 600000 bytes are in blocks that differ" in text
+    assert large.read_bytes() == (mirrored.source / "sub" / "large").read_bytes()
+    assert (mirrored.data / "www" / "orphan").exists()
+
+
+def test_newer_only_belongs_to_remirror(mirrored: Site) -> None:
+    assert mirrored.dtesx("verify", mirrored.source, mirrored.url(), "--newer-only").returncode == 2
+
+
+def test_orphans_remove(mirrored: Site) -> None:
+    replica = mirrored.data / "www"
+    (replica / "orphan").write_bytes(b"1234")
+    (replica / "file").write_bytes(b"differs")
+    os.utime(replica, ns=(9, 9))
+    done = mirrored.dtesx("orphans", "remove", mirrored.source, mirrored.url(), "--older-than", "1h")
+    assert done.stdout == "0 orphans removed, 0 B\n"
+    done = mirrored.dtesx("orphans", "remove", mirrored.source, mirrored.url(), "--move-to", "old")
+    assert (done.returncode, done.stdout) == (0, "1 orphans removed, 4 B\n")
+    assert (mirrored.data / "www.orphans" / "old" / "orphan").read_bytes() == b"1234"
+    assert replica.stat().st_mtime_ns == 9
+    assert (replica / "file").read_bytes() == b"differs"
+
+
+def test_an_empty_source_has_no_orphans_removed(mirrored: Site) -> None:
+    mirrored.source.rename(mirrored.root / "elsewhere")
+    mirrored.source.mkdir()
+    done = mirrored.dtesx("orphans", "remove", mirrored.source, mirrored.url())
+    assert done.returncode == 10
+    assert (mirrored.data / "www" / "file").exists()

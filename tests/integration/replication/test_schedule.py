@@ -72,8 +72,9 @@ def test_a_broken_disk_queue_ends_the_mirror_and_the_next_one_completes_it(
         raise OSError(5, "Input/output error")
 
     ahead = QueueLimits(memory=32 * MIB, folder=str(tmp_path / "queue"))
-    with monkeypatch.context() as patched, pytest.raises(QueueDamaged):
-        patched.setattr(Folder, "file", broken)
+    monkeypatch.setattr(Folder, "file", broken)
+    with pytest.raises(QueueDamaged):
         site.mirror(link=LinkOptions(ahead=ahead, bandwidth=10 * MIB))
+    monkeypatch.undo()
     site.mirror(link=LinkOptions(ahead=ahead))
     assert site.differences() == ""

@@ -49,6 +49,7 @@ def test_the_commands_are_those_of_the_product() -> None:
         "mirror",
         "verify",
         "orphans preview",
+        "orphans remove",
         "repset show",
         "repset size",
         "repset check",
