@@ -20,6 +20,7 @@ from dtesx.cli.mirror_options import (
     Rebind,
     Streams,
     Tls,
+    Transmit,
     link_options,
     orphan_policy,
 )
@@ -47,6 +48,7 @@ def mirror(
     bandwidth: Bandwidth = "",
     streams: Streams = 1,
     tls: Tls = True,
+    transmit: Transmit = None,
     calc_size: CalcSize = True,
     rebind: Rebind = False,
     token_file: TargetToken = None,
@@ -74,7 +76,7 @@ def mirror(
         remap_links=remap_links,
         in_place=in_place,
     )
-    link = link_options(compress, bandwidth, streams, tls=tls)
+    link = link_options(compress, bandwidth, streams, transmit, tls=tls)
     way = one_shot.way(source, url, token_file, state, options, tls=tls)
     view = mirror_view.view(as_json=json)
     try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dtesx.base.errors import UsageError
+from dtesx.cli import transmission_file
 from dtesx.cli.quantities import parse_duration, parse_rate
 from dtesx.model.mirror import (
     MAX_STREAMS,
@@ -74,6 +76,14 @@ Tls = Annotated[
         " read and change what travels. The target must allow it.",
     ),
 ]
+Transmit = Annotated[
+    Path | None,
+    typer.Option(
+        "--transmit",
+        metavar="FILE",
+        help="When and how fast data may travel, and where they wait. [default: at once]",
+    ),
+]
 CalcSize = Annotated[
     bool,
     typer.Option("--calc-size/--no-calc-size", help="Count files and bytes first, to show how far it is."),
@@ -101,10 +111,13 @@ def orphan_policy(text: str, age: str) -> OrphanPolicy:
     return policy
 
 
-def link_options(compress: str, bandwidth: str, streams: int, *, tls: bool) -> LinkOptions:
-    """What ``--compress``, ``--bandwidth`` (empty: no limit) and ``--streams`` stand for; UsageError."""
+def link_options(
+    compress: str, bandwidth: str, streams: int, transmit: Path | None, *, tls: bool
+) -> LinkOptions:
+    """What ``--compress``, ``--bandwidth`` (empty: no limit) and so on stand for; raises UsageError."""
+    plan, ahead = transmission_file.load(transmit) if transmit is not None else (None, None)
     try:
         rate = parse_rate(bandwidth) if bandwidth else 0
-        return LinkOptions(Compression.parse(compress), rate, streams, tls)
+        return LinkOptions(Compression.parse(compress), rate, streams, tls, ahead=ahead, plan=plan)
     except ValueError as error:
         raise UsageError(str(error), hint="write --compress auto, --bandwidth 80Mbit/s") from error

@@ -67,6 +67,8 @@ def describe(phase: MirrorPhase, stats: MirrorStats, rate: float) -> str:
         return f"calculating: {stats.files_total} files, {size(stats.bytes_total)}"
     if phase is MirrorPhase.CONNECTING:
         return "connecting"
+    if phase is MirrorPhase.SCHEDULED:
+        return "scheduled: waiting until data may travel"
     if phase is MirrorPhase.TARGET_FULL:
         return "no space is left on the target; waiting for some"
     files, done = stats.files_sent + stats.files_skipped, stats.bytes_sent + stats.bytes_skipped
@@ -93,8 +95,8 @@ class Lines:
         now = self._clock()
         if phase is not self._phase:
             self._phase, self._next = phase, now + _LINE_SECONDS
-            if phase is MirrorPhase.CONNECTING:
-                output.line("connecting")
+            if phase in (MirrorPhase.CONNECTING, MirrorPhase.SCHEDULED):
+                output.line(describe(phase, stats, 0.0))
         elif now >= self._next:
             self._next = now + _LINE_SECONDS
             output.line(describe(phase, stats, self._pace.rate))

@@ -9,13 +9,17 @@ from typing import Any
 
 from dtesx.base.errors import UsageError
 from dtesx.cli.quantities import parse_duration, parse_rate, parse_size
+from dtesx.model.queue import QueueLimits
 from dtesx.model.transmission import Rate, Transmission, Window
 
 _HINT = "docs/transmission.md explains the fields"
 
 
-def load(path: Path) -> Transmission:
-    """Read a transmission file; UsageError names the file and the field that is wrong."""
+def load(path: Path) -> tuple[Transmission, QueueLimits]:
+    """Read a transmission file: the plan, and the queue for what has to wait.
+
+    UsageError names the file and the field that is wrong.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -23,7 +27,7 @@ def load(path: Path) -> Transmission:
     return parse(text, str(path))
 
 
-def parse(text: str, name: str) -> Transmission:
+def parse(text: str, name: str) -> tuple[Transmission, QueueLimits]:
     """Turn the text of a transmission file into its model; ``name`` is the file's, for messages."""
     import yaml
 
@@ -33,7 +37,9 @@ def parse(text: str, name: str) -> Transmission:
     except (yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"{name}: not valid YAML: {error}", hint=_HINT) from error
     try:
-        return Transmission(**_fields(data, _FIELDS))
+        fields = _fields(data, _FIELDS)
+        queue = fields.pop("queue", QueueLimits())
+        return Transmission(**fields), queue
     except ValueError as error:
         raise UsageError(f"{name}: {error}", hint=_HINT) from error
 
@@ -94,6 +100,24 @@ def _rates(data: list[object]) -> tuple[Rate, ...]:
     return tuple(map(_rate, data))
 
 
+def _queue(data: object) -> QueueLimits:
+    known: dict[str, Callable[[Any], object]] = {
+        "memory": parse_size,
+        "folder": _folder,
+        "disk": parse_size,
+        "minimum_free": parse_size,
+        "alert": _percent,
+        "pending": int,
+    }
+    return QueueLimits(**_fields(data, known))
+
+
+def _folder(text: str) -> str:
+    if not Path(text).is_dir():
+        raise ValueError(f"there is no directory {text}")
+    return text
+
+
 _FIELDS: dict[str, Callable[[Any], object]] = {
     "window": _window,
     "start": _moment,
@@ -103,4 +127,5 @@ _FIELDS: dict[str, Callable[[Any], object]] = {
     "byte_limit": parse_size,
     "bandwidth": parse_rate,
     "rates": _rates,
+    "queue": _queue,
 }

@@ -7,8 +7,6 @@ import tempfile
 from pathlib import Path
 from typing import Protocol
 
-from dtesx.base.files import private_directory
-
 
 class File(Protocol):
     """A file that is gone when it is closed. Every method raises OSError when it fails."""
@@ -34,14 +32,14 @@ class Storage(Protocol):
 
 
 class Folder:
-    """Storage in a directory, made if missing and readable by its owner only.
+    """Storage in a directory.
 
     The files have no names: nothing is left behind, however the process ends, and any number of
     queues may share a directory.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = private_directory(path)
+        self._path = path
 
     def file(self) -> File:
         with tempfile.TemporaryFile(dir=self._path, buffering=0) as unnamed:

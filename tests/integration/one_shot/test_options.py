@@ -164,3 +164,15 @@ def test_links_into_the_tree_are_remapped_where_that_is_wanted(site: Site) -> No
     assert os.readlink(copy) == str(site.data / "www" / "file")
     assert site.dtesx("verify", other, site.url(), "--remap-links").returncode == 0
     assert site.dtesx("verify", other, site.url()).returncode == 1
+
+
+def test_a_transmission_file(site: Site) -> None:
+    plan, queue = site.root / "plan.yaml", site.root / "queue"
+    queue.mkdir()
+    plan.write_text(f"threshold: 100\nbandwidth: 1GB/s\nqueue:\n  folder: {queue}\n")
+    assert mirror(site, "--transmit", plan)["files_sent"] == 4
+    assert site.differences() == ""
+    plan.write_text("window: 25:00-04:00\n")
+    done = site.dtesx("mirror", site.source, site.url(), "--transmit", plan)
+    assert done.returncode == 2
+    assert "window" in done.stderr

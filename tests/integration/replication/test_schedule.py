@@ -43,19 +43,25 @@ def test_a_threshold_that_is_never_reached_stops_nothing(site: Site, rich: Path)
 
 
 @pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "queue").mkdir()
+    return tmp_path / "queue"
+
+
+@pytest.fixture
 def much(site: Site) -> None:
     for number in range(6):
         (site.source / f"{number}").write_bytes(os.urandom(10 * MIB))
 
 
 def test_what_the_connection_cannot_take_goes_to_disk(
-    site: Site, much: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    site: Site, much: None, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "dtesx")
-    ahead = QueueLimits(memory=32 * MIB, folder=str(tmp_path / "queue"), disk=200 * MIB, alert=1)
+    ahead = QueueLimits(memory=32 * MIB, folder=str(folder), disk=200 * MIB, alert=1)
     site.mirror(link=LinkOptions(ahead=ahead, bandwidth=40 * MIB))
     assert "the disk queue is filling" in caplog.text
-    assert list((tmp_path / "queue").iterdir()) == []
+    assert list(folder.iterdir()) == []
     assert site.differences() == ""
 
 
@@ -66,12 +72,12 @@ def test_a_full_queue_makes_the_walk_wait(site: Site) -> None:
 
 
 def test_a_broken_disk_queue_ends_the_mirror_and_the_next_one_completes_it(
-    site: Site, much: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Site, much: None, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(_self: Folder) -> None:
         raise OSError(5, "Input/output error")
 
-    ahead = QueueLimits(memory=32 * MIB, folder=str(tmp_path / "queue"))
+    ahead = QueueLimits(memory=32 * MIB, folder=str(folder))
     monkeypatch.setattr(Folder, "file", broken)
     with pytest.raises(QueueDamaged):
         site.mirror(link=LinkOptions(ahead=ahead, bandwidth=10 * MIB))

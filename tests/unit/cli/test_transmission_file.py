@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dtesx.base.errors import UsageError
 from dtesx.cli.quantities import parse_duration, parse_rate, parse_size
 from dtesx.cli.transmission_file import load, parse
+from dtesx.model.queue import QueueLimits
 from dtesx.model.transmission import Rate, Transmission, Window
 
 _DOC = Path(__file__).parents[3] / "docs" / "transmission.md"
@@ -20,8 +21,10 @@ _DOC = Path(__file__).parents[3] / "docs" / "transmission.md"
 def test_the_example_of_the_documentation(tmp_path: Path) -> None:
     (block,) = re.findall(r"```yaml\n(.*?)```", _DOC.read_text(), re.DOTALL)
     path = tmp_path / "transmit.yaml"
-    path.write_text(block)
-    assert load(path) == Transmission(
+    path.write_text(block.replace("/var/spool/dtesx", str(tmp_path)))
+    plan, queue = load(path)
+    assert queue == QueueLimits(128 << 20, str(tmp_path), 20 * 10**9)
+    assert plan == Transmission(
         window=Window(time(21), time(4)),
         start=datetime(2026, 11, 21, 22),
         interval=timedelta(days=1),
@@ -33,7 +36,8 @@ def test_the_example_of_the_documentation(tmp_path: Path) -> None:
 
 
 def test_a_threshold() -> None:
-    assert parse("threshold: 40%", "t") == parse("threshold: 40", "t") == Transmission(threshold=40)
+    wanted = (Transmission(threshold=40), QueueLimits())
+    assert parse("threshold: 40%", "t") == parse("threshold: 40", "t") == wanted
 
 
 @pytest.mark.parametrize(
@@ -55,6 +59,8 @@ def test_a_threshold() -> None:
         ("rates: 5", "a list"),
         ("rates: [{window: 01:00-02:00}]", "a window and a bandwidth"),
         ("byte_limit: 5GB", "needs sessions"),
+        ("queue: {folder: /nowhere/at-all}", "no directory"),
+        ("queue: {memory: 1MiB}", "at least 32 MiB"),
     ],
 )
 def test_mistakes_are_named(text: str, message: str) -> None:
