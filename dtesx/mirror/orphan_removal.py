@@ -6,9 +6,12 @@ import stat
 import time
 from collections.abc import Callable, Iterable
 
+import msgspec
+
 from dtesx.mirror.diff import Listings, pair
 from dtesx.mirror.orphans import OrphanRule
 from dtesx.mirror.packing import Packer
+from dtesx.mirror.protection import may_protect, protection
 from dtesx.mirror.scan import Visit, WalkOptions, join
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.walking import walk
@@ -49,6 +52,8 @@ class OrphanRemoval:
         """Walk the tree to its end; every operation has been handed to the packer afterwards."""
         if (own := self._listings.root) is not None:
             self._theirs[b""] = own
+        if (protect := protection(self._walking.scope)) is not None:
+            self._packer.add(b"", protect, names=sum(len(rule.path) for rule in protect.rules))
         for visit in walk(self._root, self._walking):
             self._pause()
             if visit.entered:
@@ -70,6 +75,8 @@ class OrphanRemoval:
     def _orphan(self, visit: Visit, orphan: Item) -> None:
         if visit.spares(orphan) or (removal := self._rule.removal(orphan)) is None:
             return
+        if may_protect(visit.scope, removal.name):
+            removal = msgspec.structs.replace(removal, protected=True)
         self._packer.add(visit.path, removal, names=len(removal.name) + len(removal.move_to))
         self._changed.add(visit.path)
 

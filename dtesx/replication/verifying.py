@@ -100,6 +100,7 @@ def remove_orphans(
         _check(stop, "removal of orphans")
         guard.check()
 
+    guard.begin(request.mount_points)
     with _session(request, identity, tally, tick) as (session, roots):
         for index, mount_point in enumerate(roots):
             guard.look(mount_point, _scope(options, mount_point), session.replicas[index])

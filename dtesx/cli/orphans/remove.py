@@ -11,7 +11,7 @@ from dtesx.base.errors import ExitCode, Interrupted
 from dtesx.cli import one_shot, output
 from dtesx.cli.formats import size
 from dtesx.cli.mirror_options import orphan_policy
-from dtesx.cli.one_shot import ClientState, Exclude, Include, Source, TargetToken, Url
+from dtesx.cli.one_shot import ClientState, Exclude, Include, RulesFile, Source, TargetToken, Url
 from dtesx.cli.params import Json
 from dtesx.model.mirror import MirrorOptions
 
@@ -34,6 +34,7 @@ def remove(
     url: Url,
     move_to: MoveTo = "",
     older_than: OlderThan = "",
+    rules: RulesFile = None,
     include: Include = None,
     exclude: Exclude = None,
     token_file: TargetToken = None,
@@ -49,7 +50,7 @@ def remove(
     from dtesx.replication.verifying import remove_orphans
 
     options = MirrorOptions(
-        rules=one_shot.rules(include, exclude),
+        rules=one_shot.rules(rules, include, exclude),
         orphans=orphan_policy(f"move:{move_to}" if move_to else "delete", older_than),
     )
     way = one_shot.way(source, url, token_file, state, options)
