@@ -72,13 +72,9 @@ def verify(
     """
     if newer_only and not remirror:
         raise UsageError("--newer-only is about what is mirrored", hint="give --remirror, too")
-    options = MirrorOptions(
-        _compare(data=data),
-        one_shot.rules(rules, include, exclude),
-        newer_only,
-        OrphanPolicy(OrphanAction.KEEP),
-        remap_links,
-    )
+    compare = Compare.DATA if data else Compare.ATTRIBUTES
+    selected = one_shot.rules(rules, include, exclude)
+    options = MirrorOptions(compare, selected, newer_only, OrphanPolicy(OrphanAction.KEEP), remap_links)
     way = one_shot.way(source, url, token_file, state, options)
     with ExitStack() as stack:
         writer = _log(stack, log, way.request.job, log_length, append=append)
@@ -95,10 +91,8 @@ def verify(
         output.document(report)
     else:
         _print(report)
-    if remirror:
-        failed = mirrored.problems_total if mirrored is not None else stats.problems_total
-        return ExitCode.PROBLEMS if failed else ExitCode.OK
-    return ExitCode.OK if stats.in_step else ExitCode.PROBLEMS
+    good = not (mirrored or stats).problems_total if remirror else stats.in_step
+    return ExitCode.OK if good else ExitCode.PROBLEMS
 
 
 def _verify(way: Way, findings: _Findings) -> VerifyStats:
@@ -138,10 +132,6 @@ def _remirror(way: Way, *, silent: bool) -> MirrorStats:
         raise Interrupted("the remirror was stopped", hint="`dtesx mirror` goes on with it") from None
     finally:
         view.close()
-
-
-def _compare(*, data: bool) -> Compare:
-    return Compare.DATA if data else Compare.ATTRIBUTES
 
 
 class _Findings:

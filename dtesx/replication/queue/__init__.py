@@ -1,1 +1,1 @@
-"""The source queue: what was not yet acknowledged, in memory and then on disk; and its policies."""
+"""The source queue: what was not yet acknowledged, in memory and then on disk."""
