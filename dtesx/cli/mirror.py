@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from dtesx.base.errors import ExitCode, Interrupted
 from dtesx.cli import mirror_view, one_shot, output
@@ -26,8 +27,11 @@ from dtesx.cli.mirror_options import (
 )
 from dtesx.cli.one_shot import ClientState, Exclude, Include, RemapLinks, RulesFile, Source, TargetToken, Url
 from dtesx.cli.params import Json
-from dtesx.model.mirror import Compare, MirrorOptions
+from dtesx.model.mirror import Compare, LinkOptions, MirrorOptions
 from dtesx.model.stats import MirrorStats
+
+if TYPE_CHECKING:
+    from dtesx.replication.one_shot import Way
 
 _SHOWN_PROBLEMS = 20
 
@@ -65,9 +69,6 @@ def mirror(
 
     Exit code 1 says that all is done but for some paths, which are listed with the reason.
     """
-    from dtesx.replication.one_shot import open_tree
-    from dtesx.replication.sending import run_mirror
-
     options = MirrorOptions(
         compare,
         rules=one_shot.rules(rules, include, exclude),
@@ -78,9 +79,21 @@ def mirror(
     )
     link = link_options(compress, bandwidth, streams, transmit, tls=tls)
     way = one_shot.way(source, url, token_file, state, options, tls=tls)
-    view = mirror_view.view(as_json=json)
+    stats = _run(way, link, rebind=rebind, calculate=calc_size, as_json=json)
+    if json:
+        output.document(stats)
+    else:
+        show(stats)
+    return ExitCode.PROBLEMS if stats.problems_total else ExitCode.OK
+
+
+def _run(way: Way, link: LinkOptions, *, rebind: bool, calculate: bool, as_json: bool) -> MirrorStats:
+    from dtesx.replication.one_shot import open_tree
+    from dtesx.replication.sending import run_mirror
+
+    view = mirror_view.view(as_json=as_json)
     try:
-        stats = run_mirror(
+        return run_mirror(
             replace(way.request, rebind=rebind),
             way.identity,
             progress=view.show,
@@ -88,7 +101,7 @@ def mirror(
             opener=open_tree,
             options=way.options,
             link=link,
-            calculate=calc_size,
+            calculate=calculate,
             catalogue=way.catalogue,
         )
     except KeyboardInterrupt:
@@ -97,11 +110,6 @@ def mirror(
         ) from None
     finally:
         view.close()
-    if json:
-        output.document(stats)
-    else:
-        show(stats)
-    return ExitCode.PROBLEMS if stats.problems_total else ExitCode.OK
 
 
 def show(stats: MirrorStats) -> None:
