@@ -129,8 +129,9 @@ def test_the_state_of_a_source_does_not_travel(site: Site) -> None:
 def test_ctrl_c_ends_a_mirror_that_can_go_on(site: Site) -> None:
     for number in range(8):
         (site.source / f"large-{number}").write_bytes(os.urandom(1 << 20))
-    argv = [*DTESX, "mirror", str(site.source), site.url(), "--token-file", str(site.token)]
-    argv += ["--bandwidth", "1MB/s"]
+    # A shell that runs us in the background has its children ignore SIGINT.
+    argv = ["env", "--default-signal=INT", *DTESX, "mirror", str(site.source), site.url()]
+    argv += ["--token-file", str(site.token), "--bandwidth", "1MB/s"]
     process = subprocess.Popen(
         [*argv, "--state", str(site.root / "client")],
         stdout=subprocess.PIPE,
