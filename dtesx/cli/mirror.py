@@ -79,7 +79,10 @@ def mirror(
     )
     link = link_options(compress, bandwidth, streams, transmit, tls=tls)
     way = one_shot.way(source, url, token_file, state, options, tls=tls)
-    stats = _run(way, link, rebind=rebind, calculate=calc_size, as_json=json)
+    stopped = Interrupted(
+        "the mirror was stopped", hint="run the same command again: it goes on with what differs"
+    )
+    stats = run(way, link=link, rebind=rebind, calculate=calc_size, as_json=json, stopped=stopped)
     if json:
         output.document(stats)
     else:
@@ -87,7 +90,16 @@ def mirror(
     return ExitCode.PROBLEMS if stats.problems_total else ExitCode.OK
 
 
-def _run(way: Way, link: LinkOptions, *, rebind: bool, calculate: bool, as_json: bool) -> MirrorStats:
+def run(
+    way: Way,
+    *,
+    link: LinkOptions,
+    rebind: bool = False,
+    calculate: bool = True,
+    as_json: bool,
+    stopped: Interrupted,
+) -> MirrorStats:
+    """Mirror and show the progress; Ctrl-C raises ``stopped``."""
     from dtesx.replication.one_shot import open_tree
     from dtesx.replication.sending import run_mirror
 
@@ -105,9 +117,7 @@ def _run(way: Way, link: LinkOptions, *, rebind: bool, calculate: bool, as_json:
             catalogue=way.catalogue,
         )
     except KeyboardInterrupt:
-        raise Interrupted(
-            "the mirror was stopped", hint="run the same command again: it goes on with what differs"
-        ) from None
+        raise stopped from None
     finally:
         view.close()
 

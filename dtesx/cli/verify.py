@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dtesx.base.errors import ExitCode, Interrupted, UsageError
-from dtesx.cli import mirror, mirror_view, one_shot, output
+from dtesx.cli import mirror, one_shot, output
 from dtesx.cli.formats import seconds, size
 from dtesx.cli.mirror_options import NewerOnly
 from dtesx.cli.one_shot import ClientState, Exclude, Include, RemapLinks, RulesFile, Source, TargetToken, Url
 from dtesx.cli.params import Json
-from dtesx.model.mirror import Compare, MirrorOptions, OrphanAction, OrphanPolicy
+from dtesx.model.mirror import Compare, LinkOptions, MirrorOptions, OrphanAction, OrphanPolicy
 from dtesx.model.stats import MirrorStats
 from dtesx.model.verify import Finding, VerifyLogOptions, VerifyReport, VerifyStats
 
@@ -114,24 +114,8 @@ def _verify(way: Way, findings: _Findings) -> VerifyStats:
 
 
 def _remirror(way: Way, *, silent: bool) -> MirrorStats:
-    from dtesx.replication.one_shot import open_tree
-    from dtesx.replication.sending import run_mirror
-
-    view = mirror_view.view(as_json=silent)
-    try:
-        return run_mirror(
-            way.request,
-            way.identity,
-            progress=view.show,
-            stop=threading.Event(),
-            opener=open_tree,
-            options=way.options,
-            catalogue=way.catalogue,
-        )
-    except KeyboardInterrupt:
-        raise Interrupted("the remirror was stopped", hint="`dtesx mirror` goes on with it") from None
-    finally:
-        view.close()
+    stopped = Interrupted("the remirror was stopped", hint="`dtesx mirror` goes on with it")
+    return mirror.run(way, link=LinkOptions(), as_json=silent, stopped=stopped)
 
 
 class _Findings:

@@ -97,18 +97,21 @@ class TreeMirror:
         self._pending: dict[bytes, _Pending] = {}
         self._gone: dict[bytes, list[bytes]] = {}
         self._scope = scope
-        walking = WalkOptions(
-            problem=self._problem,
-            scope=scope,
-            leftover=self._reserved,
-            vanished=self._vanished,
-            remap=remap,
-            sums=options.compare is Compare.DATA,
-        )
+        walking = self._walking(remap)
         reader = Reader(catalogue, digests=options.compare is Compare.ATTRIBUTES, pause=pause)
         self._lead = Lead(walk(root, walking), reader, ask)
         self._scanner = Scanner(root, walking)
         self._directories = Directories(root)
+
+    def _walking(self, remap: Callable[[bytes], bytes] | None) -> WalkOptions:
+        return WalkOptions(
+            problem=self._problem,
+            scope=self._scope,
+            leftover=self._reserved,
+            vanished=self._vanished,
+            remap=remap,
+            sums=self._options.compare is Compare.DATA,
+        )
 
     def run(self) -> None:
         """Walk the tree to its end; every operation has been handed to the packer afterwards."""

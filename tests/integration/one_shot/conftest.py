@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from tests.integration.services.process import first_line
 
 DTESX = (sys.executable, "-m", "dtesx")
 
@@ -95,20 +95,6 @@ class Site:
         argv = ["rsync", "-aHAXn", "--delete", "--itemize-changes", *options]
         argv += [f"{self.source}/", f"{self.data / name}/"]
         return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
-
-
-def first_line(process: subprocess.Popen[bytes], seconds: float = 30) -> str:
-    """What a process says first; empty when it ended without a word."""
-    assert process.stdout is not None
-    deadline = time.monotonic() + seconds
-    text = b""
-    while not text.endswith(b"\n") and time.monotonic() < deadline:
-        if select.select([process.stdout], [], [], 0.2)[0]:
-            part = os.read(process.stdout.fileno(), 1)
-            if not part:
-                break
-            text += part
-    return text.decode().strip()
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def service(kind: str, state: Path, port: int = 0) -> Iterator[Service]:
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=dict(os.environ)
         )
     try:
-        line = _first_line(process, 30)
+        line = first_line(process)
         assert line.startswith(f"dtesx {kind} ready on https://127.0.0.1:"), (line, log.read_text())
         yield Service(process, int(line.rsplit(":", 1)[1]), log)
     finally:
@@ -50,7 +50,8 @@ def service(kind: str, state: Path, port: int = 0) -> Iterator[Service]:
             process.stdout.close()
 
 
-def _first_line(process: subprocess.Popen[bytes], seconds: float) -> str:
+def first_line(process: subprocess.Popen[bytes], seconds: float = 30) -> str:
+    """What a process says first; empty when it ended without a word."""
     assert process.stdout is not None
     deadline = time.monotonic() + seconds
     text = b""
