@@ -14,6 +14,7 @@ import typer.main
 from dtesx.base import log
 from dtesx.base.errors import DtesxError, ExitCode
 from dtesx.cli import (
+    capture,
     demo,
     exit_codes,
     exits,
@@ -109,6 +110,7 @@ teach.add(
 )
 app.add_typer(orphans.app, name="orphans")
 app.add_typer(repset.app, name="repset")
+app.add_typer(capture.app, name="capture")
 app.add_typer(lab.app, name="lab")
 teach.add(app, "demo", demo.run_demo, "dtesx demo", "dtesx demo --keep", "dtesx demo --json > demo.json")
 app.add_typer(service.app, name="service")

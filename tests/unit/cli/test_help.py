@@ -55,6 +55,7 @@ def test_the_commands_are_those_of_the_product() -> None:
         "repset check",
         "repset add",
         "repset remove",
+        "capture probe",
         "lab up",
         "lab status",
         "lab down",

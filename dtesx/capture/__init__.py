@@ -1,0 +1,1 @@
+"""What changed in file systems while they are in use, as the kernel tells it."""

@@ -1,0 +1,68 @@
+"""What one drained batch of changes says about a watched tree. Pure.
+
+Everything here is a hint: it names what is to be looked at again, not what it has become.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+Names = dict[bytes, set[bytes]]
+"""Names by the path of their directory, relative to the watched root, as ``mirror.scan`` puts it.
+
+The root's own attributes are the name ``b""`` in the directory ``b""``.
+"""
+
+
+def join(directory: bytes, name: bytes) -> bytes:
+    """The path of a name in a directory, both relative to the root."""
+    return directory + b"/" + name if directory else name
+
+
+def split(path: bytes) -> tuple[bytes, bytes]:
+    """The directory and the name of a path relative to the root."""
+    directory, _, name = path.rpartition(b"/")
+    return directory, name
+
+
+@dataclass(frozen=True, slots=True)
+class FileId:
+    """A file for as long as it lives, whatever its names are.
+
+    ``device`` is the file system's own number (major:minor of proc(5), mountinfo; on btrfs not what
+    stat(2) says), ``root`` the btrfs subvolume, 0 elsewhere. A reused ``inode`` has another
+    ``generation``.
+    """
+
+    device: int
+    root: int
+    inode: int
+    generation: int
+
+
+@dataclass(slots=True)
+class Changes:
+    """What happened below one watched root since the drain before.
+
+    ``names`` were created, removed, renamed to or from, or got other attributes; a name that is a
+    directory now may have come with everything below it. ``written`` names may have other content,
+    and nobody knows where in it. ``files`` may have, too, and came without a name. ``lost``: there
+    were changes that nothing here tells of; all that the catalogue does not confirm is to be looked at.
+    """
+
+    names: Names = field(default_factory=dict)
+    written: Names = field(default_factory=dict)
+    files: set[FileId] = field(default_factory=set)
+    lost: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.names or self.written or self.files or self.lost)
+
+
+@dataclass(frozen=True)
+class CaptureStatistics:
+    """Counts since the start: events read, overflows, and names that wait for the next drain."""
+
+    events: int = 0
+    overflows: int = 0
+    waiting: int = 0

@@ -1,0 +1,88 @@
+"""Where directories are now that events know by handle only."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from dtesx.capture.events import FSID
+from dtesx.capture.handles import open_handle
+
+_HELD = 1 << 16
+
+
+class Paths:
+    """Paths below ``root`` (a directory descriptor) of directories anywhere in its file system.
+
+    What was found is kept until ``forget``, which must be called when any directory was moved: that
+    moves all that is below it.
+    """
+
+    def __init__(self, root: int) -> None:
+        self._root = root
+        self._known: dict[bytes, bytes | None] = {}
+        self.unsure = False
+
+    def forget(self) -> None:
+        """Look for everything anew."""
+        self._known.clear()
+
+    def find(self, place: bytes) -> bytes | None:
+        """The path of the directory at ``place`` (see ``events.Entry``), relative to the root.
+
+        None when it is not below the root, or removed. Where that cannot be told, ``unsure`` is set.
+        """
+        if place in self._known:
+            return self._known[place]
+        try:
+            path = self._look(place)
+        except OSError as error:
+            self.unsure |= error.errno != errno.ESTALE
+            return None
+        if len(self._known) >= _HELD:
+            self._known.clear()
+        self._known[place] = path
+        return path
+
+    def _look(self, place: bytes) -> bytes | None:
+        fd = open_handle(self._root, place[FSID:])
+        try:
+            return path_below(self._root, fd)
+        finally:
+            os.close(fd)
+
+
+def path_below(root: int, fd: int) -> bytes | None:
+    """The path of an open file or directory relative to ``root``; None when it has none there.
+
+    What the kernel says is tried out: it may be the path from the root of the whole file system, or
+    one by which there is something else by now.
+    """
+    tried = b""
+    while (shown := _shown(fd)) != tried:
+        tried = shown
+        relative = _below(_shown(root), shown)
+        if relative is not None and _is_there(root, relative, fd):
+            return relative
+    return None
+
+
+def _below(top: bytes, path: bytes) -> bytes | None:
+    top = top.rstrip(b"/") + b"/"
+    if path + b"/" == top or path == top:
+        return b""
+    return path[len(top) :] if path.startswith(top) else None
+
+
+def _is_there(root: int, path: bytes, fd: int) -> bool:
+    try:
+        there = os.stat(path or b".", dir_fd=root, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return False
+        raise
+    return os.path.samestat(there, os.fstat(fd))
+
+
+def _shown(fd: int) -> bytes:
+    return os.readlink(b"/proc/self/fd/%d" % fd)

@@ -1,0 +1,47 @@
+"""Finds out what this kernel tells about changes, by trying."""
+
+from __future__ import annotations
+
+import os
+
+from dtesx.base.errors import NotFound, UsageError
+from dtesx.base.mountinfo import mount_id, mounts
+from dtesx.capture.capture import Capture
+from dtesx.capture.errors import NotWatchable
+from dtesx.model.capture import CaptureProbe, CaptureReport, Rung
+
+_BLIND = {
+    Rung.EVENTS: (
+        "stores into mapped files, until the file is closed",
+        "asynchronous writes (libaio), until the file is closed",
+        "flags set by chattr, until something else changes",
+    ),
+    Rung.SCANS: ("everything, until the next scan",),
+}
+
+
+def probe(*paths: str) -> CaptureReport:
+    """Try to watch each directory. Raises NotFound, UsageError."""
+    return CaptureReport(os.uname().release, tuple(_probe(path) for path in paths))
+
+
+def _probe(path: str) -> CaptureProbe:
+    directory = _open(path)
+    try:
+        kind = next((m.type for m in mounts() if m.id == mount_id(directory)), "")
+        with Capture() as capture:
+            capture.watch(path, directory)
+    except NotWatchable as error:
+        return CaptureProbe(path, kind, Rung.SCANS, error.message, error.hint, _BLIND[Rung.SCANS])
+    finally:
+        os.close(directory)
+    return CaptureProbe(path, kind, Rung.EVENTS, "", "", _BLIND[Rung.EVENTS])
+
+
+def _open(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFound(f"there is no directory {path}", hint="check the path") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be opened: {error.strerror}", hint="run dtesx as root") from error

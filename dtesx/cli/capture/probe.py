@@ -1,0 +1,45 @@
+"""``dtesx capture probe``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dtesx.cli import output
+from dtesx.cli.params import Json
+
+if TYPE_CHECKING:
+    from dtesx.model.capture import CaptureProbe
+
+Paths = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[PATH]...", help="Directories. [default: all file systems on disks]"),
+]
+
+
+def probe(paths: Paths = None, json: Json = False) -> None:
+    """Show what this kernel tells about changes, and which means would be used.
+
+    Nothing is changed: the means are tried and given back. The rungs are A (byte ranges), B (names
+    of what changed) and C (scans); docs/capture.md says what each of them guarantees.
+    """
+    from dtesx.capture.probe import probe as try_out
+    from dtesx.inventory.blocks import read_mounts, whole_mounts
+
+    report = try_out(*(paths or [mount.target for mount in whole_mounts(read_mounts())]))
+    if json:
+        output.document(report)
+        return
+    output.line(f"kernel {report.kernel}")
+    for found in report.probes:
+        output.line("")
+        _show(found)
+
+
+def _show(found: CaptureProbe) -> None:
+    output.line(f"{found.path} ({found.type}): rung {found.rung.value}", style="bold")
+    if found.reason:
+        output.line(f"  because {found.reason} ({found.hint})")
+    for what in found.blind:
+        output.line(f"  cannot see {what}")

@@ -1,0 +1,103 @@
+"""Real file systems on loop devices, and a capture that watches one of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from dtesx.base.run import run
+from dtesx.capture.capture import Capture
+from dtesx.capture.changes import Changes
+
+_MAKE = {
+    "ext4": ["mkfs.ext4", "-q", "-O", "^has_journal"],
+    "xfs": ["mkfs.xfs", "-q"],
+    "btrfs": ["mkfs.btrfs", "-q"],
+}
+_SIZE = 320 << 20
+NAME = "/data"
+
+
+@contextmanager
+def mounted(kind: str, where: Path, *options: str) -> Iterator[Path]:
+    """A new file system of ``kind`` at ``where``, which is made."""
+    where.mkdir()
+    image = where.with_suffix(".img")
+    with image.open("wb") as file:
+        file.truncate(_SIZE)
+    run([*_MAKE[kind], str(image)])
+    run(["mount", "-o", ",".join(("loop", *options)), str(image), str(where)])
+    try:
+        yield where
+    finally:
+        run(["umount", str(where)])
+        image.unlink()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """A descriptor of a directory."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@dataclass
+class Watched:
+    """A directory whose changes are captured."""
+
+    path: Path
+    capture: Capture
+
+    def drain(self) -> Changes:
+        """What changed below the directory since the last time."""
+        return self.capture.drain().get(NAME, Changes())
+
+
+@pytest.fixture(params=["ext4", "xfs", "btrfs"])
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    with mounted(request.param, tmp_path / "disk") as where:
+        yield where
+
+
+@pytest.fixture
+def ext4(tmp_path: Path) -> Iterator[Path]:
+    with mounted("ext4", tmp_path / "disk") as where:
+        yield where
+
+
+@pytest.fixture
+def btrfs(tmp_path: Path) -> Iterator[Path]:
+    with mounted("btrfs", tmp_path / "disk") as where:
+        yield where
+
+
+Watch = Callable[[Path], Watched]
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    with ExitStack() as stack:
+
+        def start(path: Path) -> Watched:
+            capture = stack.enter_context(Capture())
+            capture.watch(NAME, stack.enter_context(opened(path)))
+            return Watched(path, capture)
+
+        yield start
+
+
+@pytest.fixture
+def names(disk: Path, watch: Watch) -> Watched:
+    """A file system of each kind, with some files, watched."""
+    (disk / "dir" / "sub").mkdir(parents=True)
+    (disk / "file").write_bytes(bytes(1 << 20))
+    (disk / "dir" / "other").write_bytes(b"other")
+    return watch(disk)

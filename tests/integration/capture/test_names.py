@@ -1,0 +1,225 @@
+"""What each operation tells by fanotify, on each file system."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import mmap
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dtesx.base.run import run
+from dtesx.capture import capture as capturing
+from dtesx.capture import fanotify
+from dtesx.capture.capture import Capture
+from dtesx.capture.changes import Changes, Names
+from dtesx.capture.errors import NotWatchable
+
+from .conftest import NAME, Watch, Watched, opened
+
+pytestmark = pytest.mark.integration
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_RENAME_EXCHANGE = 2
+_PUNCH_HOLE, _KEEP_SIZE, _ZERO_RANGE = 2, 1, 16
+
+
+def _exchange(one: Path, other: Path) -> None:
+    here = ctypes.c_int(-100)
+    flags = ctypes.c_uint(_RENAME_EXCHANGE)
+    done = _libc.renameat2(here, os.fsencode(one), here, os.fsencode(other), flags)
+    assert done == 0, os.strerror(ctypes.get_errno())
+
+
+NAMESPACE: list[tuple[str, Callable[[Path], object], Names]] = [
+    ("create", lambda r: os.mknod(r / "new", 0o600), {b"": {b"new"}}),
+    ("mkdir", lambda r: (r / "dir" / "new").mkdir(), {b"dir": {b"new"}}),
+    ("symlink", lambda r: (r / "new").symlink_to("x"), {b"": {b"new"}}),
+    ("mknod", lambda r: os.mknod(r / "new", 0o20600, os.makedev(1, 3)), {b"": {b"new"}}),
+    ("fifo", lambda r: os.mkfifo(r / "dir" / "sub" / "new"), {b"dir/sub": {b"new"}}),
+    ("unlink", lambda r: (r / "file").unlink(), {b"": {b"file"}}),
+    ("rmdir", lambda r: (r / "dir" / "sub").rmdir(), {b"dir": {b"sub"}}),
+    ("rename", lambda r: (r / "file").rename(r / "dir" / "new"), {b"": {b"file"}, b"dir": {b"new"}}),
+    ("replace", lambda r: (r / "file").rename(r / "dir" / "other"), {b"": {b"file"}, b"dir": {b"other"}}),
+    ("exchange", lambda r: _exchange(r / "file", r / "dir" / "other"), {b"": {b"file"}, b"dir": {b"other"}}),
+    ("rename of a directory", lambda r: (r / "dir").rename(r / "new"), {b"": {b"dir", b"new"}}),
+    ("chmod", lambda r: (r / "file").chmod(0o600), {b"": {b"file"}}),
+    ("chmod of a directory", lambda r: (r / "dir" / "sub").chmod(0o700), {b"dir": {b"sub"}}),
+    ("chmod of the root", lambda r: r.chmod(0o700), {b"": {b""}}),
+    ("chown", lambda r: os.chown(r / "dir" / "other", 5, 5), {b"dir": {b"other"}}),
+    ("utimes", lambda r: os.utime(r / "file", (1, 1)), {b"": {b"file"}}),
+    ("xattr", lambda r: os.setxattr(r / "file", "trusted.x", b"y"), {b"": {b"file"}}),
+    ("not UTF-8", lambda r: os.mknod(os.fsencode(r) + b"/\xff\n", 0o600), {b"": {b"\xff\n"}}),
+]
+
+
+@pytest.mark.parametrize(("act", "told"), [row[1:] for row in NAMESPACE], ids=[row[0] for row in NAMESPACE])
+def test_names_that_change_are_told(names: Watched, act: Callable[[Path], object], told: Names) -> None:
+    act(names.path)
+    found = names.drain()
+    assert found.names == told
+    assert not found.lost
+    assert names.drain() == Changes()
+
+
+def test_a_new_link_is_told_by_its_own_name(names: Watched) -> None:
+    os.link(names.path / "file", names.path / "dir" / "link")
+    assert b"link" in names.drain().names[b"dir"]
+
+
+def _open(path: Path, flags: int, act: Callable[[int], object]) -> None:
+    fd = os.open(path, flags)
+    try:
+        act(fd)
+    finally:
+        os.close(fd)
+
+
+def test_a_file_that_was_made_without_a_name_is_told_when_it_gets_one(names: Watched) -> None:
+    def link(fd: int) -> None:
+        os.write(fd, b"x")
+        # With a descriptor os.link follows the first path (linkat(2), AT_SYMLINK_FOLLOW).
+        os.link(f"/proc/self/fd/{fd}", names.path / "linked", src_dir_fd=fd)
+        assert b"linked" in names.drain().names[b""]
+
+    _open(names.path, os.O_TMPFILE | os.O_RDWR, link)
+
+
+def _direct(fd: int) -> None:
+    with mmap.mmap(-1, 4096) as page:
+        os.pwritev(fd, [page], 8192)
+
+
+def _fallocate(mode: int) -> Callable[[int], None]:
+    def act(fd: int) -> None:
+        arguments = (ctypes.c_int(mode), ctypes.c_long(65536), ctypes.c_long(65536))
+        assert _libc.fallocate(ctypes.c_int(fd), *arguments) == 0
+
+    return act
+
+
+CONTENT: list[tuple[str, int, Callable[[int], object]]] = [
+    ("write", os.O_WRONLY, lambda fd: os.pwrite(fd, b"x", 5000)),
+    ("append", os.O_WRONLY | os.O_APPEND, lambda fd: os.write(fd, b"x")),
+    ("direct", os.O_WRONLY | os.O_DIRECT, _direct),
+    ("truncate", os.O_WRONLY, lambda fd: os.ftruncate(fd, 100)),
+    ("punch", os.O_WRONLY, _fallocate(_PUNCH_HOLE | _KEEP_SIZE)),
+    ("zero", os.O_WRONLY, _fallocate(_ZERO_RANGE)),
+]
+
+
+@pytest.mark.parametrize(("flags", "act"), [row[1:] for row in CONTENT], ids=[row[0] for row in CONTENT])
+def test_writes_are_told_while_the_file_is_open(
+    names: Watched, flags: int, act: Callable[[int], object]
+) -> None:
+    def check(fd: int) -> None:
+        assert names.drain() == Changes()
+        act(fd)
+        assert names.drain().written == {b"": {b"file"}}
+
+    try:
+        _open(names.path / "file", flags, check)
+    except OSError as error:
+        pytest.skip(f"not on this file system: {error}")
+
+
+def test_a_store_into_a_mapped_file_is_told_when_it_is_unmapped_at_last(names: Watched) -> None:
+    fd = os.open(names.path / "file", os.O_RDWR)
+    mapped = mmap.mmap(fd, 1 << 20)
+    os.close(fd)
+    mapped[70_000:70_003] = b"abc"
+    assert names.drain() == Changes()
+    mapped.close()
+    assert names.drain().written == {b"": {b"file"}}
+
+
+def test_a_reflink_is_told(disk: Path, watch: Watch) -> None:
+    (disk / "from").write_bytes(os.urandom(1 << 20))
+    watched = watch(disk)
+    done = run(["cp", "--reflink=always", str(disk / "from"), str(disk / "to")], ok=(0, 1))
+    if done.status:
+        pytest.skip("this file system shares no blocks")
+    assert watched.drain().written == {b"": {b"to"}}
+
+
+def test_flags_that_chattr_sets_are_not_told(names: Watched) -> None:
+    run(["chattr", "+d", str(names.path / "file")], ok=(0, 1))
+    assert names.drain() == Changes()
+
+
+def test_reading_changes_nothing(names: Watched) -> None:
+    (names.path / "file").read_bytes()
+    sorted(names.path.rglob("*"))
+    assert names.drain() == Changes()
+
+
+def test_processes_that_are_ignored_are_not_told(ext4: Path) -> None:
+    with opened(ext4) as fd, Capture(ignored=[os.getpid()]) as capture:
+        capture.watch(NAME, fd)
+        (ext4 / "ours").write_bytes(b"x")
+        run(["touch", str(ext4 / "theirs")])
+        (changes,) = capture.drain().values()
+    assert changes.names == {b"": {b"theirs"}}
+
+
+def test_however_much_waits_it_is_all_drained(ext4: Path, watch: Watch) -> None:
+    watched = watch(ext4)
+    wanted = {b"%d" % number for number in range(10_000)}
+    for name in wanted:
+        os.mknod(os.fsencode(ext4) + b"/" + name)
+    assert watched.drain() == Changes(names={b"": wanted})
+
+
+def test_an_overflow_of_the_kernels_queue_is_a_loss(ext4: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = int(Path("/proc/sys/fs/fanotify/max_queued_events").read_text())
+    monkeypatch.setattr(fanotify, "_INIT", fanotify._INIT & ~fanotify._UNLIMITED_QUEUE)
+    with opened(ext4) as fd, Capture() as capture:
+        capture.watch(NAME, fd)
+        for number in range(limit + 1):
+            os.mknod(ext4 / f"{number}")
+        assert capture.drain() == {NAME: Changes(lost=True)}
+        assert capture.statistics.overflows == 1
+        (ext4 / "later").touch()
+        assert capture.drain()[NAME].names == {b"": {b"later"}}
+
+
+def test_more_names_than_may_wait_are_a_loss(names: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capturing, "MOST_WAITING", 5)
+    for number in range(6):
+        (names.path / f"{number}").touch()
+    assert names.drain() == Changes(lost=True)
+    assert names.capture.statistics.waiting == 0
+    (names.path / "later").touch()
+    assert names.drain().names == {b"": {b"later"}}
+
+
+def test_what_has_no_handles_cannot_be_watched() -> None:
+    with opened(Path("/proc")) as fd, Capture() as capture, pytest.raises(NotWatchable) as caught:
+        capture.watch(NAME, fd)
+    assert caught.value.hint
+
+
+def test_a_root_that_is_forgotten_is_told_of_no_more(ext4: Path, tmp_path: Path) -> None:
+    (ext4 / "sub").mkdir()
+    with opened(ext4) as top, opened(ext4 / "sub") as sub, Capture() as capture:
+        capture.watch("top", top)
+        capture.watch("sub", sub)
+        capture.forget("top")
+        (ext4 / "sub" / "file").mkdir()
+        assert capture.drain() == {"sub": Changes(names={b"": {b"file"}})}
+        capture.forget("sub")
+        (ext4 / "sub" / "file").rmdir()
+        before = capture.statistics.events
+        assert capture.drain() == {}
+        assert capture.statistics.events == before
+
+
+def test_locking_and_syncing_change_nothing(names: Watched) -> None:
+    fd = os.open(names.path / "file", os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    os.fsync(fd)
+    os.close(fd)
+    assert names.drain() == Changes()
