@@ -19,10 +19,10 @@ Paths = Annotated[
 
 
 def probe(paths: Paths = None, json: Json = False) -> None:
-    """Show what this kernel tells about changes, and which means would be used.
+    """Show what this kernel tells about changes.
 
-    Nothing is changed: the means are tried and given back. The rungs are A (byte ranges), B (names
-    of what changed) and C (scans); docs/capture.md says what each of them guarantees.
+    It is tried out, and nothing is changed. Each directory gets the best means that work there:
+    rung B (names of what changes) or C (scans).
     """
     from dtesx.capture.probe import probe as try_out
     from dtesx.inventory.blocks import read_mounts, whole_mounts
