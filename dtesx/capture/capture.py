@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from dtesx.base.log import get_logger
 from dtesx.capture.batch import Batch
 from dtesx.capture.changes import CaptureStatistics, Changes, FileId, Names, join, split
+from dtesx.capture.dirtied import Dirtied, DirtyRanges
+from dtesx.capture.errors import NotWatchable
 from dtesx.capture.events import FSID, OVERFLOW, Entry
 from dtesx.capture.fanotify import Group
 from dtesx.capture.filesystems import FileSystem, file_system, top_of
-from dtesx.capture.handles import inode_of
-from dtesx.capture.paths import Paths
+from dtesx.capture.handles import handle_for, handle_of, inode_of, open_handle
+from dtesx.capture.paths import Paths, path_below
+from dtesx.capture.settling import write_back_all
+from dtesx.model.capture import Rung
 
 log = get_logger(__name__)
 
@@ -29,6 +34,7 @@ class _Root:
     directory: int
     system: FileSystem
     mask: int
+    rung: Rung
     paths: Paths
     given: dict[bytes, bytes | None] = field(default_factory=dict)
 
@@ -38,14 +44,19 @@ class Capture:
 
     ``collect`` whenever ``fileno`` is readable, so that the kernel's queue stays short; ``drain``
     gives what happened before the call. To drain says that all that the drain before gave was looked
-    at. Changes that the processes ``ignored`` make are left out.
+    at. Changes that the processes ``ignored`` make are left out. Without ``ranges``, which bytes change
+    is not asked for.
 
     Raises NotWatchable where the kernel does not report changes to us.
     """
 
-    def __init__(self, *, ignored: Iterable[int] = ()) -> None:
-        self._group = Group()
+    def __init__(self, *, ranges: bool = True, ignored: Iterable[int] = ()) -> None:
         self._ignored = frozenset(ignored)
+        self._group = Group()
+        self._ranges: DirtyRanges | None = None
+        self.why_no_ranges: NotWatchable | None = None
+        if ranges:
+            self._load_ranges()
         self._roots: dict[str, _Root] = {}
         self._batch, self._last = Batch(), Batch()
         self._events = self._overflows = 0
@@ -59,6 +70,8 @@ class Capture:
     def close(self) -> None:
         """Stop watching everything."""
         self._group.close()
+        if self._ranges is not None:
+            self._ranges.close()
 
     def fileno(self) -> int:
         """The descriptor that is readable when there is something to collect."""
@@ -75,16 +88,49 @@ class Capture:
         The descriptor stays the caller's and open until ``forget``. What other mounts hide below it
         is watched only through a mount of its own (``volumes.views``). Raises NotWatchable, OSError.
         """
+        system = file_system(directory)
+        ranges = self._ranges if system.type else None
         with top_of(directory) as top:
-            mask = self._group.watch(top)
-        self._roots[name] = _Root(directory, file_system(directory), mask, Paths(directory))
+            mask = self._group.watch(top, closed=ranges is None)
+        if ranges is not None:
+            ranges.watch(system.device, system.type)
+            # A store into a page that was dirty before is not told: from here on all pages are clean.
+            write_back_all(directory)
+        rung = Rung.EVENTS if ranges is None else Rung.RANGES
+        self._roots[name] = _Root(directory, system, mask, rung, Paths(directory))
+
+    def rung(self, name: str) -> Rung:
+        """By which means changes below a root are found."""
+        return self._roots[name].rung
 
     def forget(self, name: str) -> None:
         """Watch a root no more. Raises NotWatchable, OSError."""
         root = self._roots.pop(name)
-        if all(other.system != root.system for other in self._roots.values()):
-            with top_of(root.directory) as top:
-                self._group.forget(top, root.mask)
+        if any(other.system == root.system for other in self._roots.values()):
+            return
+        with top_of(root.directory) as top:
+            self._group.forget(top, root.mask)
+        if self._ranges is not None and root.rung is Rung.RANGES:
+            self._ranges.forget(root.system.device)
+
+    def identify(self, name: str, directory: int, entry: bytes) -> FileId | None:
+        """The identity of a name in an open directory below a root; None where there are no such things.
+
+        Raises OSError.
+        """
+        return _identity(self._roots[name].system, handle_of(directory, entry))
+
+    def locate(self, name: str, file: FileId) -> bytes | None:
+        """One path of a file relative to a root, if the kernel has it at hand: files in use have.
+
+        Raises OSError: ESTALE when the file was removed.
+        """
+        root = self._roots[name]
+        fd = open_handle(root.directory, handle_for(root.system.type, file.root, file.inode, file.generation))
+        try:
+            return path_below(root.directory, fd)
+        finally:
+            os.close(fd)
 
     def collect(self) -> None:
         """Take in what the kernel reported until now. Raises MalformedEvents, OSError."""
@@ -102,7 +148,11 @@ class Capture:
 
         Raises MalformedEvents, OSError.
         """
+        # In this order: of a file whose bytes changed, its creation is never told later.
+        dirtied = self._ranges.drain() if self._ranges is not None else Dirtied({}, lost=False)
         self.collect()
+        if dirtied.lost:
+            self._lose("the kernel's map of byte ranges overflowed")
         batch, self._batch = self._batch, Batch()
         if batch.moved or batch.lost:
             for root in self._roots.values():
@@ -111,8 +161,15 @@ class Capture:
             for place in self._displaced(batch):
                 batch.repeat(place, self._last)
         self._last = batch
-        found = {name: _changes(root, batch) for name, root in self._roots.items()}
+        found = {name: self._changes(root, batch, dirtied) for name, root in self._roots.items()}
         return {name: changes for name, changes in found.items() if changes}
+
+    def _load_ranges(self) -> None:
+        try:
+            self._ranges = DirtyRanges(self._ignored)
+        except NotWatchable as error:
+            log.info("byte ranges cannot be told", reason=error.message)
+            self.why_no_ranges = error
 
     def _displaced(self, batch: Batch) -> set[bytes]:
         """The places of the last drain that may have been elsewhere when they were looked at."""
@@ -125,30 +182,41 @@ class Capture:
                     found.add(place)
         return found
 
+    def _changes(self, root: _Root, batch: Batch, dirtied: Dirtied) -> Changes:
+        """What was drained as it is seen from a root; remembers where the batch's places were."""
+        changes = Changes(lost=batch.lost)
+        blocks_known = self._ranges is not None and root.system.type in self._ranges.structured
+        root.given = {}
+        _names(root, batch.names, changes.names)
+        _names(root, batch.written, changes.names if blocks_known else changes.written)
+        for place in batch.files:
+            if place.startswith(root.system.number):
+                identity = _identity(root.system, place[FSID:])
+                changes.files.update(() if identity is None else (identity,))
+        device = root.system.device
+        changes.ranges = {file: spans for file, spans in dirtied.ranges.items() if file.device == device}
+        if root.paths.unsure:
+            log.warning("where changes happened cannot be told: all is to be compared with the catalogue")
+            changes.lost, root.paths.unsure = True, False
+        return changes
+
     def _lose(self, why: str) -> None:
         log.warning("changes were lost: all of it is to be compared with the catalogue", reason=why)
         self._overflows += 1
         self._batch.lose()
 
 
-def _changes(root: _Root, batch: Batch) -> Changes:
-    """What a batch says about a root; remembers where the batch's places were."""
-    changes = Changes(lost=batch.lost)
-    root.given = {}
-    for places, names in ((batch.names, changes.names), (batch.written, changes.written)):
-        for place, found in places.items():
-            if place.startswith(root.system.number):
-                root.given[place] = path = root.paths.find(place)
-                if path is not None:
-                    _add(names, path, found)
-    for place in batch.files:
-        identity = inode_of(place[FSID:]) if place.startswith(root.system.number) else None
-        if identity is not None:
-            changes.files.add(FileId(root.system.device, *identity))
-    if root.paths.unsure:
-        log.warning("where changes happened cannot be told: all is to be compared with the catalogue")
-        changes.lost, root.paths.unsure = True, False
-    return changes
+def _identity(system: FileSystem, handle: bytes) -> FileId | None:
+    found = inode_of(handle)
+    return FileId(system.device, *found) if found is not None else None
+
+
+def _names(root: _Root, places: Mapping[bytes, set[bytes]], names: Names) -> None:
+    for place, found in places.items():
+        if place.startswith(root.system.number):
+            root.given[place] = path = root.paths.find(place)
+            if path is not None:
+                _add(names, path, found)
 
 
 def _add(names: Names, path: bytes, found: set[bytes]) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dtesx.capture.ranges import Spans
+
 Names = dict[bytes, set[bytes]]
 """Names by the path of their directory, relative to the watched root, as ``mirror.scan`` puts it.
 
@@ -45,18 +47,20 @@ class Changes:
     """What happened below one watched root since the drain before.
 
     ``names`` were created, removed, renamed to or from, or got other attributes; a name that is a
-    directory now may have come with everything below it. ``written`` names may have other content,
-    and nobody knows where in it. ``files`` may have, too, and came without a name. ``lost``: there
+    directory now may have come with everything below it. ``ranges`` are the bytes of files that may
+    be others, also of files that are not below the root. ``written`` names may have other content,
+    and nobody knows where in it; ``files`` may have, too, and came without a name. ``lost``: there
     were changes that nothing here tells of; all that the catalogue does not confirm is to be looked at.
     """
 
     names: Names = field(default_factory=dict)
+    ranges: dict[FileId, Spans] = field(default_factory=dict)
     written: Names = field(default_factory=dict)
     files: set[FileId] = field(default_factory=set)
     lost: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.names or self.written or self.files or self.lost)
+        return bool(self.names or self.ranges or self.written or self.files or self.lost)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ _UNLIMITED_QUEUE, _UNLIMITED_MARKS = 0x10, 0x20
 _REPORT = 0x200 | 0x400 | 0x800  # handles of files and of directories, and names
 _INIT = _CLOEXEC | _NONBLOCK | _UNLIMITED_QUEUE | _UNLIMITED_MARKS | _REPORT
 _MARK_ADD, _MARK_REMOVE, _MARK_FILESYSTEM = 0x1, 0x2, 0x100
-_EVENTS = CREATE | DELETE | ATTRIB | MODIFY | CLOSE_WRITE | ON_DIRECTORY
+_EVENTS = CREATE | DELETE | ATTRIB | MODIFY | ON_DIRECTORY
 _FIONREAD = 0x541B
 _AT_ONCE = 1 << 18
 
@@ -68,16 +68,17 @@ class Group:
         """Stop watching."""
         os.close(self._fd)
 
-    def watch(self, directory: int) -> int:
-        """Watch the file system that ``directory`` is in.
+    def watch(self, directory: int, *, closed: bool) -> int:
+        """Watch the file system that ``directory`` is in; with ``closed`` also for files closed by writers.
 
         Returns the mask in force. Raises NotWatchable.
         """
+        events = _EVENTS | CLOSE_WRITE if closed else _EVENTS
         # Before RENAME (Linux 5.17) a rename was two events.
         for renames in (RENAME, MOVED_FROM | MOVED_TO):
-            number = self._mark(_MARK_ADD, _EVENTS | renames, directory)
+            number = self._mark(_MARK_ADD, events | renames, directory)
             if not number:
-                return _EVENTS | renames
+                return events | renames
             if number != errno.EINVAL:
                 break
         raise _not_watchable(number)

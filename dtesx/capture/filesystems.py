@@ -16,6 +16,9 @@ from dtesx.capture.handles import handle_of, inode_of
 
 _FSID = struct.Struct("=II")
 
+_TYPES = {0xEF53: "ext4", 0x58465342: "xfs", 0x9123683E: "btrfs"}  # linux/magic.h, statfs(2)
+_STATFS_BYTES = 256
+
 # linux/btrfs.h and btrfs_tree.h
 _BTRFS_IOC_FS_INFO = 0x8400941F
 _FS_INFO_BYTES = 1024
@@ -32,10 +35,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True)
 class FileSystem:
-    """A file system: ``number`` is what its events begin with, ``device`` what the kernel calls it inside."""
+    """A file system: ``number`` is what its events begin with, ``device`` what the kernel calls it inside.
+
+    ``type`` is empty for those that are not ext4, xfs or btrfs.
+    """
 
     number: bytes
     device: int
+    type: str
 
 
 def file_system(directory: int) -> FileSystem:
@@ -45,7 +52,7 @@ def file_system(directory: int) -> FileSystem:
     packed = _FSID.pack(number & 0xFFFFFFFF, number >> 32)
     uuid = _btrfs_uuid(directory)
     device = os.fstat(directory).st_dev if uuid is None else _btrfs_mount(uuid).device
-    return FileSystem(packed, device)
+    return FileSystem(packed, device, _TYPES.get(_magic(directory), ""))
 
 
 @contextmanager
@@ -70,6 +77,15 @@ def subvolume_of(directory: int) -> int:
     """The number of the btrfs subvolume that an open directory is in; 0 on other file systems."""
     found = inode_of(handle_of(directory))
     return found[0] if found is not None else 0
+
+
+def _magic(directory: int) -> int:
+    # Long enough for struct statfs, which begins with the magic number.
+    status = (ctypes.c_long * (_STATFS_BYTES // ctypes.sizeof(ctypes.c_long)))()
+    if _libc.fstatfs(ctypes.c_int(directory), status) < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    return status[0]
 
 
 def _btrfs_uuid(directory: int) -> bytes | None:

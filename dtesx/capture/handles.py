@@ -72,6 +72,17 @@ def inode_of(handle: bytes) -> tuple[int, int, int] | None:
     return None
 
 
+def handle_for(kind: str, root: int, inode: int, generation: int) -> bytes:
+    """The handle of a file on a file system of type ext4, xfs or btrfs. Raises ValueError for others."""
+    if kind == "btrfs":
+        return _HEAD.pack(_BTRFS_OBJECT.size, _BTRFS) + _BTRFS_OBJECT.pack(inode, root, generation)
+    if kind == "xfs":
+        return _HEAD.pack(_INODE64.size, _INO64_GEN) + _INODE64.pack(inode, generation)
+    if kind == "ext4":
+        return _HEAD.pack(_INODE32.size, _INO32_GEN) + _INODE32.pack(inode, generation)
+    raise ValueError(kind)
+
+
 def _failure() -> OSError:
     number = ctypes.get_errno()
     return OSError(number, os.strerror(number))

@@ -11,6 +11,7 @@ from dtesx.capture.errors import NotWatchable
 from dtesx.model.capture import CaptureProbe, CaptureReport, Rung
 
 _BLIND = {
+    Rung.RANGES: ("flags set by chattr, until something else changes",),
     Rung.EVENTS: (
         "stores into mapped files, until the file is closed",
         "asynchronous writes (libaio), until the file is closed",
@@ -31,11 +32,13 @@ def _probe(path: str) -> CaptureProbe:
         kind = next((m.type for m in mounts() if m.id == mount_id(directory)), "")
         with Capture() as capture:
             capture.watch(path, directory)
+            rung, why = capture.rung(path), capture.why_no_ranges
     except NotWatchable as error:
         return CaptureProbe(path, kind, Rung.SCANS, error.message, error.hint, _BLIND[Rung.SCANS])
     finally:
         os.close(directory)
-    return CaptureProbe(path, kind, Rung.EVENTS, "", "", _BLIND[Rung.EVENTS])
+    reason, hint = (why.message, why.hint) if why is not None else ("", "")
+    return CaptureProbe(path, kind, rung, reason, hint, _BLIND[rung])
 
 
 def _open(path: str) -> int:

@@ -9,6 +9,7 @@ from enum import StrEnum
 class Rung(StrEnum):
     """How changes below a directory are found; the first that works is taken."""
 
+    RANGES = "A"
     EVENTS = "B"
     SCANS = "C"
 

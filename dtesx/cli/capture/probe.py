@@ -22,7 +22,7 @@ def probe(paths: Paths = None, json: Json = False) -> None:
     """Show what this kernel tells about changes.
 
     It is tried out, and nothing is changed. Each directory gets the best means that work there:
-    rung B (names of what changes) or C (scans).
+    rung A (bytes that change), B (names of what changes) or C (scans).
     """
     from dtesx.capture.probe import probe as try_out
     from dtesx.inventory.blocks import read_mounts, whole_mounts

@@ -35,7 +35,8 @@ def mounted(kind: str, where: Path, *options: str) -> Iterator[Path]:
     try:
         yield where
     finally:
-        run(["umount", str(where)])
+        # A test that failed may still have something open there.
+        run(["umount", "--lazy", str(where)])
         image.unlink()
 
 
@@ -79,15 +80,15 @@ def btrfs(tmp_path: Path) -> Iterator[Path]:
         yield where
 
 
-Watch = Callable[[Path], Watched]
+Watch = Callable[..., Watched]
 
 
 @pytest.fixture
 def watch() -> Iterator[Watch]:
     with ExitStack() as stack:
 
-        def start(path: Path) -> Watched:
-            capture = stack.enter_context(Capture())
+        def start(path: Path, *, ranges: bool = False) -> Watched:
+            capture = stack.enter_context(Capture(ranges=ranges))
             capture.watch(NAME, stack.enter_context(opened(path)))
             return Watched(path, capture)
 
@@ -96,8 +97,19 @@ def watch() -> Iterator[Watch]:
 
 @pytest.fixture
 def names(disk: Path, watch: Watch) -> Watched:
-    """A file system of each kind, with some files, watched."""
-    (disk / "dir" / "sub").mkdir(parents=True)
-    (disk / "file").write_bytes(bytes(1 << 20))
-    (disk / "dir" / "other").write_bytes(b"other")
+    """A file system of each kind, with some files, whose names are watched."""
+    _fill(disk)
     return watch(disk)
+
+
+@pytest.fixture
+def ranges(disk: Path, watch: Watch) -> Watched:
+    """The same, with the byte ranges."""
+    _fill(disk)
+    return watch(disk, ranges=True)
+
+
+def _fill(disk: Path) -> None:
+    (disk / "dir" / "sub").mkdir(parents=True)
+    (disk / "file").write_bytes(b"a" * (1 << 20))
+    (disk / "dir" / "other").write_bytes(b"other")

@@ -157,7 +157,7 @@ def test_reading_changes_nothing(names: Watched) -> None:
 
 
 def test_processes_that_are_ignored_are_not_told(ext4: Path) -> None:
-    with opened(ext4) as fd, Capture(ignored=[os.getpid()]) as capture:
+    with opened(ext4) as fd, Capture(ranges=False, ignored=[os.getpid()]) as capture:
         capture.watch(NAME, fd)
         (ext4 / "ours").write_bytes(b"x")
         run(["touch", str(ext4 / "theirs")])
@@ -176,7 +176,7 @@ def test_however_much_waits_it_is_all_drained(ext4: Path, watch: Watch) -> None:
 def test_an_overflow_of_the_kernels_queue_is_a_loss(ext4: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limit = int(Path("/proc/sys/fs/fanotify/max_queued_events").read_text())
     monkeypatch.setattr(fanotify, "_INIT", fanotify._INIT & ~fanotify._UNLIMITED_QUEUE)
-    with opened(ext4) as fd, Capture() as capture:
+    with opened(ext4) as fd, Capture(ranges=False) as capture:
         capture.watch(NAME, fd)
         for number in range(limit + 1):
             os.mknod(ext4 / f"{number}")
@@ -197,14 +197,14 @@ def test_more_names_than_may_wait_are_a_loss(names: Watched, monkeypatch: pytest
 
 
 def test_what_has_no_handles_cannot_be_watched() -> None:
-    with opened(Path("/proc")) as fd, Capture() as capture, pytest.raises(NotWatchable) as caught:
+    with opened(Path("/proc")) as fd, Capture(ranges=False) as capture, pytest.raises(NotWatchable) as caught:
         capture.watch(NAME, fd)
     assert caught.value.hint
 
 
 def test_a_root_that_is_forgotten_is_told_of_no_more(ext4: Path, tmp_path: Path) -> None:
     (ext4 / "sub").mkdir()
-    with opened(ext4) as top, opened(ext4 / "sub") as sub, Capture() as capture:
+    with opened(ext4) as top, opened(ext4 / "sub") as sub, Capture(ranges=False) as capture:
         capture.watch("top", top)
         capture.watch("sub", sub)
         capture.forget("top")

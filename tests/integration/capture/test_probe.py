@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dtesx.base.errors import NotFound
+from dtesx.capture import libbpf
 from dtesx.capture.probe import probe
 from dtesx.model.capture import Rung
 
@@ -19,10 +20,22 @@ pytestmark = pytest.mark.integration
 def test_a_file_system_on_a_disk_is_watched(disk: Path) -> None:
     report = probe(str(disk))
     (found,) = report.probes
-    assert found.rung is Rung.EVENTS
+    assert found.rung is Rung.RANGES
     assert found.type in ("ext4", "xfs", "btrfs")
     assert (found.reason, found.hint) == ("", "")
     assert found.blind
+
+
+def test_where_ebpf_is_refused_the_next_rung_says_why(ext4: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libbpf, "_LIBRARY", "libbpf.so.of-nobody")
+    libbpf._library.cache_clear()
+    try:
+        (found,) = probe(str(ext4)).probes
+    finally:
+        libbpf._library.cache_clear()
+    assert found.rung is Rung.EVENTS
+    assert "libbpf is not installed" in found.reason
+    assert "install" in found.hint
 
 
 def test_what_cannot_be_watched_says_why() -> None:
@@ -44,11 +57,11 @@ def _dtesx(*arguments: str) -> str:
 
 def test_the_command_shows_it(disk: Path) -> None:
     text = _dtesx(str(disk), "/proc")
-    assert "rung B" in text
-    assert "cannot see stores into mapped files" in text
+    assert "rung A" in text
+    assert "cannot see flags set by chattr" in text
     assert "rung C" in text
     document = json.loads(_dtesx(str(disk), "--json"))
-    assert [found["rung"] for found in document["probes"]] == ["B"]
+    assert [found["rung"] for found in document["probes"]] == ["A"]
 
 
 def test_without_paths_all_file_systems_are_probed() -> None:

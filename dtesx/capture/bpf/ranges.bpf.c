@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// Which bytes of files change: every range becomes a key of the hash map that is active, and user
+// space swaps that map for an empty one when it wants to know. The license is what the kernel asks of
+// programs that use its tracing helpers.
+//
+// Types are declared as far as they are used here; libbpf finds their fields in the running kernel.
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+#define PAGE_BITS 12 // of x86-64 and of arm64 as distributions build it; user space checks
+#define CHUNK_PAGES 16
+#define WHOLE_CHUNK 0xffffULL
+#define TAIL 0xff // an order: from the chunk to the end of the file
+#define MOST_ORDER 40
+#define PIECES 5
+#define UNKNOWN_FOLIO 512 // pages; no folio of the page cache is larger
+#define MAX_ENTRIES 262144
+
+#define BTRFS 2 // a device's kind
+#define BTRFS_FIRST_SUBVOLUME 256
+#define BTRFS_TOP_SUBVOLUME 5
+
+#define S_IFMT 00170000
+#define S_IFREG 0100000
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct super_block {
+	__u32 s_dev;
+};
+
+struct inode {
+	__u16 i_mode;
+	struct super_block *i_sb;
+	unsigned long i_ino;
+	__u32 i_nlink;
+	__u32 i_generation;
+	long long i_size;
+};
+
+struct address_space {
+	struct inode *host;
+};
+
+typedef struct {
+	unsigned long f;
+} memdesc_flags_t;
+
+struct folio {
+	unsigned long index;
+};
+
+struct folio___flags_in_struct { // from 6.18 on
+	memdesc_flags_t flags;
+};
+
+struct folio___flags {
+	unsigned long flags;
+};
+
+struct folio___pages { // from 6.13 on
+	unsigned int _nr_pages;
+};
+
+struct folio___older_pages {
+	unsigned int _folio_nr_pages;
+};
+
+struct file {
+	struct inode *f_inode;
+};
+
+struct kiocb {
+	struct file *ki_filp;
+	long long ki_pos;
+};
+
+struct iov_iter {
+	_Bool data_source;
+};
+
+struct btrfs_key {
+	__u64 objectid;
+};
+
+struct btrfs_root {
+	struct btrfs_key root_key;
+};
+
+struct btrfs_inode {
+	struct btrfs_root *root;
+	struct inode vfs_inode;
+};
+
+struct xfs_inode {
+	struct inode i_vnode;
+};
+
+#pragma clang attribute pop
+
+enum pageflags { PG_head };
+
+struct key {
+	__u64 inode;
+	__u64 root;
+	__u64 place; // chunk << 8 | order
+	__u32 device;
+	__u32 generation;
+};
+
+struct ranges {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_ENTRIES);
+	__type(key, struct key);
+	__type(value, __u64);
+} first SEC(".maps"), second SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct ranges);
+} active SEC(".maps") = {.values = {&first}};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, __u32);
+} devices SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 64);
+	__type(key, __u32);
+	__type(value, __u32);
+} ignored SEC(".maps");
+
+struct { // direct I/O under way, by request; 1 when it writes
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u32);
+} requests SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} lost SEC(".maps");
+
+static __always_inline void put(void *map, struct key *key, __u64 mask)
+{
+	__u64 *known = bpf_map_lookup_elem(map, key);
+
+	if (!known && bpf_map_update_elem(map, key, &mask, BPF_NOEXIST)) {
+		known = bpf_map_lookup_elem(map, key); // another CPU was quicker, or the map is full
+		if (!known) {
+			__u32 zero = 0;
+			__u64 *count = bpf_map_lookup_elem(&lost, &zero);
+
+			if (count)
+				__sync_fetch_and_add(count, 1);
+			return;
+		}
+	}
+	if (known && (*known & mask) != mask)
+		__sync_fetch_and_or(known, mask);
+}
+
+static __always_inline __u64 subvolume(struct inode *inode)
+{
+	struct btrfs_inode *own;
+
+	if (!bpf_core_type_exists(struct btrfs_inode))
+		return 0;
+	own = (void *)inode - bpf_core_field_offset(struct btrfs_inode, vfs_inode);
+	return BPF_CORE_READ(own, root, root_key.objectid);
+}
+
+// The map to mark in, with the key's identity filled in; NULL when the inode does not concern us.
+static __always_inline void *begin(struct inode *inode, struct key *key)
+{
+	__u32 process = bpf_get_current_pid_tgid() >> 32;
+	__u32 zero = 0, *kind;
+
+	key->device = inode->i_sb->s_dev;
+	kind = bpf_map_lookup_elem(&devices, &key->device);
+	if (!kind || (inode->i_mode & S_IFMT) != S_IFREG || bpf_map_lookup_elem(&ignored, &process))
+		return NULL;
+	if (!inode->i_nlink) // removed, or without a name yet: who finds the name reads all of it
+		return NULL;
+	key->inode = inode->i_ino;
+	key->generation = inode->i_generation;
+	key->root = 0;
+	if (*kind == BTRFS) {
+		key->root = subvolume(inode);
+		if (key->root != BTRFS_TOP_SUBVOLUME && key->root < BTRFS_FIRST_SUBVOLUME)
+			return NULL; // btrfs keeps its own trees in inodes, too
+	}
+	return bpf_map_lookup_elem(&active, &zero);
+}
+
+// Pages from first on, before end. A range over several chunks is covered by up to five blocks of a
+// power of two, aligned to their size, so that a large folio or request costs few entries.
+static __always_inline int mark(struct inode *inode, __u64 first_page, __u64 end_page)
+{
+	__u64 chunk = first_page / CHUNK_PAGES, last = (end_page - 1) / CHUNK_PAGES;
+	struct key key = {};
+	void *map = begin(inode, &key);
+	__u32 order = 0;
+
+	if (!map || end_page <= first_page)
+		return 0;
+	if (chunk == last) {
+		__u64 mask = (1ULL << (end_page - last * CHUNK_PAGES)) - (1ULL << first_page % CHUNK_PAGES);
+
+		key.place = chunk << 8;
+		put(map, &key, mask & WHOLE_CHUNK);
+		return 0;
+	}
+	for (; order < MOST_ORDER; order++)
+		if ((last >> order) - (chunk >> order) < PIECES)
+			break;
+	chunk >>= order;
+	last >>= order;
+	for (__u32 piece = 0; piece < PIECES && chunk <= last; piece++, chunk++) {
+		key.place = (chunk << order) << 8 | order;
+		put(map, &key, WHOLE_CHUNK);
+	}
+	return 0;
+}
+
+static __always_inline int mark_bytes(struct inode *inode, __u64 offset, __u64 length)
+{
+	if (!length)
+		return 0;
+	return mark(inode, offset >> PAGE_BITS, ((offset + length - 1) >> PAGE_BITS) + 1);
+}
+
+// All from offset on: what it was is elsewhere now, or gone.
+static __always_inline int mark_tail(struct inode *inode, __u64 offset)
+{
+	struct key key = {};
+	void *map = begin(inode, &key);
+
+	if (!map)
+		return 0;
+	key.place = (offset >> PAGE_BITS) / CHUNK_PAGES << 8 | TAIL;
+	put(map, &key, WHOLE_CHUNK);
+	return 0;
+}
+
+static __always_inline __u64 folio_pages(struct folio *folio)
+{
+	struct folio___flags_in_struct *in_struct = (void *)folio;
+	struct folio___flags *plain = (void *)folio;
+	struct folio___pages *pages = (void *)folio;
+	struct folio___older_pages *older = (void *)folio;
+	unsigned long flags;
+
+	if (bpf_core_field_exists(in_struct->flags.f))
+		flags = in_struct->flags.f;
+	else
+		flags = plain->flags;
+	if (!(flags >> bpf_core_enum_value(enum pageflags, PG_head) & 1))
+		return 1;
+	if (bpf_core_field_exists(pages->_nr_pages))
+		return pages->_nr_pages;
+	if (bpf_core_field_exists(older->_folio_nr_pages))
+		return older->_folio_nr_pages;
+	return UNKNOWN_FOLIO;
+}
+
+// A page of the cache becomes dirty: by a write call or by a store into a mapping. What is written to it
+// while it is dirty is not told: so all of the folio counts.
+SEC("tp_btf/writeback_dirty_folio")
+int BPF_PROG(folio_dirtied, struct folio *folio, struct address_space *mapping)
+{
+	__u64 pages, start;
+
+	if (!mapping)
+		return 0;
+	pages = folio_pages(folio);
+	start = folio->index;
+	if (pages == UNKNOWN_FOLIO)
+		start &= ~(__u64)(UNKNOWN_FOLIO - 1);
+	return mark(mapping->host, start, start + pages);
+}
+
+// The kernel tells the direction of direct I/O only when it begins.
+SEC("tp_btf/iomap_dio_rw_begin")
+int BPF_PROG(direct_begins, struct kiocb *iocb, struct iov_iter *iter)
+{
+	__u64 request = (__u64)iocb;
+	__u32 writes = iter->data_source;
+
+	bpf_map_update_elem(&requests, &request, &writes, BPF_ANY);
+	return 0;
+}
+
+// The position has moved behind what was done. What is not known to read is taken to have written.
+SEC("tp_btf/iomap_dio_complete")
+int BPF_PROG(direct_done, struct kiocb *iocb, int error, long done)
+{
+	__u64 request = (__u64)iocb;
+	__u32 *writes = bpf_map_lookup_elem(&requests, &request);
+	int reads = writes && !*writes;
+
+	if (writes)
+		bpf_map_delete_elem(&requests, &request);
+	if (reads)
+		return 0;
+	if (done < 0) // after any part of it
+		return mark_tail(iocb->ki_filp->f_inode, 0);
+	return mark_bytes(iocb->ki_filp->f_inode, iocb->ki_pos - done, done);
+}
+
+// The rest begin under the inode's lock: who wants to see what they do waits for that (settle).
+
+SEC("tp_btf/ext4_punch_hole")
+int BPF_PROG(ext4_punched, struct inode *inode, long long offset, long long length)
+{
+	return mark_bytes(inode, offset, length);
+}
+
+SEC("tp_btf/ext4_zero_range")
+int BPF_PROG(ext4_zeroed, struct inode *inode, long long offset, long long length)
+{
+	return mark_bytes(inode, offset, length);
+}
+
+SEC("tp_btf/ext4_collapse_range")
+int BPF_PROG(ext4_collapsed, struct inode *inode, long long offset)
+{
+	return mark_tail(inode, offset);
+}
+
+SEC("tp_btf/ext4_insert_range")
+int BPF_PROG(ext4_inserted, struct inode *inode, long long offset)
+{
+	return mark_tail(inode, offset);
+}
+
+SEC("tp_btf/ext4_truncate_enter")
+int BPF_PROG(ext4_truncated, struct inode *inode)
+{
+	return mark_tail(inode, inode->i_size);
+}
+
+SEC("tp_btf/xfs_free_file_space")
+int BPF_PROG(xfs_freed, struct xfs_inode *inode)
+{
+	return mark_tail(&inode->i_vnode, 0);
+}
+
+SEC("tp_btf/xfs_collapse_file_space")
+int BPF_PROG(xfs_collapsed, struct xfs_inode *inode)
+{
+	return mark_tail(&inode->i_vnode, 0);
+}
+
+SEC("tp_btf/xfs_insert_file_space")
+int BPF_PROG(xfs_inserted, struct xfs_inode *inode)
+{
+	return mark_tail(&inode->i_vnode, 0);
+}
+
+SEC("tp_btf/xfs_itruncate_extents_start")
+int BPF_PROG(xfs_truncated, struct xfs_inode *inode, long long size)
+{
+	return mark_tail(&inode->i_vnode, size);
+}
+
+SEC("tp_btf/xfs_reflink_remap_range")
+int BPF_PROG(xfs_remapped, struct xfs_inode *from, long long from_offset, long long length,
+	     struct xfs_inode *inode, long long offset)
+{
+	return mark_bytes(&inode->i_vnode, offset, length);
+}

@@ -1,0 +1,114 @@
+"""Which bytes of files change, by eBPF programs in the kernel."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources import files
+
+from dtesx.base.log import get_logger
+from dtesx.capture.changes import FileId
+from dtesx.capture.errors import NotWatchable
+from dtesx.capture.libbpf import Drain, Programs, delete, look_up, update
+from dtesx.capture.ranges import KEY, PAGE, VALUE, Marks, Spans, merge, unpack
+
+log = get_logger(__name__)
+
+_BASE = frozenset(("folio_dirtied", "direct_begins", "direct_done"))
+_STRUCTURE = {
+    "ext4": frozenset(("ext4_punched", "ext4_zeroed", "ext4_collapsed", "ext4_inserted", "ext4_truncated")),
+    "xfs": frozenset(("xfs_freed", "xfs_collapsed", "xfs_inserted", "xfs_truncated", "xfs_remapped")),
+}
+# The best first. A file system whose module is not loaded has no tracepoints.
+_SETS = (("ext4", "xfs"), ("ext4",), ("xfs",), ())
+_NUMBER = struct.Struct("=I")
+_COUNT = struct.Struct("=Q")
+_ZERO = _NUMBER.pack(0)
+_PLAIN, _BTRFS = 1, 2
+_MINOR_BITS = 20  # linux/kdev_t.h
+
+
+@dataclass(frozen=True)
+class Dirtied:
+    """What was drained: by file, the bytes that changed; ``lost``: others did, too."""
+
+    ranges: dict[FileId, Spans]
+    lost: bool
+
+
+class DirtyRanges:
+    """The programs at work. For one thread. Raises NotWatchable where the kernel refuses them.
+
+    ``structured`` are the types of file systems on which the programs also see what moves or removes
+    blocks (punching, cutting off, sharing); elsewhere only what is written.
+    """
+
+    def __init__(self, ignored: Iterable[int] = ()) -> None:
+        if os.sysconf("SC_PAGESIZE") != PAGE:
+            raise NotWatchable("pages are not of 4 KiB here", hint="ranges are known for such kernels only")
+        self._programs, self.structured = _load()
+        self._drain = Drain(KEY.size, VALUE.size)
+        self._idle, self._active = (self._programs.map(name) for name in ("second", "first"))
+        self._reported = 0
+        for process in ignored:
+            update(self._programs.map("ignored"), _NUMBER.pack(process), _NUMBER.pack(1))
+
+    def close(self) -> None:
+        """Detach the programs."""
+        self._programs.close()
+
+    def watch(self, device: int, kind: str) -> None:
+        """Mark what is written in the file system with this device number and of this type."""
+        value = _NUMBER.pack(_BTRFS if kind == "btrfs" else _PLAIN)
+        update(self._programs.map("devices"), _NUMBER.pack(_inside(device)), value)
+
+    def forget(self, device: int) -> None:
+        """Mark no more in the file system with this device number."""
+        delete(self._programs.map("devices"), _NUMBER.pack(_inside(device)))
+
+    def drain(self) -> Dirtied:
+        """What changed since the last time. Raises OSError."""
+        # When the update is done, nobody adds to the old map any more (bpf(2), RCU).
+        update(self._programs.map("active"), _ZERO, _NUMBER.pack(self._idle))
+        self._idle, self._active = self._active, self._idle
+        marks: Marks = {}
+        for keys, values in self._drain.take(self._idle):
+            unpack(keys, values, marks)
+        return Dirtied({_file(*key): merge(spans) for key, spans in marks.items()}, self._lost())
+
+    def _lost(self) -> bool:
+        (failed,) = _COUNT.unpack(look_up(self._programs.map("lost"), _ZERO, _COUNT.size))
+        before, self._reported = self._reported, failed + self._programs.misses
+        return self._reported != before
+
+
+def _load() -> tuple[Programs, frozenset[str]]:
+    try:
+        code = files(__package__).joinpath("bpf", "ranges.bpf.o").read_bytes()
+    except FileNotFoundError as error:
+        raise NotWatchable(
+            "this dtesx was built without its eBPF programs", hint="build it where clang and libbpf-dev are"
+        ) from error
+    refusal = NotWatchable("")
+    for kinds in _SETS:
+        try:
+            names = _BASE.union(*(_STRUCTURE[kind] for kind in kinds))
+            return Programs(code, names), frozenset(kinds)
+        except NotWatchable as error:
+            refusal = error
+    raise refusal
+
+
+def _file(inode: int, root: int, device: int, generation: int) -> FileId:
+    return FileId(_outside(device), root, inode, generation)
+
+
+def _inside(device: int) -> int:
+    """A device number as the kernel counts it in itself."""
+    return os.major(device) << _MINOR_BITS | os.minor(device)
+
+
+def _outside(device: int) -> int:
+    return os.makedev(device >> _MINOR_BITS, device & (1 << _MINOR_BITS) - 1)

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dtesx.capture.ranges import CHUNK, CHUNK_PAGES, END, KEY, PAGE, VALUE, Marks, Spans, merge, unpack
+
+_FILE = (12, 5, 0x800001, 7)
+
+
+def _pages(spans: Spans, most: int = 64 * CHUNK_PAGES) -> set[int]:
+    return {page for start, end in spans for page in range(start // PAGE, min(end // PAGE, most))}
+
+
+spans = st.lists(st.tuples(st.integers(0, 100), st.integers(1, 20)).map(lambda s: (s[0], s[0] + s[1])))
+
+
+@given(spans)
+def test_merged_ranges_are_the_same_bytes_sorted_and_apart(given_spans: list[tuple[int, int]]) -> None:
+    merged = merge(given_spans)
+    assert {b for s, e in merged for b in range(s, e)} == {b for s, e in given_spans for b in range(s, e)}
+    assert all(one[1] < other[0] for one, other in pairwise(merged))
+
+
+elements = st.lists(
+    st.one_of(
+        st.tuples(st.integers(0, 60), st.just(0), st.integers(1, 0xFFFF)),
+        st.tuples(st.integers(0, 15), st.integers(1, 2), st.just(0xFFFF)),
+    )
+)
+
+
+@given(elements)
+def test_what_the_programs_mark_is_found_again(marked: list[tuple[int, int, int]]) -> None:
+    wanted, keys, values = set(), b"", b""
+    inode, root, device, generation = _FILE
+    for number, order, mask in marked:
+        chunk = number << order
+        keys += KEY.pack(inode, root, chunk << 8 | order, device, generation)
+        values += VALUE.pack(mask)
+        for page in range(CHUNK_PAGES << order):
+            if order or mask >> page & 1:
+                wanted.add(chunk * CHUNK_PAGES + page)
+    found: Marks = {}
+    unpack(keys, values, found)
+    assert _pages(merge(found.get(_FILE, []))) == wanted
+
+
+def test_a_tail_goes_on_to_the_end_whatever_that_is() -> None:
+    found: Marks = {}
+    inode, root, device, generation = _FILE
+    tail, page = KEY.pack(inode, root, 3 << 8 | 0xFF, device, generation), KEY.pack(1, 0, 5 << 8, 2, 3)
+    unpack(tail + page, VALUE.pack(0xFFFF) + VALUE.pack(2), found)
+    assert found == {_FILE: [(3 * CHUNK, END)], (1, 0, 2, 3): [(5 * CHUNK + PAGE, 5 * CHUNK + 2 * PAGE)]}
