@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dtesx.base.errors import UsageError
-from dtesx.cli import ask, output, session, watching
+from dtesx.cli import ask, output, session, teach, watching
 from dtesx.cli.params import Job, Json, NoWait, Yes
 from dtesx.model.api import FailoverRequest
 
@@ -46,3 +46,11 @@ def failover(
         output.line(f"failing over {job}; look at it with: dtesx job watch {job}")
     else:
         output.line(f"{job} runs as its replica at {operation.result.get('address', 'an unknown address')}")
+
+
+app = teach.command(
+    "failover",
+    failover,
+    "dtesx failover alpha --live",
+    "dtesx failover alpha --live --no-final-mirror --yes --json",
+)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import typer
 
 from dtesx.base.errors import UntrustedCertificate, UsageError
-from dtesx.cli import ask, contexts, output, session
+from dtesx.cli import ask, contexts, output, session, teach
 from dtesx.cli.params import Json, Thumbprint, TokenFile
 
 _PORT = 6325
@@ -69,3 +69,11 @@ def _trusted_certificate(url: str, address: str, port: int, expected: str) -> st
     if not expected and (known is None or known.certificate != certificate):
         ask.trust(url, presented)
     return certificate
+
+
+app = teach.command(
+    "login",
+    login,
+    "dtesx login https://10.1.0.2:6325 --token-file admin-token",
+    "dtesx login 10.1.0.2 --token-file admin-token --trust-thumbprint AA:BB:...",
+)

@@ -13,34 +13,33 @@ import typer.main
 
 from dtesx.base import log
 from dtesx.base.errors import DtesxError, ExitCode
-from dtesx.cli import (
-    capture,
-    demo,
-    exit_codes,
-    exits,
-    failover,
-    failures,
-    job,
-    lab,
-    login,
-    mirror,
-    orphans,
-    repset,
-    server,
-    service,
-    snapshot,
-    target,
-    teach,
-    verify,
-    version,
-    vmware,
-)
+from dtesx.cli import exits, failures, teach
 
 _DEBUG = "DTESX_DEBUG"
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the log, and tracebacks of unexpected errors.")]
 
-app = teach.group(
+_COMMANDS = {
+    "login": "dtesx.cli.login",
+    "server": "dtesx.cli.server",
+    "vmware": "dtesx.cli.vmware",
+    "job": "dtesx.cli.job",
+    "snapshot": "dtesx.cli.snapshot",
+    "failover": "dtesx.cli.failover",
+    "target": "dtesx.cli.target",
+    "mirror": "dtesx.cli.mirror",
+    "verify": "dtesx.cli.verify",
+    "orphans": "dtesx.cli.orphans",
+    "repset": "dtesx.cli.repset",
+    "capture": "dtesx.cli.capture",
+    "lab": "dtesx.cli.lab",
+    "demo": "dtesx.cli.demo.command",
+    "service": "dtesx.cli.service",
+    "version": "dtesx.cli.version",
+    "help": "dtesx.cli.topics",
+}
+
+app = teach.root(
     "Keep a running Linux server ready to start as a VMware virtual machine.\n\n"
     f"{teach.VERBATIM}\n"
     "The road:\n"
@@ -53,6 +52,7 @@ app = teach.group(
     f"{teach.VERBATIM}\n"
     "Example of the whole road on this machine alone:\n"
     "  dtesx demo",
+    _COMMANDS,
     epilog=f"{teach.VERBATIM}\nExit codes:\n{exits.table()}",
 )
 
@@ -67,57 +67,6 @@ def root(debug: Debug = False) -> None:
     else:
         # What users need to know they are told by errors; Python would print warnings bare.
         logging.getLogger("dtesx").addHandler(logging.NullHandler())
-
-
-teach.add(
-    app,
-    "login",
-    login.login,
-    "dtesx login https://10.1.0.2:6325 --token-file admin-token",
-    "dtesx login 10.1.0.2 --token-file admin-token --trust-thumbprint AA:BB:...",
-)
-app.add_typer(server.app, name="server")
-app.add_typer(vmware.app, name="vmware")
-app.add_typer(job.app, name="job")
-app.add_typer(snapshot.app, name="snapshot")
-teach.add(
-    app,
-    "failover",
-    failover.failover,
-    "dtesx failover alpha --live",
-    "dtesx failover alpha --live --no-final-mirror --yes --json",
-)
-teach.add(
-    app,
-    "target",
-    target.run_target,
-    "dtesx target --data /srv/replicas",
-    "dtesx target --listen 10.1.0.2:1500 --data /srv/replicas --state /var/lib/dtesx/target",
-)
-teach.add(
-    app,
-    "mirror",
-    mirror.mirror,
-    "dtesx mirror /srv/www dtesx://10.1.0.2:1500/www --token-file token",
-    "dtesx mirror /srv/www dtesx://10.1.0.2/www --json",
-)
-teach.add(
-    app,
-    "verify",
-    verify.verify,
-    "dtesx verify /srv/www dtesx://10.1.0.2:1500/www",
-    "dtesx verify /srv/www dtesx://10.1.0.2/www --data --remirror --log /var/log/dtesx-verify.log",
-)
-app.add_typer(orphans.app, name="orphans")
-app.add_typer(repset.app, name="repset")
-app.add_typer(capture.app, name="capture")
-app.add_typer(lab.app, name="lab")
-teach.add(app, "demo", demo.run_demo, "dtesx demo", "dtesx demo --keep", "dtesx demo --json > demo.json")
-app.add_typer(service.app, name="service")
-teach.add(app, "version", version.version, "dtesx version")
-topics = teach.group("More help, by topic.")
-teach.add(topics, "exit-codes", exit_codes.exit_codes, "dtesx help exit-codes")
-app.add_typer(topics, name="help")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

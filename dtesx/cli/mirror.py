@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dtesx.base.errors import ExitCode, Interrupted
-from dtesx.cli import mirror_view, one_shot, output
+from dtesx.cli import mirror_view, one_shot, output, teach
 from dtesx.cli.formats import seconds, size
 from dtesx.cli.mirror_options import (
     Bandwidth,
@@ -138,3 +138,11 @@ def show(stats: MirrorStats) -> None:
         output.line(f"  {problem.path}: {problem.reason}")
     if stats.problems_total > _SHOWN_PROBLEMS:
         output.line(f"  ... and {stats.problems_total - _SHOWN_PROBLEMS} more; --json lists a thousand")
+
+
+app = teach.command(
+    "mirror",
+    mirror,
+    "dtesx mirror /srv/www dtesx://10.1.0.2:1500/www --token-file token",
+    "dtesx mirror /srv/www dtesx://10.1.0.2/www --json",
+)

@@ -6,18 +6,20 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dtesx.cli import session
-from dtesx.cli.api import Api
+if TYPE_CHECKING:
+    from dtesx.cli.api import Api
 
 # Somebody who pressed Tab waits; after that many seconds nothing is completed.
 _PATIENCE = 2.0
 
 
 def _names(fetch: Callable[[Api], Iterable[str]], incomplete: str) -> list[str]:
+    from dtesx.cli import session
+
     found: list[str] = []
 
     def look() -> None:

@@ -9,6 +9,7 @@ import typer
 
 from dtesx.base import log
 from dtesx.base.errors import UsageError
+from dtesx.cli import teach
 
 Listen = Annotated[
     str, typer.Option("--listen", metavar="HOST:PORT", help="Where to listen; port 0: any free one.")
@@ -49,3 +50,11 @@ def run_target(
         raise UsageError(f"--listen: {error}", hint="write --listen 0.0.0.0:1500") from error
     log.configure()
     target.run(address, port, data, state, tls=tls)
+
+
+app = teach.command(
+    "target",
+    run_target,
+    "dtesx target --data /srv/replicas",
+    "dtesx target --listen 10.1.0.2:1500 --data /srv/replicas --state /var/lib/dtesx/target",
+)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dtesx.base.errors import ExitCode, Interrupted, UsageError
-from dtesx.cli import mirror, one_shot, output
+from dtesx.cli import mirror, one_shot, output, teach
 from dtesx.cli.formats import seconds, size
 from dtesx.cli.mirror_options import NewerOnly
 from dtesx.cli.one_shot import ClientState, Exclude, Include, RemapLinks, RulesFile, Source, TargetToken, Url
@@ -163,3 +163,11 @@ def summary(stats: VerifyStats) -> str:
     if stats.problems_total:
         text += f"; {stats.problems_total} not verified"
     return f"{text}; {size(stats.bytes_different)} to be sent; {seconds(stats.seconds)}"
+
+
+app = teach.command(
+    "verify",
+    verify,
+    "dtesx verify /srv/www dtesx://10.1.0.2:1500/www",
+    "dtesx verify /srv/www dtesx://10.1.0.2/www --data --remirror --log /var/log/dtesx-verify.log",
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dtesx import __version__
-from dtesx.cli import output
+from dtesx.cli import output, teach
 from dtesx.cli.params import Json
 
 
@@ -13,3 +13,6 @@ def version(json: Json = False) -> None:
         output.document({"version": __version__})
     else:
         output.line(f"dtesx {__version__}")
+
+
+app = teach.command("version", version, "dtesx version")

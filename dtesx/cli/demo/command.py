@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dtesx.cli import output, steps
+from dtesx.cli import output, steps, teach
 from dtesx.cli.formats import seconds
 from dtesx.cli.lab import places
 from dtesx.cli.params import Json
@@ -89,3 +89,6 @@ def _print_kept(demo: Demo) -> None:
         output.line(f"  {shlex.join(demo.scenario.login_command)}")
     output.line("  dtesx lab status")
     output.line("  dtesx lab down      # ends it")
+
+
+app = teach.command("demo", run_demo, "dtesx demo", "dtesx demo --keep", "dtesx demo --json > demo.json")
