@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.measuring import Sample, run_client, server_memory, settled
+from benchmarks.measuring import ENVIRONMENT, Sample, run_client, server_memory, settled
 
 _READY_SECONDS = 20.0
 _SENT = re.compile(r"Total bytes (?:sent|received): ([\d,]+)")
@@ -105,7 +105,7 @@ def rsync_over_ssh(work: Path) -> Iterator[Contestant]:
 
 @contextmanager
 def _served(argv: Sequence[str], port: int) -> Iterator[int]:
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
     try:
         _await(port, process)
         yield process.pid

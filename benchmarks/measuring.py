@@ -12,6 +12,9 @@ from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
+# An installed program has its bytecode beside it; one that may not write it compiles all at every start.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -36,7 +39,9 @@ class Ended:
 def run_client(argv: Sequence[str]) -> Ended:
     """Run a program to its end and measure it; raises RuntimeError when it fails."""
     began = time.perf_counter()
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENVIRONMENT
+    ) as process:
         assert process.stdout is not None
         output = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 
 def group_of_modules(modules: Mapping[str, str]) -> type[TyperGroup]:
-    """A kind of group whose commands are in ``modules``: the name of each, and the module with its ``app``."""
+    """A kind of group; ``modules`` has the name of each command and the module that holds it as ``app``."""
 
     class Group(TyperGroup):
         def __init__(self, **settings: Any) -> None:

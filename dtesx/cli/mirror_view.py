@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from dtesx.cli import output
 from dtesx.cli.formats import seconds, size
-from dtesx.model.api import MirrorPhase
+from dtesx.model.request import MirrorPhase
 from dtesx.model.stats import MirrorStats
 
 if TYPE_CHECKING:

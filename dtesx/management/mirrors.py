@@ -10,8 +10,9 @@ from typing import Protocol
 
 from dtesx.base.errors import Conflict, DtesxError, Interrupted, NotFound
 from dtesx.base.log import get_logger
-from dtesx.model.api import MirrorPhase, MirrorRequest, MirrorStatus
+from dtesx.model.api import MirrorStatus
 from dtesx.model.job import Problem
+from dtesx.model.request import MirrorPhase, MirrorRequest
 from dtesx.model.stats import MirrorStats
 from dtesx.wire.identity import Identity
 

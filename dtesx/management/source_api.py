@@ -10,8 +10,9 @@ from dtesx.base.log import get_logger
 from dtesx.management.mirrors import Mirrors
 from dtesx.management.pairings import Pairings
 from dtesx.management.web import Call, Rule
-from dtesx.model.api import MirrorRequest, MirrorStatus, PairReply, PairRequest, ServiceStatus
+from dtesx.model.api import MirrorStatus, PairReply, PairRequest, ServiceStatus
 from dtesx.model.inventory import Inventory
+from dtesx.model.request import MirrorRequest
 
 log = get_logger(__name__)
 

@@ -7,16 +7,9 @@ import socket
 from dtesx.base.errors import ConnectionFailed, Refused
 from dtesx.management.http_client import HttpClient
 from dtesx.management.records import PairedServer
-from dtesx.model.api import (
-    MirrorRequest,
-    MirrorStatus,
-    NewServer,
-    PairReply,
-    PairRequest,
-    ServerInfo,
-    ServiceStatus,
-)
+from dtesx.model.api import MirrorStatus, NewServer, PairReply, PairRequest, ServerInfo, ServiceStatus
 from dtesx.model.inventory import Inventory
+from dtesx.model.request import MirrorRequest
 from dtesx.wire import pairing
 from dtesx.wire.identity import fingerprint
 from dtesx.wire.tls import presented_certificate

@@ -21,7 +21,7 @@ from dtesx.base.files import private_directory, write_atomic
 from dtesx.base.log import get_logger
 from dtesx.base.retry import wait_until
 from dtesx.base.run import Process, spawn
-from dtesx.model.api import DATA_PORT
+from dtesx.model.location import DATA_PORT
 from dtesx.model.target import WorkerPhase, WorkerSpec, WorkerStatus
 
 log = get_logger(__name__)

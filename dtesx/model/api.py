@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from dtesx.model.inventory import Inventory
-from dtesx.model.job import JobSpec, JobState, MirrorSpec, Operation, Problem
+from dtesx.model.job import JobSpec, JobState, Operation, Problem
 from dtesx.model.layout import Layout
+from dtesx.model.request import MirrorPhase
 from dtesx.model.stats import MirrorStats
 from dtesx.model.vmware import About, Datastore, Network, VirtualMachine
 
 API_PORT = 6325
-DATA_PORT = 1500
 
 
 @dataclass(frozen=True)
@@ -32,38 +31,6 @@ class PairReply:
     proof: str
     bearer: str
     hostname: str
-
-
-class MirrorPhase(StrEnum):
-    """Where a mirror stands on the source."""
-
-    CONNECTING = "connecting"
-    CALCULATING = "calculating"
-    RUNNING = "in-progress"
-    SCHEDULED = "scheduled"
-    TARGET_FULL = "target-full"
-    DONE = "done"
-    FAILED = "failed"
-    STOPPED = "stopped"
-
-
-@dataclass(frozen=True)
-class MirrorRequest:
-    """Asks a source to mirror its file systems to a target worker.
-
-    ``mount_points`` are the file systems that travel; ``certificate`` is the target's (PEM), the
-    only one the source will talk to. With ``rebind`` they may be others than at the last mirror, and
-    empty (mirror.safety). ``secret`` is what the two share, for links without TLS.
-    """
-
-    job: str
-    address: str
-    port: int
-    certificate: str
-    mount_points: tuple[str, ...]
-    mirror: MirrorSpec = MirrorSpec()
-    rebind: bool = False
-    secret: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dtesx.model.inventory import Firmware
+from dtesx.model.mounting import mount_key
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -62,8 +63,3 @@ class Layout:
             if partition.role is PartitionRole.FILE_SYSTEM
         ]
         return tuple(sorted(found, key=lambda pair: mount_key(pair[1].mount_point)))
-
-
-def mount_key(mount_point: str) -> tuple[str, ...]:
-    """Sort key that puts ``/`` before ``/srv`` before ``/srv/data``."""
-    return tuple(part for part in mount_point.split("/") if part)

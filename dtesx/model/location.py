@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from dtesx.model.api import DATA_PORT
-
+DATA_PORT = 1500
 SCHEME = "dtesx"
 _ILLEGAL = frozenset('.?<>:"/\\*|')
 _NAME_BYTES = 200

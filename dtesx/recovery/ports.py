@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from dtesx.model.api import MirrorRequest, MirrorStatus
+from dtesx.model.api import MirrorStatus
 from dtesx.model.inventory import Inventory
 from dtesx.model.job import Operation
 from dtesx.model.record import JobRecord
+from dtesx.model.request import MirrorRequest
 from dtesx.model.target import WorkerSpec, WorkerStatus
 from dtesx.vsphere.client import VSphere
 

@@ -6,8 +6,9 @@ import time
 from dataclasses import replace
 
 from dtesx.base.errors import ConnectionFailed, DtesxError, NotFound, from_code
-from dtesx.model.api import MirrorPhase, MirrorRequest, MirrorStatus
+from dtesx.model.api import MirrorStatus
 from dtesx.model.layout import Layout
+from dtesx.model.request import MirrorPhase, MirrorRequest
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerSpec
 from dtesx.recovery.run import Run

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from dtesx.base.errors import Refused, RootMissing, UsageError
 from dtesx.base.files import private_directory, write_atomic
-from dtesx.model.api import MirrorRequest
 from dtesx.model.location import TargetUrl
 from dtesx.model.mirror import MirrorOptions
+from dtesx.model.request import MirrorRequest
 from dtesx.model.rules import Rule, RuleType
 from dtesx.replication.introduction import KnownTarget, introduce
 from dtesx.wire.identity import Identity, load_or_create

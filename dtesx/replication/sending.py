@@ -16,10 +16,9 @@ from dtesx.mirror.catalogue import Catalogue, catalogue_path, open_catalogue
 from dtesx.mirror.mirroring import measure
 from dtesx.mirror.selection import Scope, select
 from dtesx.mirror.tally import Tally
-from dtesx.model.api import MirrorPhase, MirrorRequest
 from dtesx.model.job import MirrorSpec
-from dtesx.model.layout import mount_key
 from dtesx.model.mirror import LinkOptions, MirrorOptions
+from dtesx.model.request import MirrorPhase, MirrorRequest
 from dtesx.model.rules import Rule, RuleType
 from dtesx.model.stats import MirrorStats
 from dtesx.replication.dialing import Route
@@ -110,7 +109,7 @@ class _Mirror:
         self._tally = Tally()
         self._phase = MirrorPhase.CALCULATING
         self._next_report = 0.0
-        self._roots = tuple(sorted(request.mount_points, key=mount_key))
+        self._roots = request.roots
         self._done: set[str] = set()
         self._session: SourceSession | None = None
         self._guard = Guard(opener, options.orphans, rebind=request.rebind)

@@ -12,9 +12,8 @@ from dtesx.mirror.orphan_removal import OrphanRemoval
 from dtesx.mirror.selection import Scope, select
 from dtesx.mirror.tally import Tally
 from dtesx.mirror.verifying import Report, Totals, TreeVerify
-from dtesx.model.api import MirrorRequest
-from dtesx.model.layout import mount_key
 from dtesx.model.mirror import Compare, MirrorOptions
+from dtesx.model.request import MirrorRequest
 from dtesx.model.stats import MirrorStats
 from dtesx.model.verify import VerifyStats
 from dtesx.replication.guarding import Guard
@@ -123,7 +122,7 @@ def _session(
     request: MirrorRequest, identity: Identity, tally: Tally, tick: Callable[[], None]
 ) -> Iterator[tuple[SourceSession, tuple[str, ...]]]:
     """A stream to the request's target and the roots in it; its good end ends the stream well."""
-    roots = tuple(sorted(request.mount_points, key=mount_key))
+    roots = request.roots
     session = SourceSession(
         route(request, identity),
         job=request.job,

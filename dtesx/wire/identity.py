@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from dtesx.base.errors import DtesxError
 from dtesx.base.files import private_directory, write_atomic
@@ -39,17 +35,23 @@ class Identity:
 def fingerprint(certificate: str) -> str:
     """SHA-256 of a PEM certificate's DER form: upper-case hex pairs joined by colons."""
     try:
-        loaded = x509.load_pem_x509_certificate(certificate.encode())
+        loaded = ssl.PEM_cert_to_DER_cert(certificate)
     except ValueError as error:
         raise DtesxError(
             "a certificate could not be read", hint="pair the servers again to exchange certificates"
         ) from error
-    digest = hashlib.sha256(loaded.public_bytes(serialization.Encoding.DER)).hexdigest().upper()
+    digest = hashlib.sha256(loaded).hexdigest().upper()
     return ":".join(digest[i : i + 2] for i in range(0, len(digest), 2))
 
 
 def create(common_name: str) -> Identity:
     """Make a new P-256 key and a certificate signed with it."""
+    # Loaded here, because an identity is made once and the package takes longer than a short mirror.
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])])
     certificate = (

@@ -16,8 +16,9 @@ from dtesx.management.pairings import Pairings
 from dtesx.management.server import serving
 from dtesx.management.source_api import rules
 from dtesx.management.web import Call, Rule, application
-from dtesx.model.api import MirrorPhase, MirrorRequest, PairReply
+from dtesx.model.api import PairReply
 from dtesx.model.inventory import Firmware, Inventory, OperatingSystem
+from dtesx.model.request import MirrorPhase, MirrorRequest
 from dtesx.model.stats import MirrorStats
 from dtesx.wire.identity import Identity, create, load_or_create
 from dtesx.wire.tls import server_context

@@ -19,7 +19,8 @@ from dtesx.base.errors import (
     UsageError,
 )
 from dtesx.management.source_client import SourceClient, pair
-from dtesx.model.api import MirrorPhase, MirrorRequest, NewServer
+from dtesx.model.api import NewServer
+from dtesx.model.request import MirrorPhase, MirrorRequest
 from dtesx.wire.identity import create, fingerprint
 from tests.integration.management.site import (
     INVENTORY,

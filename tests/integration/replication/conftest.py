@@ -15,9 +15,9 @@ import pytest
 
 from dtesx.base.retry import Backoff
 from dtesx.base.run import run, spawn
-from dtesx.model.api import MirrorPhase, MirrorRequest
 from dtesx.model.job import MirrorSpec
 from dtesx.model.mirror import LinkOptions, MirrorOptions
+from dtesx.model.request import MirrorPhase, MirrorRequest
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
 from dtesx.replication.binding import Binding

@@ -14,7 +14,7 @@ import pytest
 from dtesx.apply import durable
 from dtesx.base.errors import TargetFull
 from dtesx.base.run import run
-from dtesx.model.api import MirrorRequest
+from dtesx.model.request import MirrorRequest
 from dtesx.replication import durability
 from dtesx.replication.sending import run_mirror
 

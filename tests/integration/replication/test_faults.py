@@ -18,7 +18,7 @@ import pytest
 from dtesx.base.errors import ConnectionFailed, Interrupted, Refused
 from dtesx.base.retry import Backoff, wait_until
 from dtesx.base.run import run
-from dtesx.model.api import MirrorPhase
+from dtesx.model.request import MirrorPhase
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
 from dtesx.replication import sending, target_session

@@ -11,8 +11,8 @@ import pytest
 
 from dtesx.base.errors import RootEmpty, RootMissing, RootReplaced
 from dtesx.base.run import run
-from dtesx.model.api import MirrorPhase
 from dtesx.model.mirror import LinkOptions
+from dtesx.model.request import MirrorPhase
 from dtesx.model.stats import MirrorStats
 from dtesx.volumes.views import open_view
 

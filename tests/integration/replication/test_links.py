@@ -15,8 +15,8 @@ import pytest
 
 from dtesx.base.errors import ConnectionFailed, DtesxError
 from dtesx.base.retry import Backoff, wait_until
-from dtesx.model.api import MirrorPhase
 from dtesx.model.mirror import Compression, LinkOptions
+from dtesx.model.request import MirrorPhase
 from dtesx.model.target import WorkerPhase
 from dtesx.replication import target_session
 from dtesx.replication.answering import Answering

@@ -12,8 +12,8 @@ import pytest
 
 from dtesx.base.errors import Refused
 from dtesx.base.run import run
-from dtesx.model.api import MirrorRequest
 from dtesx.model.mirror import MirrorOptions, OrphanAction, OrphanPolicy
+from dtesx.model.request import MirrorRequest
 from dtesx.model.rules import Rule, RuleType
 from dtesx.model.stats import MirrorStats
 from dtesx.replication.verifying import remove_orphans

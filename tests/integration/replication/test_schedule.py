@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dtesx.model.api import MirrorPhase
 from dtesx.model.mirror import LinkOptions
 from dtesx.model.queue import MIB, QueueLimits
+from dtesx.model.request import MirrorPhase
 from dtesx.model.transmission import Transmission
 from dtesx.replication.queue.errors import QueueDamaged
 from dtesx.replication.queue.storage import Folder

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dtesx.base.errors import Interrupted
-from dtesx.model.api import MirrorRequest
 from dtesx.model.mirror import Compare, MirrorOptions
+from dtesx.model.request import MirrorRequest
 from dtesx.model.verify import Aspect, FileState, Finding, VerifyStats
 from dtesx.replication.verifying import run_verify
 from tests.integration.replication.conftest import Site

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from dtesx.management.source_client import SourceClient, pair
-from dtesx.model.api import MirrorPhase, MirrorRequest, MirrorStatus, NewServer
+from dtesx.model.api import MirrorStatus, NewServer
+from dtesx.model.request import MirrorPhase, MirrorRequest
 from dtesx.replication.binding import Binding
 from dtesx.replication.receiving import serve
 from dtesx.wire.identity import create

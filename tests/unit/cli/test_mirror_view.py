@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dtesx.cli.mirror_view import Lines, Pace, describe
-from dtesx.model.api import MirrorPhase
+from dtesx.model.request import MirrorPhase
 from dtesx.model.stats import MirrorStats
 
 

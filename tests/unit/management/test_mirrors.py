@@ -10,7 +10,8 @@ import pytest
 from dtesx.base.errors import Interrupted, NotFound, TargetFull
 from dtesx.management import mirrors as module
 from dtesx.management.mirrors import Mirrors, Progress
-from dtesx.model.api import MirrorPhase, MirrorRequest, MirrorStatus
+from dtesx.model.api import MirrorStatus
+from dtesx.model.request import MirrorPhase, MirrorRequest
 from dtesx.model.stats import MirrorStats
 from dtesx.wire.identity import Identity
 

@@ -15,11 +15,12 @@ import pytest
 
 from dtesx.base.errors import Conflict, ConnectionFailed, NotFound
 from dtesx.boot import fix
-from dtesx.model.api import MirrorPhase, MirrorRequest, MirrorStatus
+from dtesx.model.api import MirrorStatus
 from dtesx.model.inventory import FileSystem, Firmware, Inventory, Nic, OperatingSystem, SourceDisk
 from dtesx.model.job import JobSpec, JobState, Operation, Problem, ReplicaSpec
 from dtesx.model.layout import DiskLayout, Layout
 from dtesx.model.record import JobRecord
+from dtesx.model.request import MirrorPhase, MirrorRequest
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase, WorkerSpec, WorkerStatus
 from dtesx.model.vmware import ReplicaPlan, Snapshot, VirtualDisk, VirtualMachine, VirtualNic

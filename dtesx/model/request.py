@@ -1,0 +1,46 @@
+"""What a source is asked to mirror, and where that stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from dtesx.model.job import MirrorSpec
+from dtesx.model.mounting import mount_key
+
+
+class MirrorPhase(StrEnum):
+    """Where a mirror stands on the source."""
+
+    CONNECTING = "connecting"
+    CALCULATING = "calculating"
+    RUNNING = "in-progress"
+    SCHEDULED = "scheduled"
+    TARGET_FULL = "target-full"
+    DONE = "done"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class MirrorRequest:
+    """Asks a source to mirror its file systems to a target worker.
+
+    ``mount_points`` are the file systems that travel; ``certificate`` is the target's (PEM), the
+    only one the source will talk to. With ``rebind`` they may be others than at the last mirror, and
+    empty (mirror.safety). ``secret`` is what the two share, for links without TLS.
+    """
+
+    job: str
+    address: str
+    port: int
+    certificate: str
+    mount_points: tuple[str, ...]
+    mirror: MirrorSpec = MirrorSpec()
+    rebind: bool = False
+    secret: str = field(default="", repr=False)
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The mount points, each after those it is mounted below."""
+        return tuple(sorted(self.mount_points, key=mount_key))
