@@ -40,4 +40,4 @@ lock:
 		--extra cli --extra lab --extra dev --output-file requirements.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) $(CACHE) build dist *.egg-info
+	rm -rf $(VENV) $(CACHE) build dist *.egg-info dtesx/batch/*.so

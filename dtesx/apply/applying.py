@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+from dtesx import batch
 from dtesx.apply import metadata
 from dtesx.apply.errors import Hold, persist
 from dtesx.apply.incoming import Incoming
@@ -16,6 +18,7 @@ from dtesx.apply.orphans import Orphans, Protection
 from dtesx.apply.removal import unlocked
 from dtesx.apply.workplace import Counts, Workplace
 from dtesx.wire.errors import ProtocolError
+from dtesx.wire.items import TEMPORARY_PREFIX
 from dtesx.wire.operations import (
     Abort,
     Adjust,
@@ -90,10 +93,15 @@ class Applier:
         """What was carried out up to now."""
         return self._work.counts
 
-    def apply(self, operations: Sequence[Operation], blob: memoryview) -> None:
+    def apply(self, operations: list[Operation], blob: memoryview) -> None:
         """Carry out the operations of one frame; ``blob`` must hold exactly their content."""
-        at = 0
-        for operation in operations:
+        at = number = 0
+        while number < len(operations):
+            if (many := self._many(operations, number, blob, at)) is not None:
+                number, at = many
+                continue
+            operation = operations[number]
+            number += 1
             if isinstance(operation, Enter):
                 self._enter(operation.path)
                 continue
@@ -121,6 +129,22 @@ class Applier:
                 self._work.show()
         self._orphans.close()
         self._work.close()
+
+    def _many(
+        self, operations: list[Operation], number: int, blob: memoryview, at: int
+    ) -> tuple[int, int] | None:
+        """Make new files from operation ``number`` and content ``at`` on, if any; returns where to go on."""
+        work = self._work
+        here = work.here
+        if not work.unseen or here.inherits or self._stale or not self._reachable or batch.native is None:
+            return None
+        own = (os.geteuid(), here.gid)
+        done, end = batch.native.put(
+            here.fd, operations, number, Put, blob, at, *own, metadata.SETTABLE, TEMPORARY_PREFIX
+        )
+        work.counts.files += done
+        work.counts.content_bytes += end - at
+        return (number + done, end) if done else None
 
     def _one(self, operation: Operation, data: memoryview) -> None:
         try:

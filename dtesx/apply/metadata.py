@@ -14,9 +14,12 @@ from dtesx.wire.items import OWN_XATTRS, Item
 
 _GETFLAGS, _SETFLAGS = 0x80086601, 0x40086602  # FS_IOC_[GS]ETFLAGS, linux/fs.h
 _LOCKING = 0x10 | 0x20  # immutable, append only
+
 # Also: secure delete, undelete, compress, sync, nodump, noatime, journal data, notail, dirsync,
 # topdir, nocow. The other bits say how the file system stores the file; they are its own business.
-_SETTABLE = _LOCKING | 0x1 | 0x2 | 0x4 | 0x8 | 0x40 | 0x80 | 0x4000 | 0x8000 | 0x10000 | 0x20000 | 0x800000
+SETTABLE = _LOCKING | 0x1 | 0x2 | 0x4 | 0x8 | 0x40 | 0x80 | 0x4000 | 0x8000 | 0x10000 | 0x20000 | 0x800000
+"""The chattr(1) flags that are kept."""
+
 _SPECIAL_BITS = 0o7000
 
 Complain = Callable[[str], None]
@@ -106,11 +109,11 @@ def set_flags(fd: int, flags: int, complain: Complain) -> None:
     """Set the chattr(1) flags of an open file or directory that can be set."""
     try:
         present = _get_flags(fd)
-        wanted = present & ~_SETTABLE | flags & _SETTABLE
+        wanted = present & ~SETTABLE | flags & SETTABLE
         if wanted != present:
             fcntl.ioctl(fd, _SETFLAGS, struct.pack("=I4x", wanted))
     except OSError as error:
-        if flags & _SETTABLE or error.errno not in (errno.ENOTTY, errno.ENOTSUP):
+        if flags & SETTABLE or error.errno not in (errno.ENOTTY, errno.ENOTSUP):
             complain(f"flags: {error.strerror}")
 
 
@@ -128,7 +131,7 @@ def unlock(fd: int) -> bool:
 
 def has_flags(flags: int) -> bool:
     """Whether there is a flag that set_flags() would set."""
-    return bool(flags > 0 and flags & _SETTABLE)
+    return bool(flags > 0 and flags & SETTABLE)
 
 
 def _get_flags(fd: int) -> int:

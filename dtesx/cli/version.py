@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dtesx import __version__
+from dtesx import __version__, batch
 from dtesx.cli import output, teach
 from dtesx.cli.params import Json
 
 
 def version(json: Json = False) -> None:
-    """Print the version of this command."""
+    """Print the version of this command, and whether it has its extension for small files."""
+    small_files = "pure" if batch.native is None else "native"
     if json:
-        output.document({"version": __version__})
+        output.document({"version": __version__, "small_files": small_files})
     else:
-        output.line(f"dtesx {__version__}")
+        output.line(f"dtesx {__version__} (small files: {small_files})")
 
 
 app = teach.command("version", version, "dtesx version")

@@ -23,7 +23,9 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _GETFLAGS = 0x80086601  # FS_IOC_GETFLAGS, linux/fs.h
 _NO_FLAGS = (errno.ENOTTY, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS)
 _LONG = bytes(8)
-_SPARSE_FROM = 32 << 10
+
+DENSE = 32 << 10
+"""Whether files up to this size (bytes) have holes is of no interest."""
 
 
 def open_regular(name: bytes, directory: int) -> int:
@@ -57,7 +59,7 @@ def opened(name: bytes, directory: int) -> Iterator[tuple[int, os.stat_result]]:
 def is_small(status: os.stat_result) -> bool:
     """Whether a file travels whole: short, and without holes worth keeping."""
     size = status.st_size
-    return size <= _SPARSE_FROM or (size <= SMALL and status.st_blocks * 512 >= size)
+    return size <= DENSE or (size <= SMALL and status.st_blocks * 512 >= size)
 
 
 def read_whole(fd: int, size: int) -> bytes:

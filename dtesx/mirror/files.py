@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable
 
+from dtesx import batch
 from dtesx.mirror import content
 from dtesx.mirror.packing import Packer
 from dtesx.mirror.scan import Visit
@@ -53,6 +54,18 @@ class FileSender:
             self._regular(visit.path, source, fd, status)
         finally:
             os.close(fd)
+
+    def send_new(self, visit: Visit, sources: list[Item]) -> list[Item]:
+        """Send what can be sent of new small files at once; returns those that are still to be sent."""
+        if batch.native is None:
+            return sources
+        puts, contents = batch.native.read(visit.fd, sources, content.DENSE, Put)
+        made = [put for put in puts if put is not None]
+        if made:
+            self._packer.add_files(visit.path, made, contents)
+        self._tally.files_sent += len(made)
+        self._tally.bytes_sent += len(contents)
+        return [source for source, put in zip(sources, puts, strict=True) if put is None]
 
     def _regular(self, directory: bytes, source: Item, fd: int, status: os.stat_result) -> None:
         flags = content.flags(fd)

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -21,7 +21,7 @@ from dtesx.mirror.directories import Directories
 from dtesx.mirror.files import FileSender
 from dtesx.mirror.leading import Ask, Lead
 from dtesx.mirror.orphans import OrphanRule
-from dtesx.mirror.packing import Packer
+from dtesx.mirror.packing import FRAME_BLOB, Packer
 from dtesx.mirror.protection import may_protect, protection, scope_of
 from dtesx.mirror.reading import Reader, Reading
 from dtesx.mirror.scan import Scanner, Visit, WalkOptions, join, own_item, reason
@@ -46,6 +46,22 @@ class _Pending:
 
     item: Item | None
     changed: bool
+
+
+@dataclass(slots=True)
+class _New:
+    """Small files that the target does not have, of one directory; ``size`` is that of their contents."""
+
+    items: list[Item] = field(default_factory=list)
+    size: int = 0
+
+    def takes(self, item: Item) -> bool:
+        """Take a file, if it is of that kind; what else there is about a name is dealt with one by one."""
+        if item.link or item.xattrs or item.size > content.SMALL or item.mode & 0o170000 != stat.S_IFREG:
+            return False
+        self.items.append(item)
+        self.size += item.size
+        return True
 
 
 class TreeMirror:
@@ -179,6 +195,7 @@ class TreeMirror:
     def _visit(self, visit: Visit, theirs: Iterator[Item]) -> None:
         tally, told = self._tally, _TOLD[self._options.compare]
         files = size = 0
+        new = _New()
         self._comparison.go_on()
         for source, target in pair(visit.entries, theirs):
             if source is None:
@@ -192,10 +209,23 @@ class TreeMirror:
                 if source == target and not source.link and source.size <= told:
                     tally.files_skipped += 1
                     tally.bytes_skipped += source.size
+                elif target is None and new.takes(source):
+                    if new.size >= FRAME_BLOB:
+                        self._new(visit, new)
                 else:
                     self._name(visit, source, target)
+        self._new(visit, new)
         tally.files_found += files
         tally.bytes_found += size
+
+    def _new(self, visit: Visit, new: _New) -> None:
+        """Send new files: those that are as they were when they were found all at once."""
+        items, new.items, new.size = new.items, [], 0
+        if items:
+            self._touched(visit.path)
+            self._pause()
+        for item in self._files.send_new(visit, items):
+            self._name(visit, item, None)
 
     def _touched(self, path: bytes) -> None:
         self._pending[path].changed = True

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dtesx.wire.frames import MAX_TABLE
 from dtesx.wire.items import Xattrs
-from dtesx.wire.operations import Enter, Operation
+from dtesx.wire.operations import Enter, Operation, Put
 
 Content = bytes | memoryview
 
@@ -53,13 +53,23 @@ class Packer:
             weight += sum(len(name) + len(value) + 8 for name, value in xattrs)
             if weight > MAX_TABLE // 2:
                 raise TooLarge(0, "its extended attributes are too large to travel")
+        self._make_room(directory, weight, blob)
+        self._operations.append(operation)
+
+    def add_files(self, directory: bytes, files: Sequence[Put], contents: Content) -> None:
+        """Add new files without extended attributes, whose contents lie one after another."""
+        weight = sum(_OPERATION + len(file.item.name) for file in files)
+        self._make_room(directory, weight, contents)
+        self._operations += files
+
+    def _make_room(self, directory: bytes, weight: int, blob: Content) -> None:
+        """See to it that what weighs so much can be added next, and take its content."""
         if self._blob_bytes + len(blob) > FRAME_BLOB or self._table_bytes + weight > _FRAME_TABLE:
             self.flush()
         if directory != self._directory:
             self._operations.append(Enter(directory))
             self._table_bytes += len(directory) + _OPERATION
             self._directory = directory
-        self._operations.append(operation)
         self._table_bytes += weight
         if blob:
             self._blob.append(blob)

@@ -7,9 +7,6 @@ there, and no extended attribute is read and no Item is made.
 
 from __future__ import annotations
 
-import os
-import stat
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
@@ -20,20 +17,14 @@ from blake3 import blake3
 
 from dtesx.mirror.catalogue import DIGEST, Catalogue, Record
 from dtesx.mirror.scan import Visit, own_item
+from dtesx.mirror.state import State, look
 from dtesx.wire.items import Item
 
 KEEP = 4096
 """So many Items of a directory are kept in memory; a larger one is read again when they are needed."""
 
 _AT_ONCE = 1024
-# A change within the tick of the clock that stamped the last one leaves the ctime as it is, so what
-# changed just now may change again unseen.
-_RACY_NS = 2_000_000_000
-_FACTS = attrgetter(
-    *("st_ctime_ns", "st_mtime_ns", "st_ino", "st_size", "st_mode"),
-    *("st_uid", "st_gid", "st_nlink", "st_rdev"),
-)
-_CTIME, _SIZE, _LINK = attrgetter("st_ctime_ns"), attrgetter("size"), attrgetter("link")
+_SIZE, _LINK = attrgetter("size"), attrgetter("link")
 _ENCODER = msgspec.msgpack.Encoder()
 
 
@@ -86,15 +77,11 @@ class Reader:
             while contents.more():
                 self._pause()
             return contents.reading()
-        statuses: list[os.stat_result] = []
-        visit.statuses = statuses
-        state = _State(visit.status)
+        visit.state = state = State(visit.status, visit.names)
         while contents.more():
-            state.follow(statuses, visit.names)
             self._pause()
-        state.follow(statuses, visit.names, last=True)
         reading = contents.reading()
-        if reading.digest and state.settled(len(visit.names)):
+        if reading.digest and state.settled:
             self._catalogue.note(
                 Record(
                     *(visit.path, state.digest(), reading.digest),
@@ -136,53 +123,9 @@ class _Contents:
 
 def _unchanged(visit: Visit, record: Record) -> bool:
     """Whether a directory is in the recorded state; if so, its ``below`` is filled."""
-    fd, names = visit.fd, visit.names
-    state = _State(visit.status)
-    below: list[bytes] = []
-    for start in range(0, len(names), _AT_ONCE):
-        some = names[start : start + _AT_ONCE]
-        try:
-            statuses = [os.stat(name, dir_fd=fd, follow_symlinks=False) for name in some]
-        except OSError:
-            return False
-        state.add(some, statuses)
-        below += [
-            name
-            for name, status in zip(some, statuses, strict=True)
-            if status.st_mode & 0o170000 == stat.S_IFDIR and status.st_dev == visit.status.st_dev
-        ]
-    if state.digest() != record.state:
+    state = State(visit.status, visit.names)
+    below = look(state, visit.fd, visit.names, visit.status.st_dev)
+    if below is None or state.digest() != record.state:
         return False
     visit.below += below
     return True
-
-
-class _State:
-    """The state of a directory: its names and what stat(2) says about them and about itself."""
-
-    def __init__(self, own: os.stat_result) -> None:
-        self._began = time.time_ns()
-        self._newest = own.st_ctime_ns
-        self._hash = blake3(_ENCODER.encode(_FACTS(own)))
-        self._known = 0
-
-    def add(self, names: list[bytes], statuses: list[os.stat_result]) -> None:
-        """Add the next names, at most _AT_ONCE; fewer only at the end."""
-        self._known += len(names)
-        self._hash.update(_ENCODER.encode((names, [*map(_FACTS, statuses)])))
-
-    def follow(self, statuses: list[os.stat_result], names: list[bytes], *, last: bool = False) -> None:
-        """Add the statuses of the next of all ``names``, in whole portions, and take them from the list."""
-        while len(statuses) >= _AT_ONCE or (last and statuses):
-            some = statuses[:_AT_ONCE]
-            del statuses[:_AT_ONCE]
-            self._newest = max(self._newest, max(map(_CTIME, some)))
-            self.add(names[self._known : self._known + len(some)], some)
-
-    def settled(self, count: int) -> bool:
-        """Whether all ``count`` names were added, and changed so long ago that the next change will show."""
-        return self._known == count and self._newest < self._began - _RACY_NS
-
-    def digest(self) -> bytes:
-        """The digest of it all."""
-        return self._hash.digest(DIGEST)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from dtesx import batch
 from dtesx.base.retry import Backoff
 from dtesx.base.run import run, spawn
 from dtesx.model.job import MirrorSpec
@@ -281,3 +282,12 @@ def rich(bare_site: Site) -> Path:
     root.chmod(0o751)
     os.utime(root, ns=(1, 1_222_222_222_222_222_222))
     return root
+
+
+@pytest.fixture(params=["native", "pure"])
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the extension for small files and without it."""
+    if request.param == "pure":
+        monkeypatch.setattr(batch, "native", None)
+    elif batch.native is None:
+        pytest.skip("the extension was not built")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dtesx.mirror import reading
+from dtesx.mirror import state
 
 if TYPE_CHECKING:
     from .conftest import Site
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("either")]
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def known(bare_site: Site, rich: Path, tmp_path: Path, monkeypatch: pytest.Monke
     with bare_site.receiver():
         bare_site.mirror()
         with monkeypatch.context() as patch:
-            before = reading.time.time_ns  # type: ignore[attr-defined]
-            patch.setattr("dtesx.mirror.reading.time.time_ns", lambda: before() + 60 * 10**9)
+            before = state.time.time_ns  # type: ignore[attr-defined]
+            patch.setattr("dtesx.mirror.state.time.time_ns", lambda: before() + 60 * 10**9)
             bare_site.mirror()
         yield bare_site
 

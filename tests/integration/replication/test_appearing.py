@@ -14,7 +14,7 @@ from dtesx.apply.applying import Applier
 from dtesx.wire.items import TEMPORARY_PREFIX, Item
 from dtesx.wire.operations import Begin, Data, End, Enter, Finish, Link, Make, Operation, Put
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("either")]
 
 
 class Target:
@@ -35,7 +35,7 @@ class Target:
 
     def apply(self, *operations: Operation, blob: bytes = b"") -> list[str]:
         """Apply one frame; returns the names that can be seen afterwards."""
-        self.applier.apply(operations, memoryview(blob))
+        self.applier.apply([*operations], memoryview(blob))
         return self.seen()
 
     def seen(self) -> list[str]:

@@ -16,7 +16,7 @@ from dtesx.base.run import run
 if TYPE_CHECKING:
     from .conftest import Site
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("either")]
 
 
 def test_rich_tree_first_and_again(site: Site, rich: Path) -> None:

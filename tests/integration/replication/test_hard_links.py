@@ -15,7 +15,7 @@ from dtesx.model.rules import Rule
 if TYPE_CHECKING:
     from .conftest import Site
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("either")]
 
 
 class Tree:

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dtesx import batch
 from dtesx.model.mirror import Compare, MirrorOptions, OrphanAction, OrphanPolicy
+from dtesx.wire.items import Item
+from dtesx.wire.operations import Put
 
 if TYPE_CHECKING:
     from .conftest import Site
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("either")]
 
 LARGE = 1 << 20
 
@@ -31,17 +34,34 @@ def fill(root: Path) -> None:
 def vanish(site: Site, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Have names removed from the source the moment they are opened, after they were looked at."""
     before = os.open
+    doomed: dict[object, Path] = {}
+
+    def disappear(name: object) -> None:
+        if name in doomed and (found := doomed.pop(name)).exists():
+            shutil.rmtree(found) if found.is_dir() else found.unlink()
 
     def opening(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-        if path in doomed and dir_fd is not None and (found := doomed.pop(path)).exists():
-            shutil.rmtree(found) if found.is_dir() else found.unlink()
+        if dir_fd is not None:
+            disappear(path)
         return before(path, flags, mode, dir_fd=dir_fd)
 
-    doomed: dict[object, Path] = {}
+    class Reading:
+        """The extension, which opens files unseen."""
+
+        def __init__(self, native: batch.Native) -> None:
+            self.look, self.facts, self.put = native.look, native.facts, native.put
+            self._native = native
+
+        def read(self, directory: int, items: list[Item], dense: int, put: type[Put], /) -> Any:
+            for item in items:
+                disappear(item.name)
+            return self._native.read(directory, items, dense, put)
 
     def add(*names: str) -> None:
         doomed.update({os.path.basename(name).encode(): site.source / name for name in names})
         monkeypatch.setattr(os, "open", opening)
+        if batch.native is not None:
+            monkeypatch.setattr(batch, "native", Reading(batch.native))
 
     return add
 

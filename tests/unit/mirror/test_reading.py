@@ -126,7 +126,7 @@ def test_a_single_recent_name_is_enough_not_to_be_remembered(
     (root / "f").chmod(0o600)
     changed = (root / "f").stat().st_ctime_ns
     for now, remembered in ((changed, False), (changed + 1, True)):
-        monkeypatch.setattr("dtesx.mirror.reading.time.time_ns", lambda now=now: now + 2_000_000_000)
+        monkeypatch.setattr("dtesx.mirror.state.time.time_ns", lambda now=now: now + 2_000_000_000)
         read_all(fd, tmp_path / "catalogue")
         assert (read_all(fd, tmp_path / "catalogue")[b""].items is None) == remembered
 

@@ -22,7 +22,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What happened up to now counts as long ago."""
     with monkeypatch.context() as patch:
         before = time.time_ns
-        patch.setattr("dtesx.mirror.reading.time.time_ns", lambda: before() + AHEAD)
+        patch.setattr("dtesx.mirror.state.time.time_ns", lambda: before() + AHEAD)
         yield
 
 
