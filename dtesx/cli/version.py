@@ -8,7 +8,10 @@ from dtesx.cli.params import Json
 
 
 def version(json: Json = False) -> None:
-    """Print the version of this command, and whether it has its extension for small files."""
+    """Print the version, and how small files are dealt with.
+
+    native: by an extension in C, many at a time; pure: one by one, because it was not built.
+    """
     small_files = "pure" if batch.native is None else "native"
     if json:
         output.document({"version": __version__, "small_files": small_files})
