@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -100,6 +99,7 @@ def run(
     stopped: Interrupted,
 ) -> MirrorStats:
     """Mirror and show the progress; Ctrl-C raises ``stopped``."""
+    from dtesx.replication.control import MirrorControl
     from dtesx.replication.one_shot import open_tree
     from dtesx.replication.sending import run_mirror
 
@@ -109,7 +109,7 @@ def run(
             replace(way.request, rebind=rebind),
             way.identity,
             progress=view.show,
-            stop=threading.Event(),
+            control=MirrorControl(),
             opener=open_tree,
             options=way.options,
             link=link,

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 # The rate is that of the last seconds, so that it follows what the link does now.
 _RATE_SECONDS = 5.0
 _LINE_SECONDS = 10.0
+_WAITING = {
+    MirrorPhase.CONNECTING: "connecting",
+    MirrorPhase.PAUSED: "paused",
+    MirrorPhase.SCHEDULED: "scheduled: waiting until data may travel",
+    MirrorPhase.TARGET_PAUSED: "the target is paused; waiting until it goes on",
+    MirrorPhase.TARGET_FULL: "no space is left on the target; waiting for some",
+}
 
 
 class MirrorView(Protocol):
@@ -65,12 +72,8 @@ def describe(phase: MirrorPhase, stats: MirrorStats, rate: float) -> str:
     """A mirror's state in one line: ``4120 of 9000 files, 1.2 of 3.4 GiB, 80.0 MiB/s, 35%, 28 s left``."""
     if phase is MirrorPhase.CALCULATING:
         return f"calculating: {stats.files_total} files, {size(stats.bytes_total)}"
-    if phase is MirrorPhase.CONNECTING:
-        return "connecting"
-    if phase is MirrorPhase.SCHEDULED:
-        return "scheduled: waiting until data may travel"
-    if phase is MirrorPhase.TARGET_FULL:
-        return "no space is left on the target; waiting for some"
+    if phase in _WAITING:
+        return _WAITING[phase]
     files, done = stats.files_sent + stats.files_skipped, stats.bytes_sent + stats.bytes_skipped
     speed = f"{size(round(rate))}/s"
     if not stats.bytes_total:
@@ -95,7 +98,7 @@ class Lines:
         now = self._clock()
         if phase is not self._phase:
             self._phase, self._next = phase, now + _LINE_SECONDS
-            if phase in (MirrorPhase.CONNECTING, MirrorPhase.SCHEDULED):
+            if phase in _WAITING:
                 output.line(describe(phase, stats, 0.0))
         elif now >= self._next:
             self._next = now + _LINE_SECONDS

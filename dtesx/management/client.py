@@ -94,6 +94,15 @@ class Appliance:
     def mirror(self, name: str, *, rebind: bool = False) -> Operation:
         return self._http.call("POST", f"/v1/jobs/{_part(name)}/mirror", Operation, NewMirror(rebind))
 
+    def pause_mirror(self, name: str) -> None:
+        self._http.send("POST", f"/v1/jobs/{_part(name)}/mirror/pause")
+
+    def resume_mirror(self, name: str) -> None:
+        self._http.send("POST", f"/v1/jobs/{_part(name)}/mirror/resume")
+
+    def stop_mirror(self, name: str) -> None:
+        self._http.send("POST", f"/v1/jobs/{_part(name)}/mirror/stop")
+
     def take_snapshot(self, name: str, request: NewSnapshot) -> Operation:
         return self._http.call("POST", f"/v1/jobs/{_part(name)}/snapshots", Operation, request)
 

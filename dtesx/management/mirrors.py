@@ -5,21 +5,21 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from dtesx.base.errors import Conflict, DtesxError, Interrupted, NotFound
 from dtesx.base.log import get_logger
 from dtesx.model.api import MirrorStatus
 from dtesx.model.job import Problem
-from dtesx.model.request import MirrorPhase, MirrorRequest
+from dtesx.model.request import FINAL_PHASES, MirrorPhase, MirrorRequest
 from dtesx.model.stats import MirrorStats
+from dtesx.replication.control import MirrorControl
 from dtesx.wire.identity import Identity
 
 log = get_logger(__name__)
 
 _STOP_SECONDS = 30.0
-_OVER = (MirrorPhase.DONE, MirrorPhase.FAILED, MirrorPhase.STOPPED)
 
 Progress = Callable[[MirrorPhase, MirrorStats], None]
 
@@ -28,7 +28,7 @@ class RunMirror(Protocol):
     """The engine's mirror (replication.sending.run_mirror)."""
 
     def __call__(
-        self, request: MirrorRequest, identity: Identity, *, progress: Progress, stop: threading.Event
+        self, request: MirrorRequest, identity: Identity, *, progress: Progress, control: MirrorControl
     ) -> MirrorStats: ...
 
 
@@ -36,7 +36,7 @@ class RunMirror(Protocol):
 class _Mirror:
     request: MirrorRequest
     status: MirrorStatus
-    stop: threading.Event = field(default_factory=threading.Event)
+    control: MirrorControl
     thread: threading.Thread | None = None
 
     @property
@@ -62,11 +62,12 @@ class Mirrors:
             if present is not None and present.runs:
                 # One that has its result, but whose thread still lives for a moment, is over: it
                 # must not pass for the new mirror.
-                if present.request == request and present.status.phase not in _OVER:
+                same = replace(present.request, paused=request.paused) == request
+                if same and present.status.phase not in FINAL_PHASES:
                     return present.status
                 self._end(present)
             status = MirrorStatus(request.job, MirrorPhase.CONNECTING, started=time.time())
-            mirror = _Mirror(request, status)
+            mirror = _Mirror(request, status, MirrorControl(paused=request.paused))
             mirror.thread = threading.Thread(
                 target=self._run, args=(mirror,), name=f"mirror-{request.job}", daemon=True
             )
@@ -88,19 +89,33 @@ class Mirrors:
             if mirror is not None and mirror.runs:
                 self._end(mirror)
 
+    def pause(self, job: str) -> None:
+        """Have a mirror wait where it is. Raises NotFound when none is under way."""
+        self._under_way(job).control.pause()
+
+    def resume(self, job: str) -> None:
+        """Have a mirror go on where it was. Raises NotFound when none is under way."""
+        self._under_way(job).control.resume()
+
+    def _under_way(self, job: str) -> _Mirror:
+        mirror = self._mirrors.get(job)
+        if mirror is None or mirror.status.phase in FINAL_PHASES:
+            raise NotFound(f"no mirror of job {job} is under way", hint="start one: `dtesx job mirror`")
+        return mirror
+
     def close(self) -> None:
         """Stop all mirrors, because the service ends; waits for them, within limits."""
         with self._lock:
             running = [mirror for mirror in self._mirrors.values() if mirror.runs]
             for mirror in running:
-                mirror.stop.set()
+                mirror.control.stop()
             deadline = time.monotonic() + _STOP_SECONDS
             for mirror in running:
                 if mirror.thread is not None:
                     mirror.thread.join(max(0.0, deadline - time.monotonic()))
 
     def _end(self, mirror: _Mirror) -> None:
-        mirror.stop.set()
+        mirror.control.stop()
         if mirror.thread is not None:
             mirror.thread.join(_STOP_SECONDS)
         if mirror.runs:
@@ -114,7 +129,9 @@ class Mirrors:
             mirror.status = replace(mirror.status, phase=phase, stats=stats)
 
         try:
-            stats = self._run_mirror(mirror.request, self._identity, progress=progress, stop=mirror.stop)
+            stats = self._run_mirror(
+                mirror.request, self._identity, progress=progress, control=mirror.control
+            )
         except Interrupted:
             mirror.status = replace(mirror.status, phase=MirrorPhase.STOPPED)
         except DtesxError as error:

@@ -44,6 +44,12 @@ def rules(
     def stop_mirror(call: Call) -> None:
         mirrors.stop(call.path["job"])
 
+    def pause_mirror(call: Call) -> None:
+        mirrors.pause(call.path["job"])
+
+    def resume_mirror(call: Call) -> None:
+        mirrors.resume(call.path["job"])
+
     def shut_down(_call: Call) -> None:
         log.warning("shutting this server down, as its appliance asked")
         power_off()
@@ -55,5 +61,7 @@ def rules(
         Rule("POST", "/v1/mirrors", start_mirror),
         Rule("GET", "/v1/mirrors/{job}", show_mirror),
         Rule("DELETE", "/v1/mirrors/{job}", stop_mirror),
+        Rule("POST", "/v1/mirrors/{job}/pause", pause_mirror),
+        Rule("POST", "/v1/mirrors/{job}/resume", resume_mirror),
         Rule("POST", "/v1/shutdown", shut_down),
     )

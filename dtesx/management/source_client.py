@@ -81,6 +81,12 @@ class SourceClient:
     def stop_mirror(self, job: str) -> None:
         self._http.send("DELETE", f"/v1/mirrors/{job}")
 
+    def pause_mirror(self, job: str) -> None:
+        self._http.send("POST", f"/v1/mirrors/{job}/pause")
+
+    def resume_mirror(self, job: str) -> None:
+        self._http.send("POST", f"/v1/mirrors/{job}/resume")
+
     def shut_down(self) -> None:
         self._http.send("POST", "/v1/shutdown")
 

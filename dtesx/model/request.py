@@ -15,11 +15,17 @@ class MirrorPhase(StrEnum):
     CONNECTING = "connecting"
     CALCULATING = "calculating"
     RUNNING = "in-progress"
+    PAUSED = "paused"
     SCHEDULED = "scheduled"
+    TARGET_PAUSED = "target-paused"
     TARGET_FULL = "target-full"
     DONE = "done"
     FAILED = "failed"
     STOPPED = "stopped"
+
+
+FINAL_PHASES = (MirrorPhase.DONE, MirrorPhase.FAILED, MirrorPhase.STOPPED)
+"""The phases of a mirror that is over."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,8 @@ class MirrorRequest:
 
     ``mount_points`` are the file systems that travel; ``certificate`` is the target's (PEM), the
     only one the source will talk to. With ``rebind`` they may be others than at the last mirror, and
-    empty (mirror.safety). ``secret`` is what the two share, for links without TLS.
+    empty (mirror.safety). A mirror that is ``paused`` begins when it is resumed. ``secret`` is what the
+    two share, for links without TLS.
     """
 
     job: str
@@ -38,6 +45,7 @@ class MirrorRequest:
     mount_points: tuple[str, ...]
     mirror: MirrorSpec = MirrorSpec()
     rebind: bool = False
+    paused: bool = False
     secret: str = field(default="", repr=False)
 
     @property

@@ -33,6 +33,7 @@ class WorkerPhase(StrEnum):
     STARTING = "starting"
     LISTENING = "listening"
     RECEIVING = "receiving"
+    PAUSED = "paused"
     TARGET_FULL = "target-full"
     STOPPED = "stopped"
     FAILED = "failed"

@@ -40,6 +40,12 @@ class Source(Protocol):
     def stop_mirror(self, job: str) -> None:
         """Stop a running mirror; does nothing when there is none."""
 
+    def pause_mirror(self, job: str) -> None:
+        """Have a running mirror wait; NotFound when none is under way."""
+
+    def resume_mirror(self, job: str) -> None:
+        """Have a paused mirror go on; NotFound when none is under way."""
+
     def shut_down(self) -> None:
         """Ask the server to power off; returns when it accepted.
 

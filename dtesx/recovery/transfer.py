@@ -8,7 +8,7 @@ from dataclasses import replace
 from dtesx.base.errors import ConnectionFailed, DtesxError, NotFound, from_code
 from dtesx.model.api import MirrorStatus
 from dtesx.model.layout import Layout
-from dtesx.model.request import MirrorPhase, MirrorRequest
+from dtesx.model.request import FINAL_PHASES, MirrorPhase, MirrorRequest
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerSpec
 from dtesx.recovery.run import Run
@@ -16,7 +16,12 @@ from dtesx.vsphere.client import VSphere
 
 _POLL = 0.3
 _SOURCE_PATIENCE = 60.0
-_FINAL = (MirrorPhase.DONE, MirrorPhase.FAILED, MirrorPhase.STOPPED)
+_WAITING = {
+    MirrorPhase.PAUSED: "paused",
+    MirrorPhase.SCHEDULED: "waiting until data may travel",
+    MirrorPhase.TARGET_PAUSED: "the target is paused",
+    MirrorPhase.TARGET_FULL: "no space is left on the replica's disks, waiting for some",
+}
 
 
 def attach(run: Run) -> None:
@@ -84,26 +89,25 @@ def mirror(run: Run) -> None:
     """Have the source mirror to the worker and follow it to the end.
 
     A source service that restarts is asked again, a worker that died is started again; both
-    continue by difference. Gives up when the source is away for a minute.
+    continue by difference, the first paused if it was. Gives up when the source is away for a minute.
     """
     request = _request(run)
     status = run.site.source.start_mirror(request)
     last_seen = time.monotonic()
-    while status.phase not in _FINAL:
+    while status.phase not in FINAL_PHASES:
         run.pause(_POLL)
         if run.site.workers.status(run.job) is None:
             run.site.workers.start(worker_spec(run))
         try:
-            status = _ask(run, request)
+            status = _ask(run, replace(request, paused=status.phase is MirrorPhase.PAUSED))
             last_seen = time.monotonic()
         except ConnectionFailed:
             if time.monotonic() - last_seen > _SOURCE_PATIENCE:
                 raise
             run.detail("the source does not answer; trying again")
             continue
-        text = _progress(status.stats)
-        if status.phase is MirrorPhase.TARGET_FULL:
-            text += "; no space is left on the replica's disks, waiting for some"
+        waiting = _WAITING.get(status.phase)
+        text = _progress(status.stats) + (f"; {waiting}" if waiting else "")
         run.detail(text, _fraction(status.stats))
     _conclude(run, status)
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from dtesx.base.log import get_logger
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
 from dtesx.replication.binding import Binding
+from dtesx.replication.pausing import Gate
 from dtesx.replication.sources import Sources
 from dtesx.wire.channel import TICK, Channel, tune
 from dtesx.wire.errors import ProtocolError
@@ -40,7 +41,7 @@ class Place:
     """Where one source at a time may write. ``roots`` maps its replication roots to their directories.
 
     ``binding`` remembers what was mirrored there; in the directory ``catalogue`` what was read of the
-    roots is kept for the next time.
+    roots is kept for the next time. While ``gate`` is shut nothing is applied.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Place:
     binding: Binding
     status: Status
     catalogue: Path | None = None
+    gate: Gate = field(default_factory=Gate)
 
 
 class Host(Protocol):

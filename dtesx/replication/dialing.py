@@ -131,18 +131,20 @@ class Dialer:
         self._backoff = backoff
         self._clock = clock
         self._begun = False
+        self._patient = False
         self._outcomes: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
 
-    def maintain(self) -> None:
+    def maintain(self, *, patient: bool = False) -> None:
         """Attach new connections and call for those that are missing.
 
-        Raises ConnectionFailed when there is none left and the tries are used up, and whatever
-        another refusal to let us in says.
+        Raises ConnectionFailed when there is none left and the tries are used up (they never are
+        while ``patient``), and whatever another refusal to let us in says.
         """
         if self._closed or len(self._bond.slots) == len(self._slots):
             return
+        self._patient = patient
         while not self._outcomes.empty():
             self._answered(self._outcomes.get())
         now = self._clock()
@@ -200,11 +202,11 @@ class Dialer:
             slot.progress, slot.delays = progress, self._backoff.delays()
         delay = next(slot.delays, None)
         if delay is None:
-            if not bond.slots:
+            if not bond.slots and not self._patient:
                 raise ConnectionFailed(
                     f"the mirror lost its target for good: {error.message}",
                     hint=error.hint or "check the network and the target, then start the mirror again",
                 ) from error
-            delay = self._backoff.cap
+            delay, slot.delays = self._backoff.cap, self._backoff.delays()
         log.warning("no connection to the target", slot=number, reason=error.message, again_in=delay)
         slot.due = self._clock() + delay

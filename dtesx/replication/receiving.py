@@ -20,10 +20,11 @@ from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
 from dtesx.replication.accepting import Guest, Host, Place, Status, accept
 from dtesx.replication.binding import Binding
+from dtesx.replication.pausing import Gate
 from dtesx.replication.target_session import TargetSession
 from dtesx.wire.channel import TICK
 from dtesx.wire.errors import StreamUnknown
-from dtesx.wire.messages import Hello
+from dtesx.wire.messages import Hello, Hold
 
 log = get_logger(__name__)
 
@@ -40,6 +41,7 @@ def serve(
     status: Status,
     stop: threading.Event,
     catalogue: Path | None = None,
+    gate: Gate | None = None,
 ) -> None:
     """Receive the mirrors of one job on ``listener`` until ``stop`` is set; returns within a second of it.
 
@@ -48,10 +50,11 @@ def serve(
     client's certificate: who gets through its handshake is the source. A new connection of the
     source ends the one before. No error of a connection ends the service; ``status`` is called at
     every change and about twice a second while data arrive. In the directory ``catalogue`` what was
-    read of the roots is kept for the next time.
+    read of the roots is kept for the next time. While ``gate`` is shut nothing is applied.
     """
     status(WorkerPhase.LISTENING, MirrorStats(), "")
-    receive(listener, _Job(context, Place("", roots, binding, status, catalogue)), stop=stop)
+    place = Place("", roots, binding, status, catalogue, gate or Gate())
+    receive(listener, _Job(context, place), stop=stop)
     status(WorkerPhase.STOPPED, MirrorStats(), "")
 
 
@@ -187,7 +190,7 @@ class _Lane:
             guest,
             tick=lambda: self._tick(place),
             report=lambda stats: self._report(place, stats),
-            full=lambda reason: self._say(place, WorkerPhase.TARGET_FULL, reason),
+            held=lambda why, reason: self._say_held(place, why, reason),
         )
         with self._lock:
             self._session = session
@@ -226,6 +229,13 @@ class _Lane:
         if not session.connected and self._phase is WorkerPhase.RECEIVING:
             log.info("the source's connection is lost", place=place.name)
             self._say(place, WorkerPhase.LISTENING, "the source's connection is lost; waiting for it")
+
+    def _say_held(self, place: Place, why: Hold, reason: str) -> None:
+        if why is Hold.FULL:
+            reason = f"no space is left on the target ({reason}); free some and the mirror goes on"
+            self._say(place, WorkerPhase.TARGET_FULL, reason)
+        elif why is Hold.PAUSED:
+            self._say(place, WorkerPhase.PAUSED, reason)
 
     def _report(self, place: Place, stats: MirrorStats) -> None:
         self._stats = stats

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
@@ -21,6 +20,7 @@ from dtesx.model.mirror import LinkOptions, MirrorOptions
 from dtesx.model.request import MirrorPhase, MirrorRequest
 from dtesx.model.rules import Rule, RuleType
 from dtesx.model.stats import MirrorStats
+from dtesx.replication.control import MirrorControl
 from dtesx.replication.dialing import Route
 from dtesx.replication.guarding import Guard
 from dtesx.replication.remapping import link_remap
@@ -52,7 +52,7 @@ def run_mirror(
     identity: Identity,
     *,
     progress: Callable[[MirrorPhase, MirrorStats], None],
-    stop: threading.Event,
+    control: MirrorControl,
     opener: ViewOpener = open_view,
     backoff: Backoff = RECONNECT,
     calculate: bool = True,
@@ -68,17 +68,18 @@ def run_mirror(
     where it was, or by difference when the target was restarted; the tries count anew whenever the
     target took something. A full target is waited for (phase TARGET_FULL), and so is the time
     to transmit by the link's plan (phase SCHEDULED). In the directory ``catalogue`` what was read of
-    the sources is kept for the next time.
+    the sources is kept for the next time. While ``control`` pauses it (phase PAUSED) nothing is read;
+    a target that is paused itself is waited for (phase TARGET_PAUSED).
 
     Before anything is sent, and while it is, the roots are checked to be what they were at the last
     mirror (mirror.safety); with the request's ``rebind`` they may have changed before.
 
-    Raises Halted when they are not, Interrupted soon after ``stop`` is set, Refused, ConnectionFailed
-    when the tries are used up, TargetFull when the target found out too late, and whatever ``opener``
-    raises.
+    Raises Halted when they are not, Interrupted soon after ``control`` stops it, Refused,
+    ConnectionFailed when the tries are used up, TargetFull when the target found out too late, and
+    whatever ``opener`` raises.
     """
     options = options or job_options(request.mirror)
-    mirror = _Mirror(request, identity, options, link, progress, stop, opener, backoff, catalogue)
+    mirror = _Mirror(request, identity, options, link, progress, control, opener, backoff, catalogue)
     return mirror.run(calculate=calculate)
 
 
@@ -90,7 +91,7 @@ class _Mirror:
         options: MirrorOptions,
         link: LinkOptions,
         progress: Callable[[MirrorPhase, MirrorStats], None],
-        stop: threading.Event,
+        control: MirrorControl,
         opener: ViewOpener,
         backoff: Backoff,
         catalogue: Path | None,
@@ -103,7 +104,7 @@ class _Mirror:
         self._limiter = Limiter(link.bandwidth)
         self._timetable = Timetable(link.plan, self._limiter) if link.plan is not None else None
         self._progress = progress
-        self._stop = stop
+        self._control = control
         self._opener = opener
         self._backoff = backoff
         self._tally = Tally()
@@ -120,7 +121,7 @@ class _Mirror:
             self._enter(MirrorPhase.CALCULATING)
             for mount_point in self._roots:
                 with self._opener(mount_point) as root:
-                    measure(root, self._scope(mount_point), self._tally, self._tick)
+                    measure(root, self._scope(mount_point), self._tally, self._pause)
         delays = self._backoff.delays()
         while (forgotten := self._stream()) is not None:
             if forgotten.progressed:
@@ -132,6 +133,7 @@ class _Mirror:
 
     def _stream(self) -> _Forgotten | None:
         """Mirror what is not done yet over one stream, to its end, or until the target forgot it."""
+        self._pause()
         self._phase = MirrorPhase.CONNECTING
         session = SourceSession(
             self._route,
@@ -142,6 +144,7 @@ class _Mirror:
             tally=self._tally,
             tick=lambda: self._session_tick(session),
             backoff=self._backoff,
+            control=self._control,
         )
         self._session = session
         try:
@@ -197,7 +200,7 @@ class _Mirror:
         log.warning("the target was restarted; the mirror goes on by difference", job=self._request.job)
         deadline = time.monotonic() + delay
         while (left := deadline - time.monotonic()) > 0:
-            self._stop.wait(min(left, _PROGRESS))
+            self._control.wait(min(left, _PROGRESS))
             self._tick()
 
     def _session_tick(self, session: SourceSession) -> None:
@@ -214,15 +217,28 @@ class _Mirror:
         self._phase, self._next_report = phase, 0.0
         self._tick()
 
+    def _pause(self) -> None:
+        """Tick, and go on doing so while the mirror is to wait."""
+        self._tick()
+        while self._control.paused:
+            self._control.wait(_PROGRESS)
+            self._tick()
+
     def _tick(self) -> None:
-        if self._stop.is_set():
+        if self._control.stopped:
             raise Interrupted("the mirror was stopped", hint="start it again; it goes on with what differs")
         now = time.monotonic()
         if now >= self._next_report:
             self._next_report = now + _PROGRESS
             self._guard.check()
-            full = self._session is not None and self._session.full
-            self._progress(MirrorPhase.TARGET_FULL if full else self._phase, self._tally.stats())
+            self._progress(self._shown(), self._tally.stats())
+
+    def _shown(self) -> MirrorPhase:
+        if self._control.paused:
+            return MirrorPhase.PAUSED
+        if self._session is not None and self._session.connected:
+            return self._session.held or self._phase
+        return self._phase
 
 
 @dataclass(frozen=True)

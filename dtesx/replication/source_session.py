@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from dtesx.base.errors import TargetFull
 from dtesx.base.log import get_logger
 from dtesx.base.retry import Backoff
 from dtesx.mirror.catalogue import Catalogue
@@ -20,7 +19,9 @@ from dtesx.mirror.selection import Scope
 from dtesx.mirror.tally import Tally, readable
 from dtesx.model.mirror import Compare, LinkOptions, MirrorOptions
 from dtesx.model.queue import QueueLimits
+from dtesx.model.request import MirrorPhase
 from dtesx.model.roots import ReplicaRoot, SourceRoot
+from dtesx.replication.control import MirrorControl
 from dtesx.replication.dialing import Dialer, Route, call
 from dtesx.replication.queue.source_queue import SourceQueue
 from dtesx.replication.timetable import Timetable
@@ -36,11 +37,13 @@ from dtesx.wire.messages import (
     Credit,
     Directory,
     Goodbye,
+    Hold,
     Listing,
     Message,
     Paused,
     Replicas,
     Report,
+    Resumed,
 )
 from dtesx.wire.operations import Operation, Operations
 from dtesx.wire.protocol import SourceProtocol, greeting
@@ -48,6 +51,7 @@ from dtesx.wire.sums import Sums, SumsRequest
 
 log = get_logger(__name__)
 
+_HELD = {Hold.FULL: MirrorPhase.TARGET_FULL, Hold.PAUSED: MirrorPhase.TARGET_PAUSED}
 _STREAM_BYTES = 16
 _PARTING = 5.0
 
@@ -57,8 +61,9 @@ class SourceSession:
 
     Connections that are lost are made again; StreamUnknown says that the target forgot the stream.
     ``tick`` is called at least five times a second and may raise to stop; ``waits`` tells it whether
-    we wait for the target or for room. ``replicas`` are the roots as they were on the target when it
-    let us in.
+    we wait for the target or for room. While ``control`` pauses the mirror, ``mirror`` does not go on;
+    ``held`` says why the target does not, if it said so. ``replicas`` are the roots as they were on the
+    target when it let us in.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class SourceSession:
         tally: Tally,
         tick: Callable[[], None],
         backoff: Backoff,
+        control: MirrorControl | None = None,
     ) -> None:
         limits = link.ahead or (QueueLimits() if link.plan is not None else None)
         self._queue = SourceQueue(limits) if limits is not None else None
@@ -91,12 +97,13 @@ class SourceSession:
         self._roots = roots
         self._tally = tally
         self._tick = tick
+        self._control = control or MirrorControl()
         self._wire_before = tally.bytes_wire
         self._shown = b""
         self._listed: list[Listing] = []
         self._answered: deque[Answer] = deque()
         self._sums: deque[Sums] = deque()
-        self._full_at = -1
+        self.held: MirrorPhase | None = None
         self.replicas: tuple[ReplicaRoot, ...] = ()
         self.waits = True
 
@@ -109,11 +116,6 @@ class SourceSession:
     def progressed(self) -> bool:
         """Whether the target has taken something."""
         return self._bond.outgoing.applied > 0
-
-    @property
-    def full(self) -> bool:
-        """Whether the target waits for space at present."""
-        return self._full_at == self._bond.outgoing.applied
 
     def schedule(self, timetable: Timetable) -> None:
         """Hold frames back as long as the timetable says."""
@@ -235,7 +237,10 @@ class SourceSession:
             self._receive()
 
     def _receive(self) -> None:
-        self._handle(self._bond.receive())
+        """Deal with the next frame, if it comes soon; a tick may have dealt with it meanwhile."""
+        frame = self._bond.poll(TICK)
+        if frame is not None:
+            self._handle(frame)
 
     def _handle(self, frame: Frame) -> None:
         message = self._protocol.receive(frame)
@@ -253,19 +258,17 @@ class SourceSession:
         elif isinstance(message, Report):
             self._reported(message)
         elif isinstance(message, Paused):
-            self._paused(message)
+            if self.held is None:
+                log.warning("the target waits", why=message.why, reason=message.reason)
+            self.held = _HELD.get(message.why)
+        elif isinstance(message, Resumed):
+            self.held = None
 
     def _reported(self, report: Report) -> None:
         self._tally.orphans_removed += report.removed
         self._tally.orphans_bytes += report.removed_bytes
         for path, reason in report.problems:
             self._tally.problem(self._shown + b"/" + path, f"on the target: {reason}")
-
-    def _paused(self, message: Paused) -> None:
-        if not self.full:
-            log.warning("the target waits", code=message.code, reason=message.reason)
-        if message.code == TargetFull.code:
-            self._full_at = self._bond.outgoing.applied
 
     def _waiting(self) -> None:
         self.waits = True
@@ -274,12 +277,15 @@ class SourceSession:
     def _working(self) -> None:
         self.waits = False
         self._ticked()
+        while self._control.paused:
+            self._bond.step(TICK)
         self._bond.move()
 
     def _ticked(self) -> None:
+        self._take()  # a target that does not go on says so while we wait for it to take something
         self._tally.bytes_wire = self._wire_before + self._bond.wire_bytes
         self._tick()
-        self._dialer.maintain()
+        self._dialer.maintain(patient=self._control.paused)
 
 
 class _Asker:

@@ -36,12 +36,14 @@ from dtesx.wire.messages import (
     Commit,
     Committed,
     Goodbye,
+    Hold,
     List,
     Listing,
     Message,
     Paused,
     Replicas,
     Report,
+    Resumed,
     Welcome,
 )
 from dtesx.wire.operations import Operations
@@ -50,7 +52,6 @@ from dtesx.wire.sums import SumsRequest
 
 log = get_logger(__name__)
 
-_BUSY = "busy"
 _LINGER = 5.0
 _KEEP = 900.0
 _REASON = 300
@@ -61,7 +62,7 @@ class TargetSession:
     """Serves one stream of a source until its end.
 
     ``tick`` is called while waiting and may raise to end the session; ``report`` gets the counts
-    after every frame, ``full`` the reason whenever the target is found to have no space. When its
+    after every frame, ``held`` why the target does not go on, and a reason for people. When its
     connections are lost, the session waits for the source to come back.
     """
 
@@ -71,7 +72,7 @@ class TargetSession:
         *,
         tick: Callable[[], None],
         report: Callable[[MirrorStats], None],
-        full: Callable[[str], None],
+        held: Callable[[Hold, str], None],
     ) -> None:
         self._bond = Bond(tick=tick)
         self.stream = guest.hello.stream
@@ -80,7 +81,9 @@ class TargetSession:
         self._catalogue = guest.place.catalogue
         self._binding = guest.place.binding
         self._report = report
-        self._full = full
+        self._held = held
+        self._holding = False
+        self._gate = guest.place.gate
         self._stack = ExitStack()
         self._fds: dict[int, int] = {}
         self._appliers: dict[int, Applier] = {}
@@ -123,6 +126,7 @@ class TargetSession:
             with self._stack:
                 self._stack.callback(self._durability.close)
                 self._stack.callback(self._end_answering)
+                self._stack.enter_context(self._gate.working())
                 self._serve()
         except (ConnectionFailed, Interrupted):  # who hears nothing comes back, which is right for both
             raise
@@ -143,10 +147,12 @@ class TargetSession:
         self._bond.send(Replicas(replicas))
         self._tell_stats()
         while not self._ended:
+            self._rest()
             telling = self._has_to_tell() and self._protocol.credit > 0
             frame = self._bond.poll(0.0 if telling or self._summing.asked else TICK)
             if frame is not None:
                 self._handle(self._protocol.receive(frame), frame)
+                self._go_on()
             # Not only when nothing else arrives: a source waits for sums while it sends.
             if self._summing.asked:
                 self._bond.send(self._summing.answer())
@@ -218,12 +224,36 @@ class TargetSession:
 
     def _hold(self, full: bool, reason: str) -> None:
         """Tell the source that an operation waits, and let it wait."""
-        if full:
-            self._full(f"no space is left on the target ({reason}); free some and the mirror goes on")
-        self._bond.send(Paused(TargetFull.code if full else _BUSY, reason))
+        self._say_held(Hold.FULL if full else Hold.BUSY, reason)
         deadline = time.monotonic() + RETRY_DELAY
         while (left := deadline - time.monotonic()) > 0:
             self._bond.step(left)
+        self._rest()
+
+    def _rest(self) -> None:
+        """Do nothing for the source while the target is paused."""
+        if not self._gate.shut:
+            return
+        with self._gate.resting():
+            said = False
+            while self._gate.shut:
+                if self.connected and not said:
+                    said = True
+                    self._say_held(Hold.PAUSED, "the target is paused")
+                self._bond.step(TICK)
+                self._settle()
+        self._go_on()
+
+    def _say_held(self, why: Hold, reason: str) -> None:
+        self._holding = True
+        self._held(why, reason)
+        self._bond.send(Paused(why, reason))
+
+    def _go_on(self) -> None:
+        if self._holding:
+            self._holding = False
+            self._bond.send(Resumed())
+            self._tell_stats()
 
     def _mark(self, root: int) -> None:
         if root in self._marked:

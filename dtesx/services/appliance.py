@@ -14,6 +14,7 @@ from dtesx.management.process import alone, say_ready, stop_signals, wait_for_st
 from dtesx.management.server import serving
 from dtesx.management.servers import Servers
 from dtesx.management.site import ApplianceSite, release_disks
+from dtesx.management.steering import Steering
 from dtesx.management.store import Store
 from dtesx.management.vmware import Vmware
 from dtesx.management.web import application
@@ -47,7 +48,8 @@ def run(address: str, port: int, state: Path) -> None:
         site = ApplianceSite(store, vmware, workers, identity.certificate, directory, state)
         jobs = Jobs(store, operations, workers, site, cancel)
         jobs.recover()
-        rules = api.rules(store, Servers(store, identity.certificate), vmware, jobs)
+        servers, steering = Servers(store, identity.certificate), Steering(store, site, cancel)
+        rules = api.rules(store, servers, vmware, jobs, steering)
         app = application(rules, authorised=lambda bearer: pairing.matches(bearer, token))
         with serving(app, address, port, server_context(identity)) as bound:
             say_ready("appliance", address, bound)

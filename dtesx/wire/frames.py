@@ -43,6 +43,7 @@ class FrameType(IntEnum):
     KNOCK = 14
     CHALLENGE = 15
     PAUSED = 20
+    RESUMED = 21
     SUMS_REQUEST = 30
     SUMS = 31
     PAIR = 35

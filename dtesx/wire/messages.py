@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TypeVar
 
 import msgspec
@@ -182,15 +183,26 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     removed_bytes: int = 0
 
 
-class Paused(msgspec.Struct, frozen=True):
-    """Operations wait on the target: it tries again by itself, and says so each time.
+class Hold(StrEnum):
+    """Why a target does not go on: its user's wish, want of space, another passing reason."""
 
-    ``code`` is `target-full` when space is missing, `busy` for other passing reasons. The next
-    Acknowledgement tells that it goes on.
+    PAUSED = "paused"
+    FULL = "full"
+    BUSY = "busy"
+
+
+class Paused(msgspec.Struct, frozen=True):
+    """Nothing is applied on the target for the time being; Resumed ends that.
+
+    Unless it is paused by its user, it tries again by itself, and says so each time.
     """
 
-    code: str
+    why: Hold
     reason: str
+
+
+class Resumed(msgspec.Struct, frozen=True, array_like=True):
+    """The target goes on."""
 
 
 class Commit(msgspec.Struct, frozen=True, array_like=True):
@@ -236,6 +248,7 @@ Message = (
     | Acknowledgement
     | Report
     | Paused
+    | Resumed
     | Commit
     | Committed
     | Goodbye
@@ -263,6 +276,7 @@ _CLASSES: dict[FrameType, type[Message]] = {
     FrameType.ACKNOWLEDGEMENT: Acknowledgement,
     FrameType.REPORT: Report,
     FrameType.PAUSED: Paused,
+    FrameType.RESUMED: Resumed,
     FrameType.COMMIT: Commit,
     FrameType.COMMITTED: Committed,
     FrameType.GOODBYE: Goodbye,

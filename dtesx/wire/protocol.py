@@ -29,6 +29,7 @@ from dtesx.wire.messages import (
     Refusal,
     Replicas,
     Report,
+    Resumed,
     expect,
 )
 from dtesx.wire.operations import Operations
@@ -75,7 +76,7 @@ class SourceProtocol:
             if self.told:
                 raise ProtocolError("the target tells of its roots once more")
             self.told = True
-        elif not isinstance(message, (Paused, Report, Sums)):
+        elif not isinstance(message, (Paused, Resumed, Report, Sums)):
             raise ProtocolError(f"{type(message).__name__} is nothing that a target sends")
         return message
 

@@ -7,8 +7,11 @@ from dtesx.cli.job.create import create_job
 from dtesx.cli.job.delete import delete_job
 from dtesx.cli.job.list import list_jobs
 from dtesx.cli.job.mirror import mirror_job
+from dtesx.cli.job.pause import pause_job
+from dtesx.cli.job.resume import resume_job
 from dtesx.cli.job.schema import print_schema
 from dtesx.cli.job.show import show_job
+from dtesx.cli.job.stop import stop_job
 from dtesx.cli.job.watch import watch_job
 
 app = teach.group("Jobs: what is protected, and where it stands.")
@@ -19,6 +22,9 @@ teach.add(app, "list", list_jobs, "dtesx job list")
 teach.add(app, "show", show_job, "dtesx job show alpha", "dtesx job show alpha --json")
 teach.add(app, "watch", watch_job, "dtesx job watch alpha")
 teach.add(app, "mirror", mirror_job, "dtesx job mirror alpha")
+teach.add(app, "pause", pause_job, "dtesx job pause alpha")
+teach.add(app, "resume", resume_job, "dtesx job resume alpha")
+teach.add(app, "stop", stop_job, "dtesx job stop alpha")
 teach.add(
     app, "delete", delete_job, "dtesx job delete alpha", "dtesx job delete alpha --delete-replica --yes"
 )

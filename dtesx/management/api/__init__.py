@@ -5,17 +5,20 @@ from __future__ import annotations
 from dtesx.management.api import jobs, operations, servers, status, vmware
 from dtesx.management.jobs import Jobs
 from dtesx.management.servers import Servers
+from dtesx.management.steering import Steering
 from dtesx.management.store import Store
 from dtesx.management.vmware import Vmware
 from dtesx.management.web import Rule
 
 
-def rules(store: Store, known_servers: Servers, known_vmware: Vmware, all_jobs: Jobs) -> tuple[Rule, ...]:
+def rules(
+    store: Store, known_servers: Servers, known_vmware: Vmware, all_jobs: Jobs, steering: Steering
+) -> tuple[Rule, ...]:
     """All calls of the management API."""
     return (
         *status.rules(all_jobs),
         *servers.rules(known_servers),
         *vmware.rules(known_vmware),
-        *jobs.rules(all_jobs),
+        *jobs.rules(all_jobs, steering),
         *operations.rules(store),
     )

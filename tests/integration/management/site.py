@@ -20,6 +20,7 @@ from dtesx.model.api import PairReply
 from dtesx.model.inventory import Firmware, Inventory, OperatingSystem
 from dtesx.model.request import MirrorPhase, MirrorRequest
 from dtesx.model.stats import MirrorStats
+from dtesx.replication.control import MirrorControl
 from dtesx.wire.identity import Identity, create, load_or_create
 from dtesx.wire.tls import server_context
 
@@ -52,7 +53,7 @@ class SourceSite:
         return (self.state / "token").read_text().strip()
 
     def run_mirror(
-        self, request: MirrorRequest, identity: Identity, *, progress: Progress, stop: threading.Event
+        self, request: MirrorRequest, identity: Identity, *, progress: Progress, control: MirrorControl
     ) -> MirrorStats:
         self.requests.append(request)
         progress(MirrorPhase.RUNNING, MirrorStats(files_total=2))

@@ -23,6 +23,7 @@ from dtesx.management.client import Appliance
 from dtesx.management.jobs import Jobs
 from dtesx.management.server import serving
 from dtesx.management.servers import Servers
+from dtesx.management.steering import Steering
 from dtesx.management.store import Store
 from dtesx.management.vmware import Vmware
 from dtesx.management.web import application
@@ -100,7 +101,8 @@ def appliance(tmp_path: Path) -> Iterator[ApplianceSite]:
     site = FakeSite(store)
     jobs = Jobs(store, executor, site.workers, site, threading.Event())
     vmware = Vmware(store, connect=connect, uuid_file=uuid_file)
-    rules = api.rules(store, Servers(store, identity.certificate), vmware, jobs)
+    steering = Steering(store, site, threading.Event())
+    rules = api.rules(store, Servers(store, identity.certificate), vmware, jobs, steering)
     app = application(rules, authorised=lambda bearer: pairing.matches(bearer, "the-token"))
     with serving(app, "127.0.0.1", 0, server_context(identity)) as port:
         url = f"https://127.0.0.1:{port}"

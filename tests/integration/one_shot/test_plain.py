@@ -14,6 +14,7 @@ import pytest
 
 from dtesx.model.location import parse_target
 from dtesx.model.mirror import LinkOptions, MirrorOptions
+from dtesx.replication.control import MirrorControl
 from dtesx.replication.one_shot import open_tree, way
 from dtesx.replication.sending import run_mirror
 
@@ -202,7 +203,7 @@ def test_several_connections(site: Site) -> None:
         found.request,
         found.identity,
         progress=lambda _phase, _stats: None,
-        stop=threading.Event(),
+        control=MirrorControl(),
         opener=open_tree,
         options=found.options,
         link=LinkOptions(tls=False, streams=3),

@@ -22,6 +22,8 @@ from dtesx.model.request import MirrorPhase, MirrorRequest
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
 from dtesx.replication.binding import Binding
+from dtesx.replication.control import MirrorControl
+from dtesx.replication.pausing import Gate
 from dtesx.replication.receiving import serve
 from dtesx.replication.sending import DEFAULT_LINK, run_mirror
 from dtesx.wire.identity import Identity, create
@@ -75,7 +77,7 @@ class Site:
         *,
         port: int = 0,
         exclude: tuple[str, ...] = (),
-        stop: threading.Event | None = None,
+        control: MirrorControl | None = None,
         backoff: Backoff = QUICK,
         on_progress: Callable[[MirrorPhase, MirrorStats], None] = lambda _phase, _stats: None,
         identity: Identity | None = None,
@@ -99,7 +101,7 @@ class Site:
             request,
             identity or self.us,
             progress=progress,
-            stop=stop or threading.Event(),
+            control=control or MirrorControl(),
             opener=self.view,
             backoff=backoff,
             link=link,
@@ -108,8 +110,8 @@ class Site:
         )
 
     @contextmanager
-    def receiver(self, roots: Mapping[str, Path] | None = None) -> Iterator[None]:
-        listener = socket.create_server(("127.0.0.1", 0))
+    def receiver(self, roots: Mapping[str, Path] | None = None, gate: Gate | None = None) -> Iterator[None]:
+        listener = socket.create_server(("127.0.0.1", self.port))
         self.port = listener.getsockname()[1]
         stop = threading.Event()
         roots = roots or {"/data": self.target}
@@ -120,6 +122,7 @@ class Site:
                 "binding": Binding(self.target.parent / "roots.json"),
                 "status": lambda phase, stats, message: self.reports.append((phase, stats, message)),
                 "stop": stop,
+                "gate": gate,
                 "catalogue": self.catalogues and self.catalogues / "target",
             },
         )

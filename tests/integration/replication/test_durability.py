@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from dtesx.base.errors import TargetFull
 from dtesx.base.run import run
 from dtesx.model.request import MirrorRequest
 from dtesx.replication import durability
+from dtesx.replication.control import MirrorControl
 from dtesx.replication.sending import run_mirror
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def test_a_real_view_of_a_mount_without_what_is_mounted_below(site: Site, tmp_pa
         root = str(site.source)
         with site.receiver({root: site.target}):
             request = MirrorRequest("job", "127.0.0.1", site.port, site.them.certificate, (root,))
-            stats = run_mirror(request, site.us, progress=lambda *_: None, stop=threading.Event())
+            stats = run_mirror(request, site.us, progress=lambda *_: None, control=MirrorControl())
         assert stats.problems == ()
         assert sorted(p.name for p in site.target.rglob("*")) == ["below", "covered"]
         assert os.getxattr(site.target / "below" / "covered", "user.x") == b"1"

@@ -22,6 +22,7 @@ from dtesx.model.request import MirrorPhase
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
 from dtesx.replication import sending, target_session
+from dtesx.replication.control import MirrorControl
 from dtesx.wire.identity import create
 from dtesx.wire.items import TEMPORARY_PREFIX
 
@@ -112,16 +113,16 @@ def test_nobody_listens(bare_site: Site) -> None:
 
 def test_stop_ends_soon_and_the_next_mirror_completes(site: Site) -> None:
     _fill(site.source, 3, 30 << 20)
-    stop = threading.Event()
+    control = MirrorControl()
     stopped: list[float] = []
 
     def on_progress(phase: MirrorPhase, stats: object) -> None:
-        if phase is MirrorPhase.RUNNING and not stop.is_set():
+        if phase is MirrorPhase.RUNNING and not control.stopped:
             stopped.append(time.monotonic())
-            stop.set()
+            control.stop()
 
     with pytest.raises(Interrupted):
-        site.mirror(stop=stop, on_progress=on_progress)
+        site.mirror(control=control, on_progress=on_progress)
     assert time.monotonic() - stopped[0] < 1.0
     site.mirror()
     assert site.differences() == ""
@@ -182,15 +183,15 @@ def test_a_full_target_waits_and_goes_on_when_there_is_space(
 
 def test_a_mirror_that_waits_for_space_can_be_stopped(bare_site: Site, tmp_path: Path) -> None:
     _fill(bare_site.source, 60, 1 << 20)
-    stop = threading.Event()
+    control = MirrorControl()
 
     def on_progress(phase: MirrorPhase, _: MirrorStats) -> None:
         if phase is MirrorPhase.TARGET_FULL:
-            stop.set()
+            control.stop()
 
     with _small_disk(bare_site.target, tmp_path / "image"), bare_site.receiver():
         with pytest.raises(Interrupted):
-            bare_site.mirror(stop=stop, on_progress=on_progress)
+            bare_site.mirror(control=control, on_progress=on_progress)
         for path in sorted(bare_site.source.rglob("f*"))[:30]:
             path.unlink()
         bare_site.mirror()  # the receiver noticed that the first one left

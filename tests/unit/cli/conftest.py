@@ -158,6 +158,15 @@ class FakeApi:
         self._called("mirror", (name, rebind))
         return operation(OperationKind.MIRROR, StepState.RUNNING)
 
+    def pause_mirror(self, name: str) -> None:
+        self._called("pause_mirror", name)
+
+    def resume_mirror(self, name: str) -> None:
+        self._called("resume_mirror", name)
+
+    def stop_mirror(self, name: str) -> None:
+        self._called("stop_mirror", name)
+
     def take_snapshot(self, name: str, request: NewSnapshot) -> Operation:
         self._called("take_snapshot", request)
         return operation(OperationKind.SNAPSHOT, result={"snapshot": "snap-1"})

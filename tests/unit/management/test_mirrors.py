@@ -13,6 +13,7 @@ from dtesx.management.mirrors import Mirrors, Progress
 from dtesx.model.api import MirrorStatus
 from dtesx.model.request import MirrorPhase, MirrorRequest
 from dtesx.model.stats import MirrorStats
+from dtesx.replication.control import MirrorControl
 from dtesx.wire.identity import Identity
 
 REQUEST = MirrorRequest("job-1", "127.0.0.1", 1500, "PEM", ("/",))
@@ -29,7 +30,7 @@ class Engine:
     most_at_once: int = 0
 
     def __call__(
-        self, request: MirrorRequest, identity: Identity, *, progress: Progress, stop: threading.Event
+        self, request: MirrorRequest, identity: Identity, *, progress: Progress, control: MirrorControl
     ) -> MirrorStats:
         self.runs += 1
         self.at_once += 1
@@ -37,8 +38,10 @@ class Engine:
         try:
             progress(MirrorPhase.RUNNING, MirrorStats(files_total=9, files_sent=4))
             while not self.end.wait(0.01):
-                if stop.is_set():
+                if control.stopped:
                     raise Interrupted("stopped")
+                phase = MirrorPhase.PAUSED if control.paused else MirrorPhase.RUNNING
+                progress(phase, MirrorStats(files_total=9, files_sent=4))
             if self.error is not None:
                 raise self.error
             return MirrorStats(files_total=9, files_sent=9)
@@ -121,6 +124,33 @@ def test_stop_waits_until_it_has_ended(mirrors: Mirrors, engine: Engine) -> None
     assert mirrors.status("job-1").phase is MirrorPhase.STOPPED
     mirrors.stop("job-1")
     mirrors.stop("never heard of")
+
+
+def test_pause_and_resume(mirrors: Mirrors, engine: Engine) -> None:
+    mirrors.start(REQUEST)
+    mirrors.pause("job-1")
+    wait(mirrors, lambda s: s.phase is MirrorPhase.PAUSED)
+    mirrors.resume("job-1")
+    wait(mirrors, lambda s: s.phase is MirrorPhase.RUNNING)
+    mirrors.pause("job-1")
+    engine.end.set()
+    wait(mirrors, lambda s: s.phase is MirrorPhase.DONE)
+    with pytest.raises(NotFound, match="under way"):
+        mirrors.pause("job-1")
+    with pytest.raises(NotFound, match="under way"):
+        mirrors.resume("never heard of")
+
+
+def test_a_mirror_that_was_paused_when_its_source_ended_begins_paused(
+    mirrors: Mirrors, engine: Engine
+) -> None:
+    mirrors.start(replace(REQUEST, paused=True))
+    first = wait(mirrors, lambda s: s.phase is MirrorPhase.PAUSED)
+    assert mirrors.start(REQUEST).started == first.started  # the appliance repeats its request
+    assert mirrors.status("job-1").phase is MirrorPhase.PAUSED
+    mirrors.resume("job-1")
+    wait(mirrors, lambda s: s.phase is MirrorPhase.RUNNING)
+    assert engine.runs == 1
 
 
 def test_no_mirror(mirrors: Mirrors) -> None:

@@ -112,6 +112,12 @@ class World:
     def stop_mirror(self, job: str) -> None:
         self._source()
 
+    def pause_mirror(self, job: str) -> None:
+        self._source()
+
+    def resume_mirror(self, job: str) -> None:
+        self._source()
+
     def shut_down(self) -> None:
         self._source()
         self.source_up = not self.obeys_shutdown

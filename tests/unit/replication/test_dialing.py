@@ -52,11 +52,11 @@ class Line:
         self.ends.append(theirs)
         return Channel(ours), Welcome(PROTOCOL, received=self.bond.outgoing.last)
 
-    def maintain(self, until: Callable[[], bool]) -> None:
-        assert wait_until(lambda: self._maintained(until), timeout=10, interval=0.005)
+    def maintain(self, until: Callable[[], bool], *, patient: bool = False) -> None:
+        assert wait_until(lambda: self._maintained(until, patient), timeout=10, interval=0.005)
 
-    def _maintained(self, until: Callable[[], bool]) -> bool:
-        self.dialer.maintain()
+    def _maintained(self, until: Callable[[], bool], patient: bool) -> bool:
+        self.dialer.maintain(patient=patient)
         return until()
 
 
@@ -129,6 +129,19 @@ def test_as_long_as_one_connection_holds_the_others_are_tried_for_ever(stack: Ex
 
     line.maintain(many)
     assert list(line.bond.slots) == [0]
+
+
+def test_while_it_is_patient_tries_are_not_used_up(stack: ExitStack) -> None:
+    line = Line(stack, [gone])
+
+    def later() -> bool:
+        line.now += 10
+        return len(line.hellos) > 8
+
+    line.maintain(later, patient=True)
+    with pytest.raises(ConnectionFailed, match="for good"):
+        line.maintain(lambda: later() and False)
+    assert len(line.hellos) <= 12
 
 
 @pytest.mark.parametrize("error", [Refused("no", hint="-"), StreamUnknown("gone", hint="-")])
