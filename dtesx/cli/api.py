@@ -18,6 +18,7 @@ from dtesx.model.api import (
     VmwareInfo,
 )
 from dtesx.model.job import JobSpec, Operation
+from dtesx.model.target import Paused
 
 
 class Api(Protocol):
@@ -56,6 +57,10 @@ class Api(Protocol):
     def resume_mirror(self, name: str) -> None: ...
 
     def stop_mirror(self, name: str) -> None: ...
+
+    def pause_target(self, name: str) -> Paused: ...
+
+    def resume_target(self, name: str) -> Paused: ...
 
     def take_snapshot(self, name: str, request: NewSnapshot) -> Operation: ...
 

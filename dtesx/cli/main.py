@@ -27,6 +27,8 @@ _COMMANDS = {
     "snapshot": "dtesx.cli.snapshot",
     "failover": "dtesx.cli.failover",
     "target": "dtesx.cli.target",
+    "pause": "dtesx.cli.pause",
+    "resume": "dtesx.cli.resume",
     "mirror": "dtesx.cli.mirror",
     "verify": "dtesx.cli.verify",
     "orphans": "dtesx.cli.orphans",

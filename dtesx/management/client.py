@@ -21,6 +21,7 @@ from dtesx.model.api import (
     VmwareInfo,
 )
 from dtesx.model.job import JobSpec, Operation
+from dtesx.model.target import Paused
 
 _POLL_SECONDS = 10.0
 
@@ -102,6 +103,12 @@ class Appliance:
 
     def stop_mirror(self, name: str) -> None:
         self._http.send("POST", f"/v1/jobs/{_part(name)}/mirror/stop")
+
+    def pause_target(self, name: str) -> Paused:
+        return self._http.call("POST", f"/v1/jobs/{_part(name)}/target/pause", Paused)
+
+    def resume_target(self, name: str) -> Paused:
+        return self._http.call("POST", f"/v1/jobs/{_part(name)}/target/resume", Paused)
 
     def take_snapshot(self, name: str, request: NewSnapshot) -> Operation:
         return self._http.call("POST", f"/v1/jobs/{_part(name)}/snapshots", Operation, request)

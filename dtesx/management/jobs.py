@@ -35,6 +35,7 @@ _END_SECONDS = 10.0
 _OPEN = (StepState.PENDING, StepState.RUNNING)
 _UNPROTECTED = (JobState.CREATED, JobState.PROTECT_FAILED)
 _DELETION = (JobState.DELETING, JobState.DELETE_FAILED)
+_AT_WORK = (WorkerPhase.RECEIVING, WorkerPhase.PAUSED, WorkerPhase.TARGET_FULL)
 _UNFINISHED = (StepState.FAILED, StepState.INTERRUPTED)
 
 Site = Callable[[JobRecord, threading.Event], AbstractContextManager[Surroundings]]
@@ -245,6 +246,7 @@ class Jobs:
             replica=_replica(record),
             mirror=self._live(record) or record.mirror,
             mirrored_at=record.mirrored_at,
+            target_paused=self._workers.paused(record.id),
             operation=operation,
             problem=operation.problem if operation is not None else None,
         )
@@ -253,7 +255,7 @@ class Jobs:
         if record.id not in self._running:
             return None
         status = self._workers.status(record.id)
-        return status.stats if status is not None and status.phase is WorkerPhase.RECEIVING else None
+        return status.stats if status is not None and status.phase in _AT_WORK else None
 
 
 def _replica(record: JobRecord) -> VirtualMachine | None:

@@ -1,4 +1,4 @@
-"""What users change about a job while it runs: its mirror pauses, goes on or stops."""
+"""What users change about a job while it runs: its mirror and its target pause, go on or stop."""
 
 from __future__ import annotations
 
@@ -10,14 +10,25 @@ from dtesx.management.jobs import Site
 from dtesx.management.store import Store
 from dtesx.model.record import JobRecord
 from dtesx.model.request import FINAL_PHASES
-from dtesx.recovery.ports import Source
+from dtesx.model.target import Paused
+from dtesx.recovery.ports import Source, Workers
 
 
 class Steering:
-    """The mirrors under way of all jobs. Every method raises Conflict when the job's mirror is not."""
+    """The mirrors under way of all jobs, and their targets. Raises NotFound when there is no such job."""
 
-    def __init__(self, store: Store, site: Site, cancel: threading.Event) -> None:
-        self._store, self._site, self._cancel = store, site, cancel
+    def __init__(self, store: Store, workers: Workers, site: Site, cancel: threading.Event) -> None:
+        self._store, self._workers, self._site, self._cancel = store, workers, site, cancel
+
+    def pause_target(self, name: str) -> Paused:
+        """Have the job's target apply nothing more, whether a mirror is under way or not."""
+        return self._workers.pause(self._store.job(name).id)
+
+    def resume_target(self, name: str) -> Paused:
+        """Have the job's target go on."""
+        return self._workers.resume(self._store.job(name).id)
+
+    # --- these raise Conflict when the job's mirror is not under way
 
     def pause(self, name: str) -> None:
         """Have the source's mirror wait where it is."""

@@ -21,15 +21,16 @@ from dtesx.base.files import private_directory, write_atomic
 from dtesx.base.log import get_logger
 from dtesx.base.retry import wait_until
 from dtesx.base.run import Process, spawn
+from dtesx.management import pausing
 from dtesx.model.location import DATA_PORT
-from dtesx.model.target import WorkerPhase, WorkerSpec, WorkerStatus
+from dtesx.model.target import Paused, WorkerPhase, WorkerSpec, WorkerStatus
 
 log = get_logger(__name__)
 
 T = TypeVar("T")
 
 _COMMAND = (sys.executable, "-m", "dtesx", "service", "worker", "--directory")
-_READY = (WorkerPhase.LISTENING, WorkerPhase.RECEIVING, WorkerPhase.TARGET_FULL)
+_READY = (WorkerPhase.LISTENING, WorkerPhase.RECEIVING, WorkerPhase.PAUSED, WorkerPhase.TARGET_FULL)
 _PORTS = 1000
 _POLL = 0.05
 _KILL_SECONDS = 10.0
@@ -73,7 +74,7 @@ class LocalWorkers:
 
         Raises what ended the worker, or DtesxError when it does not listen in time.
         """
-        directory = private_directory(self._root / spec.job)
+        directory = self._directory(spec.job)
         with self._locks[spec.job]:
             running = self._pid(spec.job)
             if running is not None:
@@ -99,6 +100,18 @@ class LocalWorkers:
             return None
         status = _read(self._root / job / "status.json", WorkerStatus)
         return status if status and status.pid == pid else WorkerStatus(WorkerPhase.STARTING, pid)
+
+    def pause(self, job: str) -> Paused:
+        """Have the job's worker apply nothing more, the present one and later ones."""
+        return pausing.pause(self._directory(job), "", lambda: self._locks[job])
+
+    def resume(self, job: str) -> Paused:
+        """Have the job's worker go on."""
+        return pausing.resume(self._directory(job), "", lambda: self._locks[job])
+
+    def paused(self, job: str) -> bool:
+        """Whether the job's worker is paused."""
+        return pausing.pauses(self._root / job).paused.all
 
     def free_port(self) -> int:
         """A data port that no job uses, 1500 first; it stays reserved until a worker gets it."""
@@ -200,6 +213,9 @@ class LocalWorkers:
             return
         finally:
             os.close(handle)
+
+    def _directory(self, job: str) -> Path:
+        return private_directory(self._root / job)
 
     def _pid(self, job: str) -> int | None:
         """The live worker of a job: our child, or the process that its lock file names."""

@@ -127,6 +127,7 @@ class JobInfo:
     replica: VirtualMachine | None = None
     mirror: MirrorStats | None = None
     mirrored_at: float = 0.0
+    target_paused: bool = False
     operation: Operation | None = None
     problem: Problem | None = None
 

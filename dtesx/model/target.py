@@ -40,6 +40,22 @@ class WorkerPhase(StrEnum):
 
 
 @dataclass(frozen=True)
+class Paused:
+    """What is paused of a target: everything, or some places by name.
+
+    ``pending``: an operation that was in progress is not complete yet.
+    """
+
+    all: bool = False
+    names: tuple[str, ...] = ()
+    pending: bool = False
+
+    def holds(self, name: str) -> bool:
+        """Whether the place is paused."""
+        return self.all or name in self.names
+
+
+@dataclass(frozen=True)
 class WorkerStatus:
     """Written as ``status.json`` beside the spec whenever it changes.
 

@@ -29,6 +29,11 @@ def final_mirror(run: Run) -> None:
     if not run.site.source.answers():
         run.detail(f"the source does not answer; the replica is as of {_as_of(run.record)}")
         return
+    if run.site.workers.paused(run.job):
+        raise Conflict(
+            "the job's target is paused, so that nothing more can be mirrored to it",
+            hint="run `dtesx job resume --target` first, or fail over with --no-final-mirror",
+        )
     try:
         # A mirror that runs already may have passed files that changed since: this one starts anew.
         run.site.source.stop_mirror(run.job)

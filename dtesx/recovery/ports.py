@@ -14,7 +14,7 @@ from dtesx.model.inventory import Inventory
 from dtesx.model.job import Operation
 from dtesx.model.record import JobRecord
 from dtesx.model.request import MirrorRequest
-from dtesx.model.target import WorkerSpec, WorkerStatus
+from dtesx.model.target import Paused, WorkerSpec, WorkerStatus
 from dtesx.vsphere.client import VSphere
 
 
@@ -67,6 +67,15 @@ class Workers(Protocol):
 
     def status(self, job: str) -> WorkerStatus | None:
         """The worker's last report; None when there is no live worker."""
+
+    def pause(self, job: str) -> Paused:
+        """Have the job's workers, now and later, apply nothing more; what is in progress is completed."""
+
+    def resume(self, job: str) -> Paused:
+        """Have the job's worker go on."""
+
+    def paused(self, job: str) -> bool:
+        """Whether the job's worker is paused."""
 
     def free_port(self) -> int:
         """A data port that no job uses, 1500 first."""

@@ -6,12 +6,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from dtesx.base.errors import Conflict
 from dtesx.base.files import write_atomic
+from dtesx.model.target import Paused
 
 
 class Gate:
@@ -60,17 +62,6 @@ class Gate:
             self._changed.notify_all()
 
 
-class Paused(msgspec.Struct, frozen=True):
-    """What is paused: everything, or some places by name."""
-
-    all: bool = False
-    names: tuple[str, ...] = ()
-
-    def holds(self, name: str) -> bool:
-        """Whether the place is paused."""
-        return self.all or name in self.names
-
-
 class Pauses:
     """The paused places of one target, kept in ``file`` so that a restart forgets none. For any threads."""
 
@@ -96,19 +87,20 @@ class Pauses:
                 self._gates[name].turn(shut=self._paused.holds(name))
             return self._gates[name]
 
-    def pause(self, name: str, seconds: float) -> bool:
-        """Pause a place (empty: all of them); tells whether what was in progress is complete.
+    def pause(self, name: str, seconds: float) -> Paused:
+        """Pause a place (empty: all of them) and wait, at most ``seconds``, for what is in progress.
 
-        That is waited for, at most ``seconds``. What this returns from is on disk.
+        What this returns from is on disk.
         """
         with self._lock:
             names = {*self._paused.names, name} - {""}
             self._keep(Paused(self._paused.all or not name, tuple(sorted(names))))
             gates = [gate for gate in self._gates.values() if gate.shut]
         deadline = time.monotonic() + seconds
-        return all(gate.wait(max(0.0, deadline - time.monotonic())) for gate in gates)
+        rests = all(gate.wait(max(0.0, deadline - time.monotonic())) for gate in gates)
+        return replace(self._paused, pending=not rests)
 
-    def resume(self, name: str) -> None:
+    def resume(self, name: str) -> Paused:
         """Have a place (empty: all of them) go on. Raises Conflict when it is paused with all others."""
         with self._lock:
             if name and self._paused.all:
@@ -117,6 +109,7 @@ class Pauses:
                 )
             names = set(self._paused.names) - {name} if name else set()
             self._keep(Paused(False, tuple(sorted(names))))
+            return self._paused
 
     def _keep(self, paused: Paused) -> None:
         write_atomic(self._file, msgspec.json.encode(paused))

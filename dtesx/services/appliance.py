@@ -48,7 +48,7 @@ def run(address: str, port: int, state: Path) -> None:
         site = ApplianceSite(store, vmware, workers, identity.certificate, directory, state)
         jobs = Jobs(store, operations, workers, site, cancel)
         jobs.recover()
-        servers, steering = Servers(store, identity.certificate), Steering(store, site, cancel)
+        servers, steering = Servers(store, identity.certificate), Steering(store, workers, site, cancel)
         rules = api.rules(store, servers, vmware, jobs, steering)
         app = application(rules, authorised=lambda bearer: pairing.matches(bearer, token))
         with serving(app, address, port, server_context(identity)) as bound:

@@ -14,13 +14,15 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from dtesx.base.errors import Conflict, DtesxError, Refused, UsageError
+from dtesx.base.errors import Conflict, DtesxError, NotFound, Refused, UsageError
 from dtesx.base.files import private_directory, write_atomic
 from dtesx.base.log import get_logger
+from dtesx.management import pausing
+from dtesx.management.local_calls import answering
 from dtesx.management.process import alone
 from dtesx.model.location import checked_set_name
 from dtesx.model.stats import MirrorStats
-from dtesx.model.target import WorkerPhase
+from dtesx.model.target import Paused, WorkerPhase
 from dtesx.replication.accepting import Place
 from dtesx.replication.binding import Binding
 from dtesx.replication.receiving import receive
@@ -30,6 +32,8 @@ from dtesx.wire.identity import fingerprint, load_or_create
 from dtesx.wire.messages import Hello
 
 log = get_logger(__name__)
+
+_BINDINGS = "roots"
 
 
 def run(address: str, port: int, data: Path, state: Path, *, tls: bool) -> None:
@@ -55,10 +59,38 @@ def run(address: str, port: int, data: Path, state: Path, *, tls: bool) -> None:
         stack.enter_context(_only_target(data))
         listener = stack.enter_context(_listen(address, port))
         target = Target(data, state, tls=tls)
+        stack.enter_context(answering(state, pausing.answers(target.pauses)))
+        if target.pauses.paused != Paused():
+            log.warning("the target is paused", what=target.pauses.paused)
         _say_ready(address, listener.getsockname()[1], target.token_file)
         log.info("target ready", data=str(data), certificate=target.identity.fingerprint)
         receive(listener, target, stop=stop)
     log.info("target ended")
+
+
+def pause(state: Path, name: str) -> Paused:
+    """Pause a replica, or all of a target (empty ``name``), whether the target runs or not.
+
+    What is in progress is completed, and waited for (management.pausing.WAIT). Raises NotFound when
+    there is no such target or replica.
+    """
+    _check(state, name)
+    return pausing.pause(state, name, partial(alone, state))
+
+
+def resume(state: Path, name: str) -> Paused:
+    """Have a paused replica, or all of a target, go on; raises NotFound, and Conflict as Pauses does."""
+    _check(state, name)
+    return pausing.resume(state, name, partial(alone, state))
+
+
+def _check(state: Path, name: str) -> None:
+    bindings = state / _BINDINGS
+    if not bindings.is_dir():
+        raise NotFound(f"no target keeps its state in {state}", hint="give the --state of `dtesx target`")
+    if name and not (bindings / f"{name}.json").exists():
+        known = ", ".join(sorted(file.stem for file in bindings.glob("*.json")))
+        raise NotFound(f"the target has no replica {name!r}", hint=f"it has: {known or 'none yet'}")
 
 
 class Target:
@@ -71,7 +103,8 @@ class Target:
             write_atomic(self.token_file, f"{pairing.new_token()}\n".encode())
         self._data = data
         self._catalogues = state / "catalogues"
-        self._bindings = private_directory(state / "roots")
+        self._bindings = private_directory(state / _BINDINGS)
+        self.pauses = pausing.pauses(state)
         self.sources = Sources(state / "sources", self.identity, self.token_file, plain=not tls)
 
     @property
@@ -94,7 +127,8 @@ class Target:
         binding = Binding(self._bindings / f"{name}.json", source, one_root=True)
         binding.claim()
         roots = {hello.roots[0]: self._directory(name)}
-        return Place(name, roots, binding, partial(_log, name), self._catalogues / name)
+        catalogue, gate = self._catalogues / name, self.pauses.gate(name)
+        return Place(name, roots, binding, partial(_log, name), catalogue, gate)
 
     def _directory(self, name: str) -> Path:
         path = self._data / name
@@ -110,7 +144,8 @@ class Target:
 def _log(name: str, phase: WorkerPhase, stats: MirrorStats, message: str) -> None:
     if phase is not WorkerPhase.RECEIVING:
         counts = {"files": stats.files_sent, "bytes": stats.bytes_sent, "orphans": stats.orphans_removed}
-        log.info("source gone", name=name, phase=phase, reason=message, **counts)
+        event = "source gone" if phase is WorkerPhase.LISTENING else "a source waits"
+        log.info(event, name=name, phase=phase, reason=message, **counts)
 
 
 def _say_ready(address: str, port: int, token: Path) -> None:

@@ -17,6 +17,8 @@ from dtesx.base.errors import Conflict, DtesxError
 from dtesx.base.files import replace_volatile
 from dtesx.base.locks import exclusive
 from dtesx.base.log import get_logger
+from dtesx.management import pausing
+from dtesx.management.local_calls import answering
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase, WorkerSpec, WorkerStatus
 from dtesx.replication.binding import Binding
@@ -94,6 +96,8 @@ def _serve(spec: WorkerSpec, directory: Path, reporter: Reporter, stop: threadin
     with ExitStack() as stack:
         roots = stack.enter_context(mounted_layout(spec.layout, devices, where, nested=False))
         listener = stack.enter_context(_listen(spec.address, spec.port))
+        pauses = pausing.pauses(directory)
+        stack.enter_context(answering(directory, pausing.answers(pauses)))
         reporter.phase(WorkerPhase.LISTENING)
         log.info("worker ready", job=spec.job, port=spec.port, roots=len(roots))
         binding, catalogues = Binding(directory / "roots.json"), directory / "catalogues"
@@ -105,6 +109,7 @@ def _serve(spec: WorkerSpec, directory: Path, reporter: Reporter, stop: threadin
             status=reporter.say,
             stop=stop,
             catalogue=catalogues,
+            gate=pauses.gate(""),
         )
 
 

@@ -22,8 +22,8 @@ teach.add(app, "list", list_jobs, "dtesx job list")
 teach.add(app, "show", show_job, "dtesx job show alpha", "dtesx job show alpha --json")
 teach.add(app, "watch", watch_job, "dtesx job watch alpha")
 teach.add(app, "mirror", mirror_job, "dtesx job mirror alpha")
-teach.add(app, "pause", pause_job, "dtesx job pause alpha")
-teach.add(app, "resume", resume_job, "dtesx job resume alpha")
+teach.add(app, "pause", pause_job, "dtesx job pause alpha", "dtesx job pause alpha --target")
+teach.add(app, "resume", resume_job, "dtesx job resume alpha", "dtesx job resume alpha --target")
 teach.add(app, "stop", stop_job, "dtesx job stop alpha")
 teach.add(
     app, "delete", delete_job, "dtesx job delete alpha", "dtesx job delete alpha --delete-replica --yes"

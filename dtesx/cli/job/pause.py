@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from dtesx.cli import output, session
 from dtesx.cli.params import Job, Json
 
+Target = Annotated[
+    bool,
+    typer.Option("--target", help="Pause the job's target instead, whether a mirror is under way or not."),
+]
 
-def pause_job(job: Job, json: Json = False) -> None:
-    """Pause the mirror of a job that is under way.
 
-    The source reads nothing more; what it has queued still travels. dtesx job resume goes on where
-    the mirror was.
+def pause_job(job: Job, target: Target = False, json: Json = False) -> None:
+    """Pause the mirror of a job that is under way, or the job's target.
+
+    A paused mirror reads nothing more; what it has queued still travels. A paused target completes
+    what is in progress and applies nothing more, so that its files stay as they are; what arrives is
+    queued on the source, up to its limits. dtesx job resume goes on where it was.
     """
     api = session.appliance()
-    api.pause_mirror(job)
+    if target:
+        pending = api.pause_target(job).pending
+        state = "being paused: an operation is still in progress" if pending else "paused"
+        text = f"the target of {job} is {state}"
+    else:
+        api.pause_mirror(job)
+        text = f"the mirror of {job} is paused"
     if json:
         output.document(api.job(job))
     else:
-        output.line(f"the mirror of {job} is paused; go on with: dtesx job resume {job}")
+        output.line(f"{text}; go on with: dtesx job resume {job}{' --target' if target else ''}")

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from dtesx.cli import output, session
 from dtesx.cli.params import Job, Json
 
+Target = Annotated[bool, typer.Option("--target", help="Resume the job's target instead.")]
 
-def resume_job(job: Job, json: Json = False) -> None:
-    """Have the paused mirror of a job go on where it was."""
+
+def resume_job(job: Job, target: Target = False, json: Json = False) -> None:
+    """Have a job's paused mirror, or paused target, go on."""
     api = session.appliance()
-    api.resume_mirror(job)
+    if target:
+        api.resume_target(job)
+    else:
+        api.resume_mirror(job)
     if json:
         output.document(api.job(job))
     else:
-        output.line(f"the mirror of {job} goes on; look at it with: dtesx job watch {job}")
+        output.line(f"the {'target' if target else 'mirror'} of {job} goes on")

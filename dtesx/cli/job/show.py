@@ -32,6 +32,7 @@ def print_job(job: JobInfo) -> None:
             ("created", moment(job.created)),
             ("last mirror", _mirror(job.mirror, job.mirrored_at) if job.mirror else "none yet"),
             *_replica(job),
+            *([("target", "paused; nothing is applied")] if job.target_paused else []),
         ]
     )
     if job.problem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dtesx.management.api import jobs, operations, servers, status, vmware
+from dtesx.management.api import jobs, operations, servers, status, steering, vmware
 from dtesx.management.jobs import Jobs
 from dtesx.management.servers import Servers
 from dtesx.management.steering import Steering
@@ -12,13 +12,14 @@ from dtesx.management.web import Rule
 
 
 def rules(
-    store: Store, known_servers: Servers, known_vmware: Vmware, all_jobs: Jobs, steering: Steering
+    store: Store, known_servers: Servers, known_vmware: Vmware, all_jobs: Jobs, all_steering: Steering
 ) -> tuple[Rule, ...]:
     """All calls of the management API."""
     return (
         *status.rules(all_jobs),
         *servers.rules(known_servers),
         *vmware.rules(known_vmware),
-        *jobs.rules(all_jobs, steering),
+        *jobs.rules(all_jobs),
+        *steering.rules(all_steering),
         *operations.rules(store),
     )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dtesx.management.jobs import Jobs
-from dtesx.management.steering import Steering
 from dtesx.management.web import Call, Rule
 from dtesx.model.api import FailoverRequest, JobInfo, NewMirror, NewSnapshot, SnapshotInfo
 from dtesx.model.job import JobSpec, Operation
 
 
-def rules(jobs: Jobs, steering: Steering) -> tuple[Rule, ...]:
+def rules(jobs: Jobs) -> tuple[Rule, ...]:
     """``/v1/jobs``."""
 
     def create(call: Call) -> JobInfo:
@@ -28,15 +27,6 @@ def rules(jobs: Jobs, steering: Steering) -> tuple[Rule, ...]:
     def mirror(call: Call) -> Operation:
         return jobs.mirror(call.path["name"], rebind=call.decoded(NewMirror).rebind)
 
-    def pause(call: Call) -> None:
-        steering.pause(call.path["name"])
-
-    def resume(call: Call) -> None:
-        steering.resume(call.path["name"])
-
-    def stop(call: Call) -> None:
-        steering.stop(call.path["name"])
-
     def take_snapshot(call: Call) -> Operation:
         return jobs.take_snapshot(call.path["name"], call.decoded(NewSnapshot))
 
@@ -52,9 +42,6 @@ def rules(jobs: Jobs, steering: Steering) -> tuple[Rule, ...]:
         Rule("GET", "/v1/jobs/{name}", show),
         Rule("DELETE", "/v1/jobs/{name}", delete),
         Rule("POST", "/v1/jobs/{name}/mirror", mirror),
-        Rule("POST", "/v1/jobs/{name}/mirror/pause", pause),
-        Rule("POST", "/v1/jobs/{name}/mirror/resume", resume),
-        Rule("POST", "/v1/jobs/{name}/mirror/stop", stop),
         Rule("POST", "/v1/jobs/{name}/snapshots", take_snapshot),
         Rule("GET", "/v1/jobs/{name}/snapshots", snapshots),
         Rule("POST", "/v1/jobs/{name}/failover", failover),

@@ -101,7 +101,7 @@ def appliance(tmp_path: Path) -> Iterator[ApplianceSite]:
     site = FakeSite(store)
     jobs = Jobs(store, executor, site.workers, site, threading.Event())
     vmware = Vmware(store, connect=connect, uuid_file=uuid_file)
-    steering = Steering(store, site, threading.Event())
+    steering = Steering(store, site.workers, site, threading.Event())
     rules = api.rules(store, Servers(store, identity.certificate), vmware, jobs, steering)
     app = application(rules, authorised=lambda bearer: pairing.matches(bearer, "the-token"))
     with serving(app, "127.0.0.1", 0, server_context(identity)) as port:

@@ -16,7 +16,8 @@ from dtesx.base.errors import CommandFailed, DtesxError, Interrupted, TargetFull
 from dtesx.management.workers import Limits, LocalWorkers
 from dtesx.model.inventory import Firmware
 from dtesx.model.layout import Layout
-from dtesx.model.target import WorkerPhase, WorkerSpec
+from dtesx.model.target import Paused, WorkerPhase, WorkerSpec
+from dtesx.wire.identity import create
 
 pytestmark = pytest.mark.integration
 
@@ -195,3 +196,30 @@ def test_a_port_in_use_is_passed_over(place: Place) -> None:
     free = place.service().free_port()
     with socket.create_server(("", free)):
         assert place.service().free_port() != free
+
+
+def test_a_real_worker_is_paused_and_stays_so_over_a_restart(tmp_path: Path) -> None:
+    spec = replace(
+        SPEC,
+        disk_uuids=(),
+        port=0,
+        source_certificate=create("source").certificate,
+        identity_directory=str(tmp_path / "identity"),
+    )
+    (tmp_path / "identity").mkdir()
+    workers = LocalWorkers(tmp_path / "jobs", release=lambda _where, _uuids: None)
+    try:
+        assert workers.pause("job-1") == Paused(all=True)  # before there is one
+        workers.start(spec)
+        assert workers.paused("job-1")
+        assert workers.resume("job-1") == Paused()
+        assert not workers.paused("job-1")
+        assert workers.pause("job-1") == Paused(all=True)
+        workers.stop("job-1")
+        workers.start(spec)
+        assert workers.paused("job-1")
+        os.kill(workers.start(spec).pid, signal.SIGKILL)
+        assert workers.resume("job-1") == Paused()
+        assert not workers.paused("job-1")
+    finally:
+        workers.close()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,59 +22,12 @@ from dtesx.replication.control import MirrorControl
 from dtesx.replication.pausing import Gate
 from dtesx.replication.sending import DEFAULT_LINK
 
+from .cutting import Cut
+
 if TYPE_CHECKING:
     from .conftest import Site
 
 pytestmark = pytest.mark.integration
-
-
-class Cut:
-    """Forwards connections to a port until all are cut."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._ends: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept)]
-
-    def __enter__(self) -> Cut:
-        self._threads[0].start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self.all()
-        for thread in self._threads:
-            thread.join(10)
-        self._listener.close()
-
-    def all(self) -> None:
-        """Cut what is connected."""
-        while self._ends:
-            with suppress(OSError):
-                self._ends.pop().shutdown(socket.SHUT_RDWR)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._listener.accept()
-            except OSError:
-                return
-            far = socket.create_connection(("127.0.0.1", self._target))
-            self._ends += near, far
-            for ends in ((near, far), (far, near)):
-                thread = threading.Thread(target=self._pump, args=ends)
-                self._threads.append(thread)
-                thread.start()
-
-    @staticmethod
-    def _pump(source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-        with suppress(OSError):
-            sink.shutdown(socket.SHUT_RDWR)
 
 
 class Running:

@@ -38,6 +38,7 @@ from dtesx.model.job import (
     StepState,
 )
 from dtesx.model.stats import MirrorStats, PathProblem
+from dtesx.model.target import Paused
 from dtesx.model.vmware import About, Datastore, Network
 
 THUMBPRINT = ":".join(["AB"] * 32)
@@ -166,6 +167,14 @@ class FakeApi:
 
     def stop_mirror(self, name: str) -> None:
         self._called("stop_mirror", name)
+
+    def pause_target(self, name: str) -> Paused:
+        self._called("pause_target", name)
+        return Paused(all=True)
+
+    def resume_target(self, name: str) -> Paused:
+        self._called("resume_target", name)
+        return Paused()
 
     def take_snapshot(self, name: str, request: NewSnapshot) -> Operation:
         self._called("take_snapshot", request)

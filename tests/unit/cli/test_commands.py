@@ -44,6 +44,8 @@ def test_server_add_sends_the_token_of_the_file(api: FakeApi, run: Run, secret: 
         ("vmware remove vc1 --yes", ["vc1 is removed"]),
         ("job pause web", ["web is paused", "dtesx job resume web"]),
         ("job resume web", ["web goes on"]),
+        ("job pause web --target", ["target of web is paused", "dtesx job resume web --target"]),
+        ("job resume web --target", ["the target of web goes on"]),
         ("job stop web", ["web is stopped", "dtesx job mirror web"]),
         ("job delete web --yes", ["web is deleted"]),
         ("snapshot take web -d note", ["snap-1"]),

@@ -49,6 +49,8 @@ def test_the_commands_are_those_of_the_product() -> None:
         "snapshot list",
         "failover",
         "target",
+        "pause",
+        "resume",
         "mirror",
         "verify",
         "orphans preview",

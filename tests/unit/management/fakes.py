@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from dtesx.base.errors import Conflict
+from dtesx.base.errors import Conflict, NotFound
 from dtesx.management.records import KnownVmware, PairedServer
 from dtesx.management.store import Store
-from dtesx.model.api import ServerInfo
+from dtesx.model.api import MirrorPhase, MirrorStatus, ServerInfo
 from dtesx.model.job import (
     STATES,
     JobSpec,
@@ -25,7 +25,7 @@ from dtesx.model.job import (
     StepState,
 )
 from dtesx.model.record import JobRecord
-from dtesx.model.target import WorkerSpec, WorkerStatus
+from dtesx.model.target import Paused, WorkerSpec, WorkerStatus
 from dtesx.model.vmware import Snapshot, VmwareServer
 from dtesx.recovery.ports import Surroundings
 
@@ -107,6 +107,7 @@ class FakeWorkers:
     """No worker, or one whose report is set."""
 
     report: WorkerStatus | None = None
+    halted: bool = False
 
     def start(self, spec: WorkerSpec) -> WorkerStatus:
         raise AssertionError("the fake executor starts no worker")
@@ -117,8 +118,41 @@ class FakeWorkers:
     def status(self, job: str) -> WorkerStatus | None:
         return self.report
 
+    def pause(self, job: str) -> Paused:
+        self.halted = True
+        return Paused(all=True)
+
+    def resume(self, job: str) -> Paused:
+        self.halted = False
+        return Paused()
+
+    def paused(self, job: str) -> bool:
+        return self.halted
+
     def free_port(self) -> int:
         return 1500
+
+
+@dataclass
+class FakeSource:
+    """A source with one mirror, or none (``phase``)."""
+
+    phase: MirrorPhase | None = None
+    orders: list[str] = field(default_factory=list)
+
+    def mirror_status(self, job: str) -> MirrorStatus:
+        if self.phase is None:
+            raise NotFound(f"there is no mirror of job {job} here", hint="start one")
+        return MirrorStatus(job, self.phase)
+
+    def pause_mirror(self, job: str) -> None:
+        self.orders.append(f"pause {job}")
+
+    def resume_mirror(self, job: str) -> None:
+        self.orders.append(f"resume {job}")
+
+    def stop_mirror(self, job: str) -> None:
+        self.orders.append(f"stop {job}")
 
 
 @dataclass
@@ -128,6 +162,7 @@ class FakeSite:
     store: Store
     workers: FakeWorkers = field(default_factory=FakeWorkers)
     snapshots: tuple[Snapshot, ...] = ()
+    source: FakeSource = field(default_factory=FakeSource)
     error: Exception | None = None
 
     @contextmanager
@@ -135,7 +170,7 @@ class FakeSite:
         if self.error is not None:
             raise self.error
         yield Surroundings(
-            source=cast(Any, None),
+            source=cast(Any, self.source),
             vsphere=cast(Any, self.vsphere),
             workers=self.workers,
             journal=self.store,

@@ -75,6 +75,17 @@ def test_failover_without_the_source(world: World) -> None:
     assert "does not answer; the replica is as of" in operation.steps[0].detail
 
 
+def test_a_failover_does_not_wait_for_a_paused_target(world: World) -> None:
+    job = protected(world)
+    world.paused_target = True
+    operation, job = perform(world, job, K.FAILOVER, final_mirror="yes")
+    assert operation.problem is not None
+    assert (operation.problem.code, job.state) == ("conflict", JobState.FAILOVER_FAILED)
+    assert "--no-final-mirror" in operation.problem.hint
+    operation, job = perform(world, job, K.FAILOVER, final_mirror="no")
+    assert job.state is JobState.FAILED_OVER
+
+
 def test_a_source_that_is_empty_neither_empties_the_replica_nor_keeps_it_from_starting(world: World) -> None:
     job = protected(world)
     world.halted = True

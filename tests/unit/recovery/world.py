@@ -22,7 +22,7 @@ from dtesx.model.layout import DiskLayout, Layout
 from dtesx.model.record import JobRecord
 from dtesx.model.request import MirrorPhase, MirrorRequest
 from dtesx.model.stats import MirrorStats
-from dtesx.model.target import WorkerPhase, WorkerSpec, WorkerStatus
+from dtesx.model.target import Paused, WorkerPhase, WorkerSpec, WorkerStatus
 from dtesx.model.vmware import ReplicaPlan, Snapshot, VirtualDisk, VirtualMachine, VirtualNic
 from dtesx.recovery import failover, protect, transfer
 from dtesx.recovery.ports import Surroundings
@@ -66,6 +66,7 @@ class World:
     snapshots: list[Snapshot] = field(default_factory=list)
     mirrors: int = 0
     halted: bool = False
+    paused_target: bool = False
     bootable: bool = False
     calls: int = 0
     die_at: int = 0
@@ -145,6 +146,17 @@ class World:
 
     def status(self, job: str) -> WorkerStatus | None:
         return WorkerStatus(WorkerPhase.LISTENING, 1) if self.worker else None
+
+    def pause(self, job: str) -> Paused:
+        self.paused_target = True
+        return Paused(all=True)
+
+    def resume(self, job: str) -> Paused:
+        self.paused_target = False
+        return Paused()
+
+    def paused(self, job: str) -> bool:
+        return self.paused_target
 
     def free_port(self) -> int:
         return 1500

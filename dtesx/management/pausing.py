@@ -1,0 +1,68 @@
+"""Pausing the places of a target on this machine, whether it runs or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import msgspec
+
+from dtesx.management import local_calls
+from dtesx.model.target import Paused
+from dtesx.replication.pausing import Pauses
+
+WAIT = 20.0
+"""Seconds that a command waits for what is in progress when a target is paused."""
+
+Alone = Callable[[], AbstractContextManager[object]]
+
+_PAUSE, _RESUME, _FILE = "pause", "resume", "paused.json"
+_ANSWER = 10.0
+
+
+def pauses(state: Path) -> Pauses:
+    """What is paused of the target whose state is in ``state``; for the process that holds its lock."""
+    return Pauses(state / _FILE)
+
+
+def answers(kept: Pauses) -> Mapping[str, local_calls.Answer]:
+    """The calls by which a target that runs is paused and resumed."""
+
+    def pause(body: bytes) -> Paused:
+        return kept.pause(msgspec.json.decode(body, type=str), WAIT)
+
+    def resume(body: bytes) -> Paused:
+        return kept.resume(msgspec.json.decode(body, type=str))
+
+    return {_PAUSE: pause, _RESUME: resume}
+
+
+def pause(state: Path, name: str, alone: Alone) -> Paused:
+    """Pause a place (empty: all of them) and wait, at most WAIT seconds, for what is in progress.
+
+    ``alone`` holds the lock of the directory. What this returns from outlives a restart.
+    """
+    return _order(state, _PAUSE, name, alone, lambda kept: kept.pause(name, 0))
+
+
+def resume(state: Path, name: str, alone: Alone) -> Paused:
+    """Have a place (empty: all of them) go on; ``alone`` holds the lock of the directory.
+
+    Raises Conflict when it is paused together with all others.
+    """
+    return _order(state, _RESUME, name, alone, lambda kept: kept.resume(name))
+
+
+def _order(state: Path, call: str, name: str, alone: Alone, otherwise: Callable[[Pauses], Paused]) -> Paused:
+    def ask() -> Paused:
+        return local_calls.call(state, call, name, Paused, timeout=WAIT + _ANSWER)
+
+    try:
+        return ask()
+    except local_calls.NotRunning:
+        with alone():
+            try:
+                return ask()  # it was started while we waited for the lock
+            except local_calls.NotRunning:
+                return otherwise(pauses(state))

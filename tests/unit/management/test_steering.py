@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from dtesx.base.errors import Conflict, NotFound
+from dtesx.management.steering import Steering
+from dtesx.model.api import MirrorPhase
+from dtesx.model.job import JobState
+from dtesx.model.record import JobRecord
+from tests.unit.management.fakes import SPEC, FakeSite, furnished
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> FakeSite:
+    store = furnished(tmp_path)
+    store.save_job(JobRecord("id-1", SPEC, JobState.MIRRORING, time.time()))
+    return FakeSite(store)
+
+
+@pytest.fixture
+def steering(site: FakeSite) -> Steering:
+    return Steering(site.store, site.workers, site, threading.Event())
+
+
+@pytest.mark.parametrize("phase", [MirrorPhase.RUNNING, MirrorPhase.PAUSED, MirrorPhase.TARGET_FULL])
+def test_orders_reach_the_source_by_the_jobs_id(
+    site: FakeSite, steering: Steering, phase: MirrorPhase
+) -> None:
+    site.source.phase = phase
+    steering.pause("alpha")
+    steering.resume("alpha")
+    steering.stop("alpha")
+    assert site.source.orders == ["pause id-1", "resume id-1", "stop id-1"]
+
+
+@pytest.mark.parametrize("phase", [None, MirrorPhase.DONE, MirrorPhase.FAILED, MirrorPhase.STOPPED])
+def test_a_mirror_that_is_not_under_way(
+    site: FakeSite, steering: Steering, phase: MirrorPhase | None
+) -> None:
+    site.source.phase = phase
+    for order in (steering.pause, steering.resume, steering.stop):
+        with pytest.raises(Conflict, match="no mirror of alpha is under way") as caught:
+            order("alpha")
+        assert "dtesx job mirror alpha" in caught.value.hint
+    assert site.source.orders == []
+
+
+def test_the_target_pauses_without_its_source(site: FakeSite, steering: Steering) -> None:
+    site.error = AssertionError("the source is not needed")
+    assert steering.pause_target("alpha").all
+    assert site.workers.halted
+    assert not steering.resume_target("alpha").all
+    assert not site.workers.halted
+
+
+def test_there_is_no_such_job(steering: Steering) -> None:
+    for order in (steering.pause, steering.pause_target):
+        with pytest.raises(NotFound, match="nobody"):
+            order("nobody")
