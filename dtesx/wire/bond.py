@@ -138,6 +138,7 @@ class Bond:
         if self._pull():
             return
         for connection in self.slots.values():
+            connection.pace(self._limiter.flow // len(self.slots))
             self._poll.modify(connection, connection.events)
         waiting = self.outgoing.waiting and not self.held
         if self._limiter.rate and (waiting or any(c.busy for c in self.slots.values())):

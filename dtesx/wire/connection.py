@@ -6,6 +6,7 @@ import contextlib
 import select
 import socket
 import ssl
+import struct
 import time
 from collections import deque
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from dtesx.wire.messages import Message
 _SLICE = 256 << 10
 _PAUSE = 0.2
 _NO_LIMIT = Limiter(0)
+_SO_MAX_PACING_RATE = 47  # asm-generic/socket.h; unlike Linux, Python does not name it
+_UNPACED = (1 << 32) - 1
 _HINT = "the mirror can be started again; it goes on where it stopped"
 
 
@@ -43,6 +46,7 @@ class Connection:
         self._view = memoryview(b"")
         self._retry = 0
         self._blocked = 0
+        self._paced = 0
 
     def fileno(self) -> int:
         """The descriptor, for poll(2)."""
@@ -102,6 +106,16 @@ class Connection:
         if self._secured:
             allowance = tls_room(allowance)
         return min(allowance, _SLICE)
+
+    def pace(self, rate: int) -> None:
+        """Have the kernel send at most ``rate`` bytes a second of what it took from us; 0: no limit.
+
+        It may have taken much while the link stood still, and would send it at once.
+        """
+        if rate != self._paced:
+            self._paced = rate
+            limit = struct.pack("I", min(rate or _UNPACED, _UNPACED))
+            self._sock.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, limit)
 
     def read(self) -> Frame | None:
         """The next frame, if it has arrived."""

@@ -35,6 +35,11 @@ class Limiter:
         self._then = clock()
         self._tokens = 0.0
 
+    @property
+    def flow(self) -> int:
+        """What goes through steadily, in bytes per second; 0: any number."""
+        return self.rate - int(self.rate * _BURST)
+
     def allowance(self) -> int | None:
         """Bytes of the wire that may be sent now; None: any number.
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import suppress
 
 
 class Cut:
-    """Forwards connections to a port until all are cut."""
+    """Forwards connections to a port until all are cut.
 
-    def __init__(self, port: int) -> None:
+    With ``stall`` (bytes, seconds) it reads nothing for a while after so many bytes, and has room for
+    little meanwhile.
+    """
+
+    def __init__(self, port: int, *, stall: tuple[int, float] | None = None) -> None:
         self._target = port
+        self._stall = stall
         self._listener = socket.create_server(("127.0.0.1", 0))
+        if stall is not None:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
         self.port: int = self._listener.getsockname()[1]
         self._ends: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept)]
@@ -47,10 +55,14 @@ class Cut:
                 self._threads.append(thread)
                 thread.start()
 
-    @staticmethod
-    def _pump(source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        passed = 0
         with suppress(OSError):
             while data := source.recv(65536):
                 sink.sendall(data)
+                passed += len(data)
+                if self._stall is not None and passed >= self._stall[0]:
+                    time.sleep(self._stall[1])
+                    self._stall = None
         with suppress(OSError):
             sink.shutdown(socket.SHUT_RDWR)
