@@ -9,7 +9,6 @@ import typer
 
 from dtesx.base.errors import UsageError
 from dtesx.cli import transmission_file
-from dtesx.cli.quantities import parse_duration, parse_rate
 from dtesx.model.mirror import (
     MAX_STREAMS,
     Compare,
@@ -18,6 +17,7 @@ from dtesx.model.mirror import (
     OrphanAction,
     OrphanPolicy,
 )
+from dtesx.model.quantities import parse_duration, parse_rate
 
 CompareBy = Annotated[
     Compare,

@@ -35,7 +35,7 @@ def convert(plain: object, kind: type[T]) -> T:
     Unlike msgspec alone this refuses fields that do not exist: a misspelt option must not be
     ignored. Raises UsageError.
     """
-    unknown = _unknown(plain, kind, "")
+    unknown = unknown_field(plain, kind)
     if unknown is not None:
         path, names = unknown
         close = difflib.get_close_matches(path.rsplit(".", 1)[-1], names, n=1)
@@ -81,7 +81,7 @@ def _explain(text: str) -> str:
     return what if what.startswith(field) else f"{field}: {what}"
 
 
-def _unknown(plain: object, kind: object, path: str) -> tuple[str, list[str]] | None:
+def unknown_field(plain: object, kind: object, path: str = "") -> tuple[str, list[str]] | None:
     """The first field (path, and the names that exist there) that the type does not have."""
     kind = _concrete(kind)
     if isinstance(plain, dict) and isinstance(kind, type) and is_dataclass(kind):
@@ -91,13 +91,13 @@ def _unknown(plain: object, kind: object, path: str) -> tuple[str, list[str]] | 
             here = f"{path}.{key}" if path else str(key)
             if key not in names:
                 return here, names
-            found = _unknown(value, hints[key], here)
+            found = unknown_field(value, hints[key], here)
             if found is not None:
                 return found
     if isinstance(plain, list) and typing.get_origin(kind) is tuple:
         inner = typing.get_args(kind)[0]
         for number, value in enumerate(plain):
-            found = _unknown(value, inner, f"{path}[{number}]")
+            found = unknown_field(value, inner, f"{path}[{number}]")
             if found is not None:
                 return found
     return None

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from dtesx.model.job import DiskFormat, JobSpec, MirrorSpec, ReplicaSpec
-from dtesx.model.mirror import Compare
+from dtesx.model.link import LinkSpec, QueueSpec, RateSpec
+from dtesx.model.mirror import MAX_STREAMS, Compare
 
 NAME_PATTERN = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 
@@ -29,7 +30,8 @@ FIELDS: dict[type, dict[str, dict[str, Any]]] = {
             "examples": ["vc"],
         },
         "replica": {"description": "The replica VM."},
-        "mirror": {"description": "How files travel."},
+        "mirror": {"description": "Which files travel."},
+        "link": {"description": "How source and target are joined: when and how fast data travel."},
         "route": {
             "description": "The appliance's address as the source reaches it; "
             "empty: the address from which the appliance reaches the source."
@@ -66,10 +68,62 @@ FIELDS: dict[type, dict[str, dict[str, Any]]] = {
             "examples": [["/var/cache"]],
         },
     },
+    LinkSpec: {
+        "bandwidth": {
+            "description": "Most that is sent in any second; empty: no limit.",
+            "examples": ["20MB/s", "80Mbit/s"],
+        },
+        "window": {
+            "description": "Nothing travels outside of it; it may pass midnight.",
+            "examples": ["21:00-04:00"],
+        },
+        "start": {
+            "description": "When the first session begins; empty: at once.",
+            "examples": ["2026-11-21 22:00"],
+        },
+        "interval": {"description": "A session begins every so often after the start.", "examples": ["1d"]},
+        "threshold": {
+            "description": "How full the queue must be for a session to begin; 0: not at all.",
+            "examples": ["40%"],
+        },
+        "time_limit": {"description": "A session ends after so long.", "examples": ["2h"]},
+        "byte_limit": {"description": "A session ends after so much; 0: no limit.", "examples": ["50GB"]},
+        "rates": {"description": "Other limits at some times of the day; the first open window counts."},
+        "queue": {"description": "Where data wait that may not travel yet; null: as its defaults say."},
+        "compress": {
+            "description": "zstd: off, auto (only what shrinks) or a level from 1 to 19.",
+            "examples": ["auto", 3],
+        },
+        "streams": {"description": "Connections side by side.", "minimum": 1, "maximum": MAX_STREAMS},
+    },
+    RateSpec: {
+        "window": {"description": "When the limit holds, every day.", "examples": ["08:00-18:00"]},
+        "bandwidth": {"description": "Most that is sent in any second.", "examples": ["2MB/s"]},
+    },
+    QueueSpec: {
+        "memory": {"description": "Memory for the queue, at least 32 MiB."},
+        "folder": {
+            "description": "Directory on the source for what does not fit into memory; empty: none.",
+            "examples": ["/var/spool/dtesx"],
+        },
+        "disk": {"description": "Most that is kept there; empty: no limit, 0: nothing."},
+        "minimum_free": {"description": "What is left free there in any case."},
+        "alert": {"description": "How full its part of the disk must be for a warning in the log."},
+        "pending": {"description": "Most frames (about 1 MiB each) that wait.", "minimum": 1},
+    },
 }
 """What the model's types cannot say of a field: its meaning and its limits."""
 
-_TYPES: tuple[type, ...] = (JobSpec, ReplicaSpec, MirrorSpec, DiskFormat, Compare)
+_TYPES: tuple[type, ...] = (
+    JobSpec,
+    ReplicaSpec,
+    MirrorSpec,
+    LinkSpec,
+    RateSpec,
+    QueueSpec,
+    DiskFormat,
+    Compare,
+)
 
 
 def job_schema() -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from dtesx.model.link import LinkSpec
 from dtesx.model.mirror import Compare
 from dtesx.model.rules import Rule
 
@@ -81,6 +82,7 @@ class JobSpec:
     vmware: str
     replica: ReplicaSpec
     mirror: MirrorSpec = MirrorSpec()
+    link: LinkSpec = LinkSpec()
     route: str = ""
 
     def __post_init__(self) -> None:

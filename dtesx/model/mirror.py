@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from dtesx.model.queue import QueueLimits
 from dtesx.model.rules import Rule
-from dtesx.model.transmission import Transmission
+from dtesx.model.transmission import Transmission, check_bandwidth
 
 
 class Compare(StrEnum):
@@ -77,7 +77,7 @@ class Compression:
 
     def __post_init__(self) -> None:
         if not 0 <= self.level <= 19 or (self.auto and not self.level):
-            raise ValueError("compression: a level from 1 to 19, `auto` or `off`")
+            raise ValueError(f"compression is off, auto or a level from 1 to 19, not {self.level}")
 
     def __bool__(self) -> bool:
         return self.level > 0
@@ -88,12 +88,9 @@ class Compression:
         if text == "auto":
             return cls(1, auto=True)
         if text != "off" and not (text.isascii() and text.isdigit() and int(text)):
-            raise ValueError(f"compression: {text!r} is none of off, auto, 1 to 19")
+            raise ValueError(f"compression is off, auto or a level from 1 to 19, not {text!r}")
         return cls(0 if text == "off" else int(text))
 
-
-MIN_BANDWIDTH = 4096
-"""The lowest bandwidth limit (bytes/s) that can be kept to."""
 
 MAX_STREAMS = 16
 MIN_QUEUE = 32 << 20
@@ -118,8 +115,7 @@ class LinkOptions:
     plan: Transmission | None = None
 
     def __post_init__(self) -> None:
-        if self.bandwidth and self.bandwidth < MIN_BANDWIDTH:
-            raise ValueError(f"bandwidth: at least {MIN_BANDWIDTH} bytes/s, or 0 for no limit")
+        check_bandwidth(self.bandwidth)
         if not 1 <= self.streams <= MAX_STREAMS:
             raise ValueError(f"streams: 1 to {MAX_STREAMS}")
         if self.queue < MIN_QUEUE:

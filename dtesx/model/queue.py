@@ -25,13 +25,13 @@ class QueueLimits:
 
     def __post_init__(self) -> None:
         if self.memory < 32 * MIB:
-            raise ValueError("queue: at least 32 MiB of memory")
+            raise ValueError("memory: at least 32 MiB")
         if (self.disk is not None and self.disk < 0) or self.minimum_free < 0:
-            raise ValueError("queue: sizes must not be negative")
+            raise ValueError("disk, minimum_free: must not be negative")
         if self.pending < 1:
-            raise ValueError("queue: at least one frame")
+            raise ValueError("pending: at least one frame")
         if not 1 <= self.alert <= 100:
-            raise ValueError("queue: the alert is a percentage from 1 to 100")
+            raise ValueError("alert: a percentage from 1 to 100")
 
     @property
     def on_disk(self) -> bool:

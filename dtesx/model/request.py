@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dtesx.model.job import MirrorSpec
+from dtesx.model.link import LinkSpec
 from dtesx.model.mounting import mount_key
 
 
@@ -44,6 +45,7 @@ class MirrorRequest:
     certificate: str
     mount_points: tuple[str, ...]
     mirror: MirrorSpec = MirrorSpec()
+    link: LinkSpec = LinkSpec()
     rebind: bool = False
     paused: bool = False
     secret: str = field(default="", repr=False)

@@ -8,6 +8,9 @@ from datetime import datetime, time, timedelta
 
 DAY = timedelta(days=1)
 
+MIN_BANDWIDTH = 4096
+"""The lowest bandwidth limit (bytes/s) that can be kept to."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -46,8 +49,7 @@ class Rate:
     bandwidth: int
 
     def __post_init__(self) -> None:
-        if self.bandwidth < 0:
-            raise ValueError("a bandwidth must not be negative")
+        check_bandwidth(self.bandwidth)
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,9 @@ class Transmission:
             raise ValueError("start: a local time, without a time zone")
         if not 0 <= self.threshold <= 100:
             raise ValueError("threshold: a percentage from 1 to 100, or 0 for none")
-        if self.byte_limit < 0 or self.bandwidth < 0:
-            raise ValueError("byte_limit, bandwidth: must not be negative")
+        if self.byte_limit < 0:
+            raise ValueError("byte_limit: must not be negative")
+        check_bandwidth(self.bandwidth)
         if self.time_limit is not None and self.time_limit <= timedelta(0):
             raise ValueError("time_limit: must be longer than nothing")
         self._check_interval()
@@ -94,6 +97,12 @@ class Transmission:
             raise ValueError("interval: whole seconds, at least a minute")
         if self.window is not None and not _ever_inside(self.window, self.start, self.interval):
             raise ValueError("no session would ever start while the window is open")
+
+
+def check_bandwidth(limit: int) -> None:
+    """Raise ValueError unless ``limit`` (bytes/s) can be kept to, or is 0 for none."""
+    if limit and limit < MIN_BANDWIDTH:
+        raise ValueError(f"bandwidth: at least {MIN_BANDWIDTH} bytes/s, or 0 for no limit")
 
 
 def _ever_inside(window: Window, start: datetime, interval: timedelta) -> bool:

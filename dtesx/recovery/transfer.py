@@ -138,6 +138,7 @@ def _request(run: Run) -> MirrorRequest:
         certificate=run.site.certificate,
         mount_points=tuple(partition.mount_point for _, partition in planned.file_systems()),
         mirror=spec.mirror,
+        link=spec.link,
         rebind=run.param("rebind"),
     )
 

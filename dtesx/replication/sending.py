@@ -23,6 +23,7 @@ from dtesx.model.stats import MirrorStats
 from dtesx.replication.control import MirrorControl
 from dtesx.replication.dialing import Route
 from dtesx.replication.guarding import Guard
+from dtesx.replication.queue.storage import check_folder
 from dtesx.replication.remapping import link_remap
 from dtesx.replication.source_session import SourceSession
 from dtesx.replication.timetable import Timetable
@@ -57,12 +58,12 @@ def run_mirror(
     backoff: Backoff = RECONNECT,
     calculate: bool = True,
     options: MirrorOptions | None = None,
-    link: LinkOptions = DEFAULT_LINK,
+    link: LinkOptions | None = None,
     catalogue: Path | None = None,
 ) -> MirrorStats:
     """Mirror the request's mount points to its target and return the counts.
 
-    ``options`` say how; without them the request's job does. ``link`` is how the two are joined.
+    ``options`` say how, ``link`` how the two are joined; without them the request's job does.
     ``progress`` is called about five times a second, from this thread. With ``calculate`` the totals
     are counted first. A broken link is made again after ``backoff``'s delays and the mirror goes on
     where it was, or by difference when the target was restarted; the tries count anew whenever the
@@ -74,11 +75,12 @@ def run_mirror(
     Before anything is sent, and while it is, the roots are checked to be what they were at the last
     mirror (mirror.safety); with the request's ``rebind`` they may have changed before.
 
-    Raises Halted when they are not, Interrupted soon after ``control`` stops it, Refused,
-    ConnectionFailed when the tries are used up, TargetFull when the target found out too late, and
-    whatever ``opener`` raises.
+    Raises UsageError when the queue has no folder, Halted when the roots are not what they were,
+    Interrupted soon after ``control`` stops it, Refused, ConnectionFailed when the tries are used up,
+    TargetFull when the target found out too late, and whatever ``opener`` raises.
     """
     options = options or job_options(request.mirror)
+    link = link or request.link.options()
     mirror = _Mirror(request, identity, options, link, progress, control, opener, backoff, catalogue)
     return mirror.run(calculate=calculate)
 
@@ -116,6 +118,8 @@ class _Mirror:
         self._guard = Guard(opener, options.orphans, rebind=request.rebind)
 
     def run(self, *, calculate: bool) -> MirrorStats:
+        if self._link.ahead is not None:
+            check_folder(self._link.ahead)
         self._guard.begin(self._roots)
         if calculate:
             self._enter(MirrorPhase.CALCULATING)

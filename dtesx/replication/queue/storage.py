@@ -7,6 +7,18 @@ import tempfile
 from pathlib import Path
 from typing import Protocol
 
+from dtesx.base.errors import UsageError
+from dtesx.model.queue import QueueLimits
+
+
+def check_folder(limits: QueueLimits) -> None:
+    """Raise UsageError when there is to be a disk queue and its folder is missing."""
+    if limits.on_disk and not Path(limits.folder).is_dir():
+        raise UsageError(
+            f"there is no directory {limits.folder} for the queue",
+            hint="make it, or name another one (queue.folder)",
+        )
+
 
 class File(Protocol):
     """A file that is gone when it is closed. Every method raises OSError when it fails."""

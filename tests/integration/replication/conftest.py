@@ -90,7 +90,7 @@ class Site:
         spec = MirrorSpec(exclude=exclude)
         port = port or self.port
         request = MirrorRequest(
-            "job", "127.0.0.1", port, self.them.certificate, roots or (root,), spec, rebind
+            "job", "127.0.0.1", port, self.them.certificate, roots or (root,), spec, rebind=rebind
         )
 
         def progress(phase: MirrorPhase, stats: MirrorStats) -> None:

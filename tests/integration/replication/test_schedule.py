@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dtesx.base.errors import UsageError
 from dtesx.model.mirror import LinkOptions
 from dtesx.model.queue import MIB, QueueLimits
 from dtesx.model.request import MirrorPhase
@@ -63,6 +64,13 @@ def test_what_the_connection_cannot_take_goes_to_disk(
     assert "the disk queue is filling" in caplog.text
     assert list(folder.iterdir()) == []
     assert site.differences() == ""
+
+
+def test_a_queue_without_its_folder_is_refused_at_once(site: Site, tmp_path: Path) -> None:
+    ahead = QueueLimits(folder=str(tmp_path / "missing"))
+    with pytest.raises(UsageError, match="no directory"):
+        site.mirror(link=LinkOptions(ahead=ahead))
+    assert site.progress == []
 
 
 def test_a_full_queue_makes_the_walk_wait(site: Site) -> None:

@@ -8,12 +8,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dtesx.base.retry import wait_until
 from dtesx.management.source_client import SourceClient, pair
 from dtesx.model.api import MirrorStatus, NewServer
+from dtesx.model.link import LinkSpec, QueueSpec
 from dtesx.model.request import MirrorPhase, MirrorRequest
 from dtesx.replication.binding import Binding
 from dtesx.replication.receiving import serve
@@ -106,6 +109,33 @@ def test_a_real_mirror_through_the_service(tmp_path: Path, tree: Path) -> None:
             assert (replica / "etc" / "hostname").read_text() == "alpha, later\n"
             assert not (replica / "big").exists()
         assert running.end() == 0
+
+
+def test_a_mirror_is_joined_as_its_job_says_and_can_be_paused(tmp_path: Path, tree: Path) -> None:
+    state, replica = tmp_path / "state", tmp_path / "replica"
+    replica.mkdir()
+    (tree / "big").write_bytes(os.urandom(6 << 20))
+    with (
+        service("source", state) as running,
+        closing(client_of(running, state)) as client,
+        target(client.certificate, tree, replica) as port,
+    ):
+        order = MirrorRequest("job-1", "127.0.0.1", port, APPLIANCE.certificate, (str(tree),))
+        wrong = replace(order, link=LinkSpec(queue=QueueSpec(folder=str(tmp_path / "missing"))))
+        client.start_mirror(wrong)
+        problem = finished(client, "job-1").problem
+        assert problem is not None
+        assert (problem.code, "no directory" in problem.message) == ("usage", True)
+
+        client.start_mirror(replace(order, link=LinkSpec(bandwidth="2MiB/s", compress="auto")))
+        assert wait_until(lambda: client.mirror_status("job-1").stats.bytes_wire > 1 << 20, timeout=20)
+        client.pause_mirror("job-1")
+        assert wait_until(lambda: client.mirror_status("job-1").phase is MirrorPhase.PAUSED, timeout=20)
+        assert not (replica / "big").exists()
+        client.resume_mirror("job-1")
+        status = finished(client, "job-1")
+        assert (status.phase, status.problem) == (MirrorPhase.DONE, None)
+        assert (replica / "big").read_bytes() == (tree / "big").read_bytes()
 
 
 def test_a_target_that_is_not_there_is_reported(tmp_path: Path, tree: Path) -> None:

@@ -14,6 +14,7 @@ from dtesx.base.errors import ExitCode, UsageError
 from dtesx.cli import jobfile
 from dtesx.management.schema import job_schema
 from dtesx.model.job import DiskFormat, JobSpec, MirrorSpec, ReplicaSpec
+from dtesx.model.link import LinkSpec, QueueSpec, RateSpec
 from dtesx.model.mirror import Compare
 
 from .conftest import Run
@@ -31,6 +32,11 @@ replica:
 mirror:
   compare: none
   exclude: [/var/cache]
+link:
+  bandwidth: 20MB/s
+  window: 21:00-04:00
+  rates: [{window: 22:00-23:00, bandwidth: 5000}]
+  compress: off
 """
 
 
@@ -48,6 +54,7 @@ def test_a_whole_file() -> None:
         "vc1",
         ReplicaSpec("ds1", cpus=2, disk_format=DiskFormat.THICK, networks={"*": "Office", "eth1": "Backup"}),
         MirrorSpec(Compare.NONE, ("/var/cache",)),
+        LinkSpec("20MB/s", window="21:00-04:00", rates=(RateSpec("22:00-23:00", 5000),), compress="off"),
         "10.0.0.1",
     )
 
@@ -60,7 +67,7 @@ def test_a_whole_file() -> None:
         ("  cpus: 2", "  cpus: '2'", "job.yaml:7: replica.cpus must be a whole number, not text"),
         ("  cpus: 2", "  cpus: 999", "job.yaml:7: replica.cpus must be between 1 and 128"),
         ("vmware: vc1", "vmware: 1", "job.yaml:3: vmware must be text, not a whole number"),
-        ("vmware: vc1", "vmware: no", "job.yaml:3: vmware must be text, not yes/no"),
+        ("vmware: vc1", "vmware: true", "job.yaml:3: vmware must be text, not yes/no"),
         ("vmware: vc1\n", "", "job.yaml: vmware is missing"),
         ("  datastore: ds1\n", "", "job.yaml:5: replica.datastore is missing"),
         ("name: web", "name: WEB", "job.yaml:1: name: 'WEB' must be 1-63 lower-case"),
@@ -70,7 +77,12 @@ def test_a_whole_file() -> None:
         ("  cpus: 2", "  cpus: 2\n  cpus: 3", "job.yaml:8: replica.cpus is given twice"),
         ("name: web", "name: [", "job.yaml: not valid YAML: line "),
         ("name: web", "? [a, b]\n: c\nname: web", "not valid YAML: line 1"),
-        ("name: web", "name: 2026-99-99", "not valid YAML"),
+        ("20MB/s", "fast", "job.yaml:14: link.bandwidth: 'fast' is not a rate"),
+        ("21:00-04:00", "21:00", "job.yaml:15: link.window: '21:00' is no window"),
+        ("bandwidth: 5000", "bandwith: 5000", "job.yaml:16: unknown field link.rates[0].bandwith; did you"),
+        ("compress: off", "compress: 20", "job.yaml:17: link.compress: compression is off"),
+        ("compress: off", "streams: 17", "job.yaml:17: link.streams: 1 to 16"),
+        ("compress: off", "queue: {memory: 1}", "job.yaml:17: link.queue.memory: at least 32 MiB"),
     ],
 )
 def test_mistakes(old: str, new: str, message: str) -> None:
@@ -83,13 +95,17 @@ def test_what_is_no_job_at_all(text: str) -> None:
     assert _message(text).startswith("job.yaml")
 
 
-_KNOWN = {f.name for kind in (JobSpec, ReplicaSpec, MirrorSpec) for f in dataclasses.fields(kind)}
+_KNOWN = {
+    f.name
+    for kind in (JobSpec, ReplicaSpec, MirrorSpec, LinkSpec, QueueSpec)
+    for f in dataclasses.fields(kind)
+}
 _KEYS = st.text(string.ascii_lowercase + "_", min_size=1, max_size=12).filter(
     lambda key: key not in _KNOWN | {"y", "n", "no", "on", "off", "yes", "true", "false", "null"}
 )
 
 
-@given(_KEYS, st.sampled_from(["", "replica", "mirror"]))
+@given(_KEYS, st.sampled_from(["", "replica", "mirror", "link"]))
 def test_an_unknown_field_is_never_ignored(key: str, block: str) -> None:
     stray = f"{key}: 1\n"
     text = GOOD.replace(f"{block}:\n", f"{block}:\n  {stray}") if block else GOOD + stray

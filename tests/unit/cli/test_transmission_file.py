@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, time, timedelta
 from pathlib import Path
@@ -10,10 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtesx.base.errors import UsageError
-from dtesx.cli.quantities import parse_duration, parse_rate, parse_size
-from dtesx.cli.transmission_file import load, parse
+from dtesx.cli import yaml_file
+from dtesx.cli.transmission_file import load
+from dtesx.model.link import TransmissionSpec
+from dtesx.model.quantities import parse_duration, parse_rate, parse_size
 from dtesx.model.queue import QueueLimits
 from dtesx.model.transmission import Rate, Transmission, Window
+
+Read = Callable[[str], tuple[Transmission, QueueLimits]]
 
 _DOC = Path(__file__).parents[3] / "docs" / "transmission.md"
 
@@ -35,20 +40,29 @@ def test_the_example_of_the_documentation(tmp_path: Path) -> None:
     )
 
 
-def test_a_threshold() -> None:
-    wanted = (Transmission(threshold=40), QueueLimits())
-    assert parse("threshold: 40%", "t") == parse("threshold: 40", "t") == wanted
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    def parsed(text: str) -> tuple[Transmission, QueueLimits]:
+        path = tmp_path / "transmit.yaml"
+        path.write_text(text)
+        return load(path)
+
+    return parsed
+
+
+def test_a_threshold(read: Read) -> None:
+    assert read("threshold: 40%") == read("threshold: 40") == (Transmission(threshold=40), QueueLimits())
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "fields are wanted"),
-        ("[1]", "fields are wanted"),
+        ("", "a transmission file is a list of fields"),
+        ("[1]", "a transmission file is a list of fields"),
         ("a: [", "not valid YAML"),
-        ("windows: 1", "unknown field windows"),
-        ("window: 21:00", "21:00-04:00"),
-        ("window: [1]", "window: "),
+        ("windows: 1", ":1: unknown field windows; did you mean window?"),
+        ("window: 21:00", "'21:00' is no window; write 21:00-04:00"),
+        ("window: [1]", ":1: window must be text, not a list"),
         ("window: 25:00-04:00", "no time of day"),
         ("window: 4:00-4:00", "no time of day"),
         ("start: tomorrow", "no date and time"),
@@ -56,23 +70,29 @@ def test_a_threshold() -> None:
         ("interval: 1d", "needs a start"),
         ("bandwidth: fast", "such as 10MB/s"),
         ("bandwidth: 5 apples", "10MB/s"),
-        ("rates: 5", "a list"),
-        ("rates: [{window: 01:00-02:00}]", "a window and a bandwidth"),
+        ("rates: 5", ":1: rates must be a list, not a whole number"),
+        ("rates: [{window: 01:00-02:00}]", ":1: rates[0].bandwidth is missing"),
+        (
+            "rates:\n  - {window: 01:00-02:00, bandwidth: fast}",
+            " rates[0].bandwidth: 'fast' is not a rate",
+        ),
+        ("bandwidth: 100", "at least 4096"),
         ("byte_limit: 5GB", "needs sessions"),
-        ("queue: {folder: /nowhere/at-all}", "no directory"),
+        ("window: 21:00-04:00\nqueue:\n  memory: much", ":3: queue.memory: 'much' is not a size"),
         ("queue: {memory: 1MiB}", "at least 32 MiB"),
+        ("queue: {alert: full}", "queue.alert: 'full' is no percentage"),
     ],
 )
-def test_mistakes_are_named(text: str, message: str) -> None:
+def test_mistakes_are_named(read: Read, text: str, message: str) -> None:
     with pytest.raises(UsageError, match=re.escape(message)) as raised:
-        parse(text, "transmit.yaml")
-    assert raised.value.message.startswith("transmit.yaml: ")
+        read(text)
+    assert "transmit.yaml:" in raised.value.message
 
 
 @given(st.text(max_size=40))
 def test_nothing_else_comes_out_of_garbage(text: str) -> None:
     with suppress(UsageError):
-        parse(text, "t")
+        yaml_file.parse(text, "t", TransmissionSpec, "it", hint="-")
 
 
 @pytest.mark.parametrize(

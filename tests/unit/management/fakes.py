@@ -12,7 +12,7 @@ from typing import Any, cast
 from dtesx.base.errors import Conflict, NotFound
 from dtesx.management.records import KnownVmware, PairedServer
 from dtesx.management.store import Store
-from dtesx.model.api import MirrorPhase, MirrorStatus, ServerInfo
+from dtesx.model.api import MirrorStatus, ServerInfo
 from dtesx.model.job import (
     STATES,
     JobSpec,
@@ -25,6 +25,7 @@ from dtesx.model.job import (
     StepState,
 )
 from dtesx.model.record import JobRecord
+from dtesx.model.request import MirrorPhase
 from dtesx.model.target import Paused, WorkerSpec, WorkerStatus
 from dtesx.model.vmware import Snapshot, VmwareServer
 from dtesx.recovery.ports import Surroundings

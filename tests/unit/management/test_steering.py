@@ -8,9 +8,9 @@ import pytest
 
 from dtesx.base.errors import Conflict, NotFound
 from dtesx.management.steering import Steering
-from dtesx.model.api import MirrorPhase
 from dtesx.model.job import JobState
 from dtesx.model.record import JobRecord
+from dtesx.model.request import MirrorPhase
 from tests.unit.management.fakes import SPEC, FakeSite, furnished
 
 

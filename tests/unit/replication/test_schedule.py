@@ -100,9 +100,9 @@ def test_the_clock_of_the_wall_may_jump_without_ending_a_session() -> None:
 
 
 def test_the_bandwidth_follows_the_clock() -> None:
-    plan = Transmission(bandwidth=1000, rates=(Rate(Window(time(8), time(18)), 10), Rate(NIGHT, 0)))
+    plan = Transmission(bandwidth=100_000, rates=(Rate(Window(time(8), time(18)), 10_000), Rate(NIGHT, 0)))
     seen = [(look(plan, at(hour)).bandwidth, look(plan, at(hour)).until) for hour in (7, 8, 18, 22)]
-    assert seen == [(1000, at(8)), (10, at(18)), (1000, at(21)), (0, at(4, day=1))]
+    assert seen == [(100_000, at(8)), (10_000, at(18)), (100_000, at(21)), (0, at(4, day=1))]
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,8 @@ def plans(draw: st.DrawFn) -> Transmission:
         "start": start,
         "interval": interval if start else None,
         "threshold": draw(st.integers(0, 100)),
-        "bandwidth": draw(st.integers(0, 9)),
-        "rates": tuple(Rate(w, n) for n, w in enumerate(draw(st.lists(windows, max_size=3))) if w),
+        "bandwidth": draw(st.integers(0, 9).map(lambda n: 5000 * n)),
+        "rates": tuple(Rate(w, 5000 * n) for n, w in enumerate(draw(st.lists(windows, max_size=3))) if w),
     }
     if fields["interval"] or (fields["threshold"] and not start):
         limits = st.integers(1, 9000).map(lambda s: timedelta(seconds=s))

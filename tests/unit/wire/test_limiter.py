@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtesx.model.mirror import MIN_BANDWIDTH
+from dtesx.model.transmission import MIN_BANDWIDTH
 from dtesx.wire.limiter import Limiter, tls_bytes, tls_room
 
 rates = st.integers(MIN_BANDWIDTH, 10**10)
