@@ -47,9 +47,10 @@ class Running:
         except DtesxError as error:
             self.error = error
 
-    def until(self, *phases: MirrorPhase) -> None:
-        before = len(self._site.progress)
-        assert wait_until(lambda: self._phases(before) & set(phases) != set(), timeout=20), phases
+    def until(self, phase: MirrorPhase, *, since: int | None = None) -> None:
+        """Wait until the progress shows ``phase`` from now on, or since there were so many reports."""
+        before = len(self._site.progress) if since is None else since
+        assert wait_until(lambda: phase in self._phases(before), timeout=20), phase
 
     def _phases(self, before: int) -> set[MirrorPhase]:
         assert self.error is None
@@ -210,8 +211,9 @@ def test_a_paused_target_lets_a_source_come_back(
             mirror.until(MirrorPhase.RUNNING)
             gate.turn(shut=True)
             mirror.until(MirrorPhase.TARGET_PAUSED)
+            before = len(site.progress)
             cut.all()
-            mirror.until(MirrorPhase.CONNECTING)
+            mirror.until(MirrorPhase.CONNECTING, since=before)
             mirror.until(MirrorPhase.TARGET_PAUSED)
             gate.turn(shut=False)
     assert mirror.stats is not None
