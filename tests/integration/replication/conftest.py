@@ -110,8 +110,10 @@ class Site:
         )
 
     @contextmanager
-    def receiver(self, roots: Mapping[str, Path] | None = None, gate: Gate | None = None) -> Iterator[None]:
-        listener = socket.create_server(("127.0.0.1", self.port))
+    def receiver(
+        self, roots: Mapping[str, Path] | None = None, *, gate: Gate | None = None, port: int = 0
+    ) -> Iterator[None]:
+        listener = socket.create_server(("127.0.0.1", port))
         self.port = listener.getsockname()[1]
         stop = threading.Event()
         roots = roots or {"/data": self.target}

@@ -152,7 +152,7 @@ def test_a_paused_mirror_outlives_a_target_that_is_away_for_long(bare_site: Site
             mirror.until(MirrorPhase.PAUSED)
             receiver.close()
             assert still(lambda: mirror.error, 2.0)  # tries of a mirror at work are used up in 0.6 s
-            receiver.enter_context(site.receiver())
+            receiver.enter_context(site.receiver(port=site.port))
             mirror.control.resume()
         assert mirror.error is None
     assert site.differences() == ""
