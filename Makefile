@@ -20,7 +20,7 @@ demo:
 	@$(VENV)/bin/dtesx demo $(DEMO_ARGS)
 
 test:
-	@$(BOOT) lab
+	@$(BOOT) test
 	@$(VENV)/bin/python scripts/check
 	@$(VENV)/bin/pytest $(TEST_ARGS)
 
