@@ -9,13 +9,12 @@ from contextlib import suppress
 from functools import partial
 
 from dtesx import batch
-from dtesx.apply import metadata
+from dtesx.apply import flags, metadata
 from dtesx.apply.errors import Hold, persist
 from dtesx.apply.incoming import Incoming
 from dtesx.apply.making import Maker
 from dtesx.apply.names import check_name
 from dtesx.apply.orphans import Orphans, Protection
-from dtesx.apply.removal import unlocked
 from dtesx.apply.workplace import Counts, Workplace
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.items import TEMPORARY_PREFIX
@@ -140,7 +139,7 @@ class Applier:
             return None
         own = (os.geteuid(), here.gid)
         done, end = batch.native.put(
-            here.fd, operations, number, Put, blob, at, *own, metadata.SETTABLE, TEMPORARY_PREFIX
+            here.fd, operations, number, Put, blob, at, *own, flags.SETTABLE, TEMPORARY_PREFIX
         )
         work.counts.files += done
         work.counts.content_bytes += end - at
@@ -156,7 +155,8 @@ class Applier:
         """Repeat an operation that failed, until it is done or told as a problem of its path."""
         action = partial(self._handlers[type(operation)], operation, data)
         path = self._work.below(_name_of(operation) or self._incoming.name)
-        if isinstance(error, PermissionError) and unlocked(self._work.here.fd, _name_of(operation) or b"."):
+        here, name = self._work.here.fd, _name_of(operation) or b"."
+        if isinstance(error, PermissionError) and flags.take_off(here, name):
             try:
                 return action()
             except OSError as again:

@@ -6,7 +6,7 @@ import os
 import stat
 from contextlib import suppress
 
-from dtesx.apply import metadata
+from dtesx.apply import flags
 from dtesx.apply.names import check_name, components
 from dtesx.apply.workplace import NEW, Workplace
 from dtesx.wire.errors import ProtocolError
@@ -136,7 +136,7 @@ class Maker:
         if item.kind == stat.S_IFREG and operation.flags >= 0:
             fd = os.open(item.name, _LOOK, dir_fd=work.here.fd)
             try:
-                metadata.set_flags(fd, operation.flags, work.complain(item.name))
+                flags.put(fd, operation.flags, work.complain(item.name))
             finally:
                 os.close(fd)
         work.counts.files += 1
@@ -147,4 +147,7 @@ class Maker:
 
 
 def _hard_link(from_directory: int, old: bytes, to_directory: int, new: bytes) -> None:
-    os.link(old, new, src_dir_fd=from_directory, dst_dir_fd=to_directory, follow_symlinks=False)
+    def link() -> None:
+        os.link(old, new, src_dir_fd=from_directory, dst_dir_fd=to_directory, follow_symlinks=False)
+
+    flags.insist(link, from_directory, old)

@@ -1,24 +1,15 @@
-"""Giving files their owner, mode, extended attributes, times and flags."""
+"""Giving files their owner, mode, extended attributes and times."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
-import struct
 from collections.abc import Callable
 
+from dtesx.apply import flags
 from dtesx.apply.errors import Fate, fate, has_room
 from dtesx.wire.items import OWN_XATTRS, Item
-
-_GETFLAGS, _SETFLAGS = 0x80086601, 0x40086602  # FS_IOC_[GS]ETFLAGS, linux/fs.h
-_LOCKING = 0x10 | 0x20  # immutable, append only
-
-# Also: secure delete, undelete, compress, sync, nodump, noatime, journal data, notail, dirsync,
-# topdir, nocow. The other bits say how the file system stores the file; they are its own business.
-SETTABLE = _LOCKING | 0x1 | 0x2 | 0x4 | 0x8 | 0x40 | 0x80 | 0x4000 | 0x8000 | 0x10000 | 0x20000 | 0x800000
-"""The chattr(1) flags that are kept."""
 
 _SPECIAL_BITS = 0o7000
 
@@ -43,11 +34,15 @@ def settle(
     _try(complain, "times", lambda: os.utime(target, ns=(atime_ns, item.mtime_ns)))
 
 
-def settle_directory(fd: int, item: Item, flags: int, complain: Complain) -> None:
-    """All metadata of an open directory; ``flags`` is -1 where they are not known."""
-    settle(fd, item, item.mtime_ns, os.fstat(fd), complain)
-    if flags >= 0:
-        set_flags(fd, flags, complain)
+def settle_directory(fd: int, item: Item, wanted: int, complain: Complain) -> None:
+    """All metadata of an open directory; the ``wanted`` flags are -1 where they are not known."""
+    refused: list[str] = []
+    settle(fd, item, item.mtime_ns, os.fstat(fd), refused.append)
+    if refused:
+        with flags.off(fd):
+            settle(fd, item, item.mtime_ns, os.fstat(fd), complain)
+    if wanted >= 0:
+        flags.put(fd, wanted, complain)
 
 
 def settle_new(fd: int, item: Item, atime_ns: int, gid: int, complain: Complain) -> None:
@@ -103,37 +98,3 @@ def _set_xattrs(target: int | bytes, item: Item, complain: Complain) -> None:
 
 def _named(name: bytes) -> str:
     return f"attribute {name.decode(errors='backslashreplace')}"
-
-
-def set_flags(fd: int, flags: int, complain: Complain) -> None:
-    """Set the chattr(1) flags of an open file or directory that can be set."""
-    try:
-        present = _get_flags(fd)
-        wanted = present & ~SETTABLE | flags & SETTABLE
-        if wanted != present:
-            fcntl.ioctl(fd, _SETFLAGS, struct.pack("=I4x", wanted))
-    except OSError as error:
-        if flags & SETTABLE or error.errno not in (errno.ENOTTY, errno.ENOTSUP):
-            complain(f"flags: {error.strerror}")
-
-
-def unlock(fd: int) -> bool:
-    """Take immutable and append-only off an open file or directory; tells whether they were set."""
-    try:
-        present = _get_flags(fd)
-        if not present & _LOCKING:
-            return False
-        fcntl.ioctl(fd, _SETFLAGS, struct.pack("=I4x", present & ~_LOCKING))
-    except OSError:  # no such flags here: what failed did so for another reason
-        return False
-    return True
-
-
-def has_flags(flags: int) -> bool:
-    """Whether there is a flag that set_flags() would set."""
-    return bool(flags > 0 and flags & SETTABLE)
-
-
-def _get_flags(fd: int) -> int:
-    value: int = struct.unpack_from("=I", fcntl.ioctl(fd, _GETFLAGS, bytes(8)))[0]
-    return value

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from dtesx.apply import flags
 from dtesx.apply.directories import Directories, OpenDirectory
 from dtesx.apply.names import check_name, components
-from dtesx.apply.removal import Spares, Swept, remove, sweep, unlocked
+from dtesx.apply.removal import Spares, Swept, remove, sweep
 from dtesx.apply.workplace import Workplace
 from dtesx.base.errors import Refused
 from dtesx.base.log import get_logger
@@ -160,12 +161,11 @@ def _move_name(directory: int, name: bytes, to: OpenDirectory) -> None:
     for candidate in _numbered(name):
         if not _exists(to.fd, candidate):
             break
-    try:
+
+    def move() -> None:
         os.rename(name, candidate, src_dir_fd=directory, dst_dir_fd=to.fd)
-    except PermissionError:
-        if not unlocked(directory, name):
-            raise
-        os.rename(name, candidate, src_dir_fd=directory, dst_dir_fd=to.fd)
+
+    flags.insist(move, directory, name)
 
 
 def _exists(directory: int, name: bytes) -> bool:

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dtesx.apply.metadata import unlock
+from dtesx.apply import flags
 from dtesx.apply.opening import open_directory
 
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -176,25 +176,4 @@ def _open_above(fd: int, identity: tuple[int, int]) -> int:
 
 
 def _insist(action: Callable[..., None], directory: int, name: bytes) -> None:
-    try:
-        action(name, dir_fd=directory)
-    except PermissionError:
-        if not unlocked(directory, name):
-            raise
-        action(name, dir_fd=directory)
-
-
-def unlocked(directory: int, name: bytes) -> bool:
-    """Take immutable and append-only off a directory and a name in it; tells whether any was set."""
-    changed = unlock(directory)
-    try:
-        kind = stat.S_IFMT(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
-        if kind not in (stat.S_IFREG, stat.S_IFDIR):
-            return changed
-        fd = os.open(name, _OPEN, dir_fd=directory)
-    except OSError:  # not there, or not to be opened: only the directory can have been locked
-        return changed
-    try:
-        return unlock(fd) or changed
-    finally:
-        os.close(fd)
+    flags.insist(lambda: action(name, dir_fd=directory), directory, name)

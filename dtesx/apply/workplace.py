@@ -9,9 +9,8 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dtesx.apply import metadata
+from dtesx.apply import flags, metadata
 from dtesx.apply.directories import Directories, OpenDirectory
-from dtesx.apply.removal import unlocked
 from dtesx.wire.items import TEMPORARY_PREFIX, Item
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -79,7 +78,7 @@ class Workplace:
             _remove_empty(fd, name)
             os.rename(temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
         except PermissionError:
-            if not unlocked(fd, name):
+            if not flags.take_off(fd, name):
                 raise
             os.rename(temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
 
@@ -91,10 +90,10 @@ class Workplace:
         else:
             metadata.settle_new(fd, item, atime_ns, self.here.gid, complain)
 
-    def settle_flags(self, fd: int, name: bytes, flags: int) -> None:
+    def settle_flags(self, fd: int, name: bytes, wanted: int) -> None:
         """The chattr(1) flags, if there are any: last, because they may forbid everything else."""
-        if metadata.has_flags(flags):
-            metadata.set_flags(fd, flags, self.complain(name))
+        if flags.any_to_put(wanted):
+            flags.put(fd, wanted, self.complain(name))
 
     def settle_at(self, name: bytes, item: Item) -> None:
         """Metadata of a name that must not be opened: by a descriptor that pins it and opens nothing."""
@@ -103,8 +102,11 @@ class Workplace:
             status = os.fstat(fd)
             if stat.S_IFMT(status.st_mode) != item.kind:
                 raise OSError(errno.ESTALE, "is something else on the target than it was when listed")
-            complain = self.complain(item.name)
-            metadata.settle(b"/proc/self/fd/%d" % fd, item, item.mtime_ns, status, complain)
+            place, refused = b"/proc/self/fd/%d" % fd, list[str]()
+            metadata.settle(place, item, item.mtime_ns, status, refused.append)
+            if refused:
+                with flags.off_name(self.here.fd, name):
+                    metadata.settle(place, item, item.mtime_ns, os.fstat(fd), self.complain(item.name))
         finally:
             os.close(fd)
 

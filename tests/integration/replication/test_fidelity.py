@@ -49,6 +49,30 @@ def test_content_is_equal(site: Site, rich: Path) -> None:
     assert changed == []
 
 
+def test_metadata_of_what_is_immutable(site: Site) -> None:
+    (site.source / "locked").mkdir()
+    names = ("file", "dated", "linked")
+    for name in names:
+        (site.source / "locked" / name).write_bytes(b"1")
+    os.link(site.source / "locked" / "linked", site.source / "another")
+    paths = [str(site.source / "locked" / name) for name in (*names, "")]
+    run(["chattr", "+i", *paths])
+    assert site.mirror().problems == ()
+    assert site.differences() == ""
+    run(["chattr", "-i", *paths])
+    for path in paths:
+        os.chown(path, 5, 6)
+        os.chmod(path, 0o500)
+        os.setxattr(path, "user.a", b"b")
+    os.utime(paths[1], ns=(7, 8))
+    os.link(site.source / "another", site.source / "third")
+    run(["chattr", "+i", *paths])
+    assert site.mirror().problems == ()
+    assert site.differences() == ""
+    flags = run(["lsattr", "-d", *(str(site.target / "locked" / name) for name in (*names, ""))]).text
+    assert [line.split()[0].count("i") for line in flags.splitlines()] == [1] * 4
+
+
 def test_flags_travel_and_do_not_hinder_the_next_mirror(site: Site) -> None:
     locked = site.source / "locked"
     locked.mkdir()

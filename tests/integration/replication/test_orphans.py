@@ -209,3 +209,30 @@ def test_a_directory_that_is_a_file_on_the_source_is_no_orphan(site: Site, orpha
     before = _names(site.target)
     assert _remove(site, OrphanPolicy()).orphans_removed == 0
     assert _names(site.target) == before
+
+
+@pytest.mark.parametrize("policy", [OrphanPolicy(), MOVE])
+def test_flags_stay_where_orphans_were(site: Site, orphans: Path, policy: OrphanPolicy) -> None:
+    (orphans / "spared").write_bytes(b"1")
+    os.link(orphans / "spared", orphans / "linked")
+    os.utime(orphans, ns=(5, 12_345))
+    locked = [orphans / "spared", orphans / "tree", orphans / "old", orphans]
+    run(["chattr", "+i", *map(str, locked)])
+    run(["chattr", "+a", str(orphans / "young")])
+    try:
+        stats = _remove(site, policy)
+        assert (stats.orphans_removed, stats.problems) == (9, ())
+        assert _names(orphans) == ["file", "spared"]
+        assert orphans.stat().st_mtime_ns == 12_345
+        beside = site.target.parent / "target.orphans/attic/2024/shared"
+        flags = _flags(orphans, orphans / "spared")
+        assert flags == ["i", "i"]
+        if policy is MOVE:
+            assert _flags(beside / "old", beside / "tree", beside / "young") == ["i", "i", "a"]
+    finally:
+        run(["chattr", "-R", "-f", "-i", "-a", str(site.target.parent)], ok=(0, 1))
+
+
+def _flags(*paths: Path) -> list[str]:
+    lines = run(["lsattr", "-d", *map(str, paths)]).text.splitlines()
+    return ["".join(flag for flag in line.split()[0] if flag in "ia") for line in lines]
