@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dtesx.base.errors import UsageError
+from dtesx.base.errors import Interrupted, UsageError
 from dtesx.cli import ask
-from dtesx.model.mirror import MirrorOptions
+from dtesx.model.mirror import LinkOptions, MirrorOptions
 from dtesx.model.rules import Rule, RuleType, written
+from dtesx.model.verify import Finding, VerifyStats
 
 if TYPE_CHECKING:
     from dtesx.replication.one_shot import Way
@@ -97,6 +100,28 @@ def way(
         raise UsageError(str(error), hint="write dtesx://HOST:PORT/NAME") from error
     token = ask.secret("token", file=token_file) if token_file is not None else ""
     return one_shot.way(source, place, state or default_state(), options, token=token, tls=tls)
+
+
+def verify(
+    way: Way, link: LinkOptions, report: Callable[[Finding], None], stopped: Interrupted
+) -> VerifyStats:
+    """Compare the tree with its replica; ``report`` gets what is not the same, Ctrl-C raises ``stopped``."""
+    from dtesx.replication.one_shot import open_tree
+    from dtesx.replication.verifying import run_verify
+
+    try:
+        return run_verify(
+            way.request,
+            way.identity,
+            report=report,
+            progress=lambda _stats: None,
+            stop=threading.Event(),
+            opener=open_tree,
+            options=way.options,
+            link=link,
+        )
+    except KeyboardInterrupt:
+        raise stopped from None
 
 
 def default_state() -> Path:

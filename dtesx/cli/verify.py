@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +10,7 @@ import typer
 from dtesx.base.errors import ExitCode, Interrupted, UsageError
 from dtesx.cli import mirror, one_shot, output, teach
 from dtesx.cli.formats import seconds, size
-from dtesx.cli.mirror_options import NewerOnly
+from dtesx.cli.mirror_options import Bandwidth, Compress, NewerOnly, Streams, Tls, link_options
 from dtesx.cli.one_shot import ClientState, Exclude, Include, RemapLinks, RulesFile, Source, TargetToken, Url
 from dtesx.cli.params import Json
 from dtesx.model.mirror import Compare, LinkOptions, MirrorOptions, OrphanAction, OrphanPolicy
@@ -56,6 +54,10 @@ def verify(
     include: Include = None,
     exclude: Exclude = None,
     remap_links: RemapLinks = False,
+    compress: Compress = "off",
+    bandwidth: Bandwidth = "",
+    streams: Streams = 1,
+    tls: Tls = True,
     token_file: TargetToken = None,
     state: ClientState = None,
     json: Json = False,
@@ -75,18 +77,12 @@ def verify(
     compare = Compare.DATA if data else Compare.ATTRIBUTES
     selected = one_shot.rules(rules, include, exclude)
     options = MirrorOptions(compare, selected, newer_only, OrphanPolicy(OrphanAction.KEEP), remap_links)
-    way = one_shot.way(source, url, token_file, state, options)
-    with ExitStack() as stack:
-        writer = _log(stack, log, way.request.job, log_length, append=append)
-        findings = _Findings(writer, silent=json)
-        if writer is not None:
-            writer.begin(source=source, target=url, data=data, remirror=remirror)
-        stats = _verify(way, findings)
-        if writer is not None:
-            writer.end(stats)
-    mirrored = _remirror(way, silent=json) if remirror and (stats.missing or stats.different) else None
-    log_path = str(writer.path) if writer is not None else ""
-    report = VerifyReport(stats, tuple(findings.kept), log_path, mirrored)
+    link = link_options(compress, bandwidth, streams, None, tls=tls)
+    way = one_shot.way(source, url, token_file, state, options, tls=tls)
+    kept = VerifyLogOptions(str(log), log_length, append) if log is not None else None
+    stats, findings, log_path = _verify(way, link, url, kept, remirror=remirror, silent=json)
+    mirrored = _remirror(way, link, silent=json) if remirror and (stats.missing or stats.different) else None
+    report = VerifyReport(stats, tuple(findings), log_path, mirrored)
     if json:
         output.document(report)
     else:
@@ -95,27 +91,28 @@ def verify(
     return ExitCode.OK if good else ExitCode.PROBLEMS
 
 
-def _verify(way: Way, findings: _Findings) -> VerifyStats:
-    from dtesx.replication.one_shot import open_tree
-    from dtesx.replication.verifying import run_verify
+def _verify(
+    way: Way, link: LinkOptions, url: str, log: VerifyLogOptions | None, *, remirror: bool, silent: bool
+) -> tuple[VerifyStats, list[Finding], str]:
+    """The totals, the first findings, and the path of the log if there is one."""
+    from dtesx.replication.verify_log import VerifyLog
 
-    try:
-        return run_verify(
-            way.request,
-            way.identity,
-            report=findings.add,
-            progress=lambda _stats: None,
-            stop=threading.Event(),
-            opener=open_tree,
-            options=way.options,
-        )
-    except KeyboardInterrupt:
-        raise Interrupted("the verification was stopped", hint="run it again: it starts anew") from None
+    stopped = Interrupted("the verification was stopped", hint="run it again: it starts anew")
+    if log is None:
+        findings = _Findings(None, silent=silent)
+        return one_shot.verify(way, link, findings.add, stopped), findings.kept, ""
+    with VerifyLog(log, way.request.job) as writer:
+        findings = _Findings(writer, silent=silent)
+        data = way.options.compare is Compare.DATA
+        writer.begin(source=way.request.mount_points[0], target=url, data=data, remirror=remirror)
+        stats = one_shot.verify(way, link, findings.add, stopped)
+        writer.end(stats)
+    return stats, findings.kept, str(writer.path)
 
 
-def _remirror(way: Way, *, silent: bool) -> MirrorStats:
+def _remirror(way: Way, link: LinkOptions, *, silent: bool) -> MirrorStats:
     stopped = Interrupted("the remirror was stopped", hint="`dtesx mirror` goes on with it")
-    return mirror.run(way, link=LinkOptions(), as_json=silent, stopped=stopped)
+    return mirror.run(way, link=link, as_json=silent, stopped=stopped)
 
 
 class _Findings:
@@ -133,14 +130,6 @@ class _Findings:
             self._log.finding(finding)
         elif not self._silent:
             typer.echo(describe(finding))
-
-
-def _log(stack: ExitStack, path: Path | None, name: str, length: int, *, append: bool) -> VerifyLog | None:
-    from dtesx.replication.verify_log import VerifyLog
-
-    if path is None:
-        return None
-    return stack.enter_context(VerifyLog(VerifyLogOptions(str(path), length, append), name))
 
 
 def _print(report: VerifyReport) -> None:

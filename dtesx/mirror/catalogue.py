@@ -64,12 +64,13 @@ def digest(data: bytes) -> bytes:
 class Catalogue:
     """The catalogue of one tree: ask ``find`` and tell ``note`` in walking order, then ``keep`` the new one.
 
-    ``root`` is a descriptor of the tree's root. ``close`` without ``keep`` leaves the old one in
-    place. No method raises OSError: a catalogue that cannot be read or written is done without.
+    ``root`` is a descriptor of the tree's root. Records hold for symlinks that are remapped in one
+    way, which ``remap`` stands for. ``close`` without ``keep`` leaves the old one in place. No
+    method raises OSError: a catalogue that cannot be read or written is done without.
     """
 
-    def __init__(self, path: Path, root: int) -> None:
-        mark = _MAGIC + digest(_ENCODER.encode(_whose(root)))
+    def __init__(self, path: Path, root: int, remap: bytes = b"") -> None:
+        mark = _MAGIC + digest(_ENCODER.encode((*_whose(root), remap)))
         self._old = _read(path, mark)
         self._head = next(self._old, None)
         self._new = _Writer(path, mark)
@@ -103,9 +104,9 @@ def catalogue_path(directory: Path, root: str) -> Path:
     return directory / f"{digest(os.fsencode(root)).hex()}.catalogue"
 
 
-def open_catalogue(path: Path, root: int) -> Catalogue | None:
+def open_catalogue(path: Path, root: int, *, remap: bytes = b"") -> Catalogue | None:
     """The catalogue in a file; None where the file system of ``root`` may not tell of all changes."""
-    return Catalogue(path, root) if _tells_changes(root) else None
+    return Catalogue(path, root, remap) if _tells_changes(root) else None
 
 
 def _tells_changes(root: int) -> bool:

@@ -70,8 +70,8 @@ class TreeMirror:
     The target is asked through ``ask`` what it has, which ``answers`` tell (see wire.messages.Answer),
     and through ``asker`` for the sums of its files. ``packer`` takes the operations, ``tally`` counts
     and collects path problems. ``scope`` selects what is mirrored (None: all), ``remap`` turns the
-    text of symlinks into the replica's (mirror.remap; without a catalogue). ``pause`` is called at
-    every directory and chunk and may raise to stop.
+    text of symlinks into the replica's (mirror.remap; ``catalogue`` must be one of such texts).
+    ``pause`` is called at every directory and chunk and may raise to stop.
     """
 
     def __init__(

@@ -26,6 +26,6 @@ class SourceRoot:
 class ReplicaRoot:
     """A root on its target: its real path, whether it holds nothing, and what the last mirror to it saw."""
 
-    path: str
+    path: bytes
     empty: bool
     last: SourceRoot | None = None

@@ -34,14 +34,12 @@ class Binding:
     def claim(self) -> None:
         """Bind the place to the source, durably; Conflict when it is another's."""
         with _LOCK:
-            record = self._read()
-            if record is None:
+            if self._checked() is None:
                 self._write(_Record(self._source))
-            elif record.source != self._source:
-                raise Conflict(
-                    f"{self._file.stem} holds the replica of another source",
-                    hint=f"use another name; or give this one up: remove {self._file} on the target",
-                )
+
+    def check(self) -> None:
+        """Bind nothing; Conflict when the place is another source's."""
+        self._checked()
 
     def last(self, root: str) -> SourceRoot | None:
         """What the last mirror saw of ``root``; None when there was none."""
@@ -56,6 +54,15 @@ class Binding:
             changed = _Record(record.source, (*others, seen))
             if set(changed.roots) != set(record.roots):
                 self._write(changed)
+
+    def _checked(self) -> _Record | None:
+        record = self._read()
+        if record is not None and record.source != self._source:
+            raise Conflict(
+                f"{self._file.stem} holds the replica of another source",
+                hint=f"use another name; or give this one up: remove {self._file} on the target",
+            )
+        return record
 
     def _read(self) -> _Record | None:
         try:

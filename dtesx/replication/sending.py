@@ -24,7 +24,7 @@ from dtesx.replication.control import MirrorControl
 from dtesx.replication.dialing import Route
 from dtesx.replication.guarding import Guard
 from dtesx.replication.queue.storage import check_folder
-from dtesx.replication.remapping import link_remap
+from dtesx.replication.remapping import LinkRemap
 from dtesx.replication.source_session import SourceSession
 from dtesx.replication.timetable import Timetable
 from dtesx.volumes.views import open_view
@@ -159,7 +159,7 @@ class _Mirror:
                 session.bind(index, self._guard.look(mount_point, self._scope(mount_point), replica))
             remap = None
             if self._options.remap_links:
-                remap = link_remap(self._roots, session.replicas, self._scope)
+                remap = LinkRemap(self._roots, session.replicas, self._scope)
             for index, mount_point in left:
                 self._mirror_root(session, index, mount_point, remap)
             session.finish()
@@ -171,13 +171,12 @@ class _Mirror:
         return None
 
     def _mirror_root(
-        self, session: SourceSession, index: int, mount_point: str, remap: Callable[[bytes], bytes] | None
+        self, session: SourceSession, index: int, mount_point: str, remap: LinkRemap | None
     ) -> None:
         self._tally.restart()
         with ExitStack() as stack:
             root = stack.enter_context(self._guard.open(mount_point))
-            # A catalogue knows the text that symlinks have on the source.
-            catalogue = self._open_catalogue(mount_point, root) if remap is None else None
+            catalogue = self._open_catalogue(mount_point, root, remap)
             if catalogue is not None:
                 stack.callback(catalogue.close)
             scope = self._scope(mount_point)
@@ -187,10 +186,11 @@ class _Mirror:
         self._tally.settle()
         self._done.add(mount_point)
 
-    def _open_catalogue(self, mount_point: str, root: int) -> Catalogue | None:
+    def _open_catalogue(self, mount_point: str, root: int, remap: LinkRemap | None) -> Catalogue | None:
         if self._catalogue is None:
             return None
-        return open_catalogue(catalogue_path(self._catalogue, f"{self._request.job}:{mount_point}"), root)
+        path = catalogue_path(self._catalogue, f"{self._request.job}:{mount_point}")
+        return open_catalogue(path, root, remap=remap.mark if remap is not None else b"")
 
     def _scope(self, mount_point: str) -> Scope | None:
         return select((*self._options.rules, OWN_STATE), mount_point)

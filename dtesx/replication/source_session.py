@@ -63,7 +63,7 @@ class SourceSession:
     ``tick`` is called at least five times a second and may raise to stop; ``waits`` tells it whether
     we wait for the target or for room. While ``control`` pauses the mirror, ``mirror`` does not go on;
     ``held`` says why the target does not, if it said so. ``replicas`` are the roots as they were on the
-    target when it let us in.
+    target when it let us in; with ``existing`` it lets us in only when it has them.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class SourceSession:
         *,
         job: str,
         roots: tuple[str, ...],
+        existing: bool = False,
         link: LinkOptions,
         limiter: Limiter,
         tally: Tally,
@@ -89,7 +90,7 @@ class SourceSession:
             limiter=limiter,
         )
         names = tuple(readable(os.fsencode(root)) for root in roots)
-        hello = greeting(job, names, secrets.token_bytes(_STREAM_BYTES))
+        hello = greeting(job, names, secrets.token_bytes(_STREAM_BYTES), existing=existing)
         self._dialer = Dialer(
             self._bond, lambda hello: call(route, hello), hello, slots=link.streams, backoff=backoff
         )

@@ -19,7 +19,6 @@ from dtesx.base.log import get_logger
 from dtesx.mirror.catalogue import catalogue_path
 from dtesx.mirror.protection import protected
 from dtesx.mirror.roots import is_empty
-from dtesx.mirror.tally import readable
 from dtesx.model.roots import ReplicaRoot
 from dtesx.model.stats import MirrorStats
 from dtesx.replication.accepting import Guest
@@ -292,7 +291,7 @@ class TargetSession:
 
     def _replica(self, root: int) -> ReplicaRoot:
         name = self._protocol.names[root]
-        path = readable(os.fsencode(self._roots[name].resolve()))
+        path = os.fsencode(self._roots[name].resolve())
         return ReplicaRoot(path, is_empty(self._root(root)), self._binding.last(name))
 
     def _applier(self, root: int) -> Applier:

@@ -125,12 +125,26 @@ class Target:
             raise UsageError("one name holds one tree", hint="mirror each tree to a name of its own")
         source = fingerprint(ssl.DER_cert_to_PEM_cert(certificate))
         binding = Binding(self._bindings / f"{name}.json", source, one_root=True)
-        binding.claim()
-        roots = {hello.roots[0]: self._directory(name)}
+        if hello.existing:
+            binding.check()
+            directory = self._existing(name)
+        else:
+            binding.claim()
+            directory = self._made(name)
+        roots = {hello.roots[0]: directory}
         catalogue, gate = self._catalogues / name, self.pauses.gate(name)
         return Place(name, roots, binding, partial(_log, name), catalogue, gate)
 
-    def _directory(self, name: str) -> Path:
+    def _existing(self, name: str) -> Path:
+        path = self._data / name
+        if not path.is_dir():
+            raise NotFound(
+                f"the target has no replica {name}",
+                hint="check the name in dtesx://HOST:PORT/NAME, or make the replica: dtesx mirror",
+            )
+        return path
+
+    def _made(self, name: str) -> Path:
         path = self._data / name
         try:
             path.mkdir(mode=0o700, exist_ok=True)

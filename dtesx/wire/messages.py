@@ -20,7 +20,8 @@ class Hello(msgspec.Struct, frozen=True):
 
     ``stream`` names the stream (16 random bytes) that the connection belongs to, as its number
     ``slot``; ``resume`` when the stream has begun, so that it makes no sense to a target that does not
-    know it. ``received`` is the source's position in what the target sends. ``proof`` answers the
+    know it. ``received`` is the source's position in what the target sends. With ``existing`` nothing
+    is to be made or bound: the source looks at, or tidies up, what is there. ``proof`` answers the
     target's Challenge, without TLS only.
     """
 
@@ -32,6 +33,7 @@ class Hello(msgspec.Struct, frozen=True):
     slot: int = 0
     resume: bool = False
     received: int = 0
+    existing: bool = False
     proof: str = ""
 
 

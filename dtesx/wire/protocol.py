@@ -184,9 +184,9 @@ class TargetProtocol:
         self._listing = not last
 
 
-def greeting(job: str, roots: tuple[str, ...], stream: bytes) -> Hello:
+def greeting(job: str, roots: tuple[str, ...], stream: bytes, *, existing: bool = False) -> Hello:
     """The Hello of a stream's first connection."""
-    return Hello(PROTOCOL, job, roots, __version__, stream)
+    return Hello(PROTOCOL, job, roots, __version__, stream, existing=existing)
 
 
 def answered(answer: Answer) -> int:

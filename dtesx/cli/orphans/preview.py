@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 from dtesx.base.errors import Interrupted
 from dtesx.cli import one_shot, output
 from dtesx.cli.formats import moment, seconds, size
+from dtesx.cli.mirror_options import Bandwidth, Compress, Streams, Tls, link_options
 from dtesx.cli.one_shot import ClientState, Exclude, Include, RulesFile, Source, TargetToken, Url
 from dtesx.cli.params import Json
 from dtesx.model.mirror import MirrorOptions
@@ -20,6 +20,10 @@ def preview(
     rules: RulesFile = None,
     include: Include = None,
     exclude: Exclude = None,
+    compress: Compress = "off",
+    bandwidth: Bandwidth = "",
+    streams: Streams = 1,
+    tls: Tls = True,
     token_file: TargetToken = None,
     state: ClientState = None,
     json: Json = False,
@@ -28,25 +32,19 @@ def preview(
 
     Everything below an orphan is listed, too. Nothing is removed.
     """
-    from dtesx.replication.one_shot import open_tree
     from dtesx.replication.verify_log import printable
-    from dtesx.replication.verifying import run_verify
 
     options = MirrorOptions(rules=one_shot.rules(rules, include, exclude))
-    way = one_shot.way(source, url, token_file, state, options)
+    link = link_options(compress, bandwidth, streams, None, tls=tls)
+    way = one_shot.way(source, url, token_file, state, options, tls=tls)
     orphans: list[Finding] = []
-    try:
-        stats = run_verify(
-            way.request,
-            way.identity,
-            report=lambda found: orphans.append(found) if found.state is FileState.ORPHAN else None,
-            progress=lambda _stats: None,
-            stop=threading.Event(),
-            opener=open_tree,
-            options=way.options,
-        )
-    except KeyboardInterrupt:
-        raise Interrupted("the preview was stopped", hint="run it again: it starts anew") from None
+
+    def report(found: Finding) -> None:
+        if found.state is FileState.ORPHAN:
+            orphans.append(found)
+
+    stopped = Interrupted("the preview was stopped", hint="run it again: it starts anew")
+    stats = one_shot.verify(way, link, report, stopped)
     if json:
         output.document(orphans)
         return

@@ -10,7 +10,7 @@ import typer
 from dtesx.base.errors import ExitCode, Interrupted
 from dtesx.cli import one_shot, output
 from dtesx.cli.formats import size
-from dtesx.cli.mirror_options import orphan_policy
+from dtesx.cli.mirror_options import Bandwidth, Compress, Streams, Tls, link_options, orphan_policy
 from dtesx.cli.one_shot import ClientState, Exclude, Include, RulesFile, Source, TargetToken, Url
 from dtesx.cli.params import Json
 from dtesx.model.mirror import MirrorOptions
@@ -37,6 +37,10 @@ def remove(
     rules: RulesFile = None,
     include: Include = None,
     exclude: Exclude = None,
+    compress: Compress = "off",
+    bandwidth: Bandwidth = "",
+    streams: Streams = 1,
+    tls: Tls = True,
     token_file: TargetToken = None,
     state: ClientState = None,
     json: Json = False,
@@ -53,10 +57,16 @@ def remove(
         rules=one_shot.rules(rules, include, exclude),
         orphans=orphan_policy(f"move:{move_to}" if move_to else "delete", older_than),
     )
-    way = one_shot.way(source, url, token_file, state, options)
+    link = link_options(compress, bandwidth, streams, None, tls=tls)
+    way = one_shot.way(source, url, token_file, state, options, tls=tls)
     try:
         stats = remove_orphans(
-            way.request, way.identity, stop=threading.Event(), opener=open_tree, options=way.options
+            way.request,
+            way.identity,
+            stop=threading.Event(),
+            opener=open_tree,
+            options=way.options,
+            link=link,
         )
     except KeyboardInterrupt:
         raise Interrupted("the removal was stopped", hint="run it again: it goes on") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -164,6 +165,31 @@ def test_links_into_the_tree_are_remapped_where_that_is_wanted(site: Site) -> No
     assert os.readlink(copy) == str(site.data / "www" / "file")
     assert site.dtesx("verify", other, site.url(), "--remap-links").returncode == 0
     assert site.dtesx("verify", other, site.url()).returncode == 1
+
+
+def test_remapping_is_known_to_the_catalogue(site: Site) -> None:
+    for text in (site.source / "file", "/etc"):
+        (site.source / f"to-{Path(text).name}").symlink_to(text)
+    here, there = str(site.source / "file"), str(site.data / "www" / "file")
+    mirror(site, "--remap-links")
+    again = mirror(site, "--remap-links")
+    assert (again["files_sent"], again["bytes_wire"] < 5000) == (0, True)
+    for option, wanted, sent in (
+        ("--no-remap-links", here, 1),
+        ("--remap-links", there, 1),
+        ("--remap-links", there, 0),
+    ):
+        assert mirror(site, option)["files_sent"] == sent
+        assert os.readlink(site.data / "www" / "to-file") == wanted
+        assert os.readlink(site.data / "www" / "to-etc") == "/etc"
+
+
+def test_links_are_remapped_below_a_name_that_is_no_text(idle: Site) -> None:
+    data = Path(os.fsdecode(os.fsencode(idle.root) + b"/d\xff"))
+    idle.start(data=data)
+    (idle.source / "absolute").symlink_to(idle.source / "file")
+    assert idle.paired("mirror", idle.source, idle.url(), "--remap-links").returncode == 0
+    assert os.readlink(data / "www" / "absolute") == str(data / "www" / "file")
 
 
 def test_a_transmission_file(site: Site) -> None:

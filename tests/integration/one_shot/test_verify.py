@@ -119,3 +119,39 @@ def test_an_empty_source_has_no_orphans_removed(mirrored: Site) -> None:
     done = mirrored.dtesx("orphans", "remove", mirrored.source, mirrored.url())
     assert done.returncode == 10
     assert (mirrored.data / "www" / "file").exists()
+
+
+@pytest.mark.parametrize("command", [("verify",), ("orphans", "preview"), ("orphans", "remove")])
+def test_a_replica_that_is_not_there_is_not_made(site: Site, command: tuple[str, ...]) -> None:
+    done = site.paired(*command, site.source, site.url("new"))
+    assert done.returncode == 5, done
+    assert "no replica new" in done.stderr
+    assert "dtesx mirror" in done.stderr
+    assert os.listdir(site.data) == []
+    assert os.listdir(site.state / "roots") == []
+    # One that came there by other means can be looked at, and still belongs to nobody.
+    (site.data / "new").mkdir()
+    assert site.dtesx(*command, site.source, site.url("new")).returncode in (0, 1)
+    assert os.listdir(site.state / "roots") == []
+
+
+def test_another_source_neither_verifies_nor_removes(mirrored: Site) -> None:
+    (mirrored.data / "www" / "orphan").touch()
+    for command in (("verify",), ("orphans", "remove")):
+        done = mirrored.paired(*command, mirrored.source, mirrored.url(), client="another")
+        assert done.returncode == 6
+        assert "another source" in done.stderr
+    assert (mirrored.data / "www" / "orphan").exists()
+
+
+def test_the_link_is_as_that_of_a_mirror(idle: Site) -> None:
+    idle.start("--no-tls")
+    link = ("--no-tls", "--streams", "2", "--compress", "auto", "--bandwidth", "50MB/s")
+    assert idle.paired("mirror", idle.source, idle.url(), *link).returncode == 0
+    (idle.data / "www" / "file").unlink()
+    (idle.data / "www" / "orphan").touch()
+    assert idle.dtesx("verify", idle.source, idle.url(), *link).returncode == 1
+    assert "orphan" in idle.dtesx("orphans", "preview", idle.source, idle.url(), *link).stdout
+    assert idle.dtesx("orphans", "remove", idle.source, idle.url(), *link).returncode == 0
+    assert idle.dtesx("verify", idle.source, idle.url(), "--remirror", *link).returncode == 0
+    assert idle.differences() == ""

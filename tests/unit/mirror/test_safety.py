@@ -11,7 +11,7 @@ from dtesx.mirror.safety import halt
 from dtesx.model.roots import ReplicaRoot, SourceRoot
 
 NOW = SourceRoot("/srv/www", 12, "ab", 3)
-SAME = ReplicaRoot("/data/www", empty=False, last=NOW)
+SAME = ReplicaRoot(b"/data/www", empty=False, last=NOW)
 
 
 def test_what_is_the_same_may_be_mirrored() -> None:
@@ -38,21 +38,21 @@ def test_each_accident_has_its_state(changes: dict[str, str], state: type[Halted
 
 
 def test_what_is_mounted_below_counts_when_it_was_mirrored() -> None:
-    last = ReplicaRoot("/data/www", empty=False, last=replace(NOW, mounts=("a", "b")))
+    last = ReplicaRoot(b"/data/www", empty=False, last=replace(NOW, mounts=("a", "b")))
     assert type(halt(replace(NOW, mounts=("b",)), last)) is RootElsewhere
     assert halt(replace(NOW, mounts=("a", "b", "c")), last) is None
 
 
 def test_a_first_mirror_goes_to_whatever_is_there() -> None:
-    assert halt(NOW, ReplicaRoot("/data/www", empty=True)) is None
-    assert halt(NOW, ReplicaRoot("/data/www", empty=False)) is None
+    assert halt(NOW, ReplicaRoot(b"/data/www", empty=True)) is None
+    assert halt(NOW, ReplicaRoot(b"/data/www", empty=False)) is None
 
 
 def test_nothing_does_not_replace_something() -> None:
     nothing = replace(NOW, names=0)
-    assert type(halt(nothing, ReplicaRoot("/data/www", empty=False))) is RootEmpty
-    assert halt(nothing, ReplicaRoot("/data/www", empty=True)) is None
-    assert halt(nothing, ReplicaRoot("/data/www", empty=True, last=nothing)) is None
+    assert type(halt(nothing, ReplicaRoot(b"/data/www", empty=False))) is RootEmpty
+    assert halt(nothing, ReplicaRoot(b"/data/www", empty=True)) is None
+    assert halt(nothing, ReplicaRoot(b"/data/www", empty=True, last=nothing)) is None
 
 
 def test_where_orphans_stay_an_empty_source_does_no_harm() -> None:
@@ -73,6 +73,6 @@ _ROOTS = st.builds(
 def test_no_replica_is_ever_emptied_or_given_to_another_directory(
     now: SourceRoot, last: SourceRoot | None, empty: bool
 ) -> None:
-    if halt(now, ReplicaRoot("/r", empty, last)) is None:
+    if halt(now, ReplicaRoot(b"/r", empty, last)) is None:
         assert now.names or empty
         assert last is None or replace(now, names=0) == replace(last, names=0)
