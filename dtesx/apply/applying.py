@@ -150,6 +150,8 @@ class Applier:
             self._handlers[type(operation)](operation, data)
         except OSError as error:
             self._recover(operation, data, error)
+        except (OverflowError, ValueError) as error:  # Python's word for what no system call takes
+            raise ProtocolError(f"an operation with an impossible argument: {error}") from error
 
     def _recover(self, operation: Operation, data: memoryview, error: OSError) -> None:
         """Repeat an operation that failed, until it is done or told as a problem of its path."""
