@@ -25,7 +25,7 @@ _KINDS = {
 
 def kind(item: Item) -> str:
     """What an item is: file, directory, symlink, ..."""
-    return _KINDS[item.kind]
+    return _KINDS.get(item.kind, "unknown")
 
 
 def differences(source: Item, target: Item) -> tuple[Difference, ...]:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import stat
+from typing import Annotated
 
 import msgspec
+
+_Mode = Annotated[int, msgspec.Meta(ge=0, le=0o177777)]
+_Id = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
+_Count = Annotated[int, msgspec.Meta(ge=0)]
 
 Xattrs = tuple[tuple[bytes, bytes], ...]
 
@@ -28,13 +33,13 @@ class Item(msgspec.Struct, frozen=True, array_like=True, gc=False, omit_defaults
     """
 
     name: bytes
-    mode: int
-    uid: int
-    gid: int
+    mode: _Mode
+    uid: _Id
+    gid: _Id
     mtime_ns: int
-    size: int = 0
-    link: int = 0
-    rdev: int = 0
+    size: _Count = 0
+    link: _Count = 0
+    rdev: _Count = 0
     target: bytes = b""
     xattrs: Xattrs = ()
     sum: bytes = b""

@@ -368,6 +368,10 @@ def test_orphans_are_moved_to_one_place_only(site: Site) -> None:
         ([Copy(0, 1, 0)], b""),
         ([Begin(b"x"), End(_file(b"x", -1), 0)], b""),
         ([Finish(_file(b""))], b""),
+        ([Make(Item(b"x", stat.S_IFCHR | 0o600, 0, 0, 1, rdev=-1))], b""),
+        ([Make(Item(b"x", stat.S_IFDIR | 0o700, 1 << 32, 0, 1))], b""),
+        ([Put(_file(b"x"), (1 << 64) - 1)], b""),
+        ([Put(msgspec.structs.replace(_file(b"x"), xattrs=((b"nul\0", b""),)), 0)], b""),
     ],
 )
 def test_nonsense_ends_the_connection(site: Site, operations: list[Operation], blob: bytes) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dtesx.mirror.differences import HardLinks, differences, moment
+from dtesx.mirror.differences import HardLinks, differences, kind, moment
 from dtesx.model.verify import Aspect, Difference
 from dtesx.wire.items import UNSURE, Item
 
@@ -74,3 +74,7 @@ def test_names_of_one_file_are_one_file_on_both_sides() -> None:
     assert not links.agree(item(b"c", link=9), item(b"c"), b"c")
     assert not links.agree(item(b"d"), item(b"d", link=70), b"d")
     assert links.agree(item(b"e"), item(b"e"), b"e")
+
+
+def test_a_kind_that_no_target_can_have_is_shown_all_the_same() -> None:
+    assert kind(item(mode=0o030644)) == "unknown"
