@@ -29,7 +29,7 @@ integers = st.integers(0, 2**32 - 1)
 items = st.builds(
     Item,
     names,
-    integers,
+    st.integers(0, 0o177777),
     integers,
     integers,
     st.integers(-(2**63), 2**63 - 1),
@@ -102,3 +102,18 @@ def test_a_hello_of_a_later_version_is_readable() -> None:
 def test_expect_names_both() -> None:
     with pytest.raises(ProtocolError, match="Credit arrived where Hello was due"):
         messages.expect(Credit(1), Hello)
+
+
+@pytest.mark.parametrize(
+    ("field", "number"),
+    [(field, -1) for field in ("mode", "uid", "gid", "size", "link", "rdev")]
+    + [("mode", 1 << 16), ("uid", 1 << 32), ("gid", 1 << 32)],
+)
+def test_an_item_that_no_file_can_be_is_malformed(field: str, number: int) -> None:
+    values = {"mode": 0o100644, "uid": 0, "gid": 0, "mtime_ns": 0, "size": 0, "link": 0, "rdev": 0}
+    table = msgspec.msgpack.encode([0, [[3, [b"x", *(values | {field: number}).values()], 0]]])
+    with pytest.raises(ProtocolError, match="malformed"):
+        messages.decode(frame(FrameType.OPERATIONS, table))
+    assert messages.decode(
+        frame(FrameType.OPERATIONS, msgspec.msgpack.encode([0, [[3, [b"x", *values.values()], 0]]]))
+    )
