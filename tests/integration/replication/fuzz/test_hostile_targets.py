@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from dtesx.base.errors import ConnectionFailed, DtesxError
 from dtesx.base.retry import Backoff
-from dtesx.model.api import MirrorRequest
 from dtesx.model.mirror import Compare, MirrorOptions, OrphanPolicy
+from dtesx.model.request import MirrorRequest
 from dtesx.model.roots import ReplicaRoot, SourceRoot
 from dtesx.replication.verifying import remove_orphans, run_verify
 from dtesx.wire import messages
