@@ -11,7 +11,7 @@ from functools import partial
 from dtesx import batch
 from dtesx.apply import flags, metadata
 from dtesx.apply.errors import Hold, persist
-from dtesx.apply.incoming import Incoming
+from dtesx.apply.incoming import Adopt, Incoming
 from dtesx.apply.making import Maker
 from dtesx.apply.names import check_name
 from dtesx.apply.orphans import Orphans, Protection
@@ -47,7 +47,7 @@ class Applier:
     ``problem`` gets path and reason of what failed for one path. ``hold`` waits when an operation
     fails for want of space or for another passing reason; then it is repeated. ``beside`` opens the
     directory that orphans are moved to, by the name the source gives it; ``protection`` knows what
-    rules mean.
+    rules mean; ``adopt`` gives what is staged of a file that is made anew.
 
     ``apply`` raises DtesxError when the file system failed, ProtocolError when the peer asks for
     something impossible, and what ``hold`` raises; afterwards only ``close`` may be called.
@@ -61,11 +61,12 @@ class Applier:
         hold: Hold,
         beside: Callable[[bytes], int],
         protection: Protection,
+        adopt: Adopt,
     ) -> None:
         self._problem = problem
         self._hold = hold
         self._work = Workplace(root, problem)
-        self._incoming = Incoming(self._work)
+        self._incoming = Incoming(self._work, adopt)
         self._orphans = Orphans(self._work, beside, protection)
         self._reachable = True
         self._stale = False

@@ -72,9 +72,7 @@ class Original:
         self._ended = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        if os.fstat(fd).st_size >= _LARGE:
-            self._thread = threading.Thread(target=self._work, name="dtesx-copy", daemon=True)
-            self._thread.start()
+        self._large = os.fstat(fd).st_size >= _LARGE
 
     def copy(self, new: int, start: int, offset: int, length: int) -> None:
         """Copy ``length`` bytes at ``start`` to ``offset`` of another file, holes left out.
@@ -82,9 +80,12 @@ class Original:
         Raises OSError.
         """
         part = _Part(new, start, offset, length)
-        if self._thread is None:
+        if not self._large:
             self._copy(part)
             return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="dtesx-copy", daemon=True)
+            self._thread.start()
         with self._changed:
             self._changed.wait_for(lambda: self._waiting < _BACKLOG or self._error is not None)
             self._parts.append(part)

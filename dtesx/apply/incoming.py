@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -11,19 +12,24 @@ from dtesx.apply import metadata
 from dtesx.apply.copying import Original, open_basis, write_at
 from dtesx.apply.journal import Journal
 from dtesx.apply.names import check_name
+from dtesx.apply.staging import Staged
 from dtesx.apply.workplace import NEW, Workplace
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.operations import Abort, Begin, Copy, Data, End, Hole
+from dtesx.wire.sums import Basis
 
 _MAX_SIZE = (1 << 63) - 1
+
+Adopt = Callable[[bytes, bytes, Basis], Staged | None]
+"""Gives what is staged of a file: directory, name, the state in which it was compared."""
 
 
 @dataclass(slots=True)
 class _Begun:
     """``fd`` is -1 when the file could not be begun and is being ignored.
 
-    ``old`` is the file that pieces are copied from; with ``journal``, ``fd`` is that file
-    itself, which changes when all pieces are there.
+    ``old`` is the file that pieces are copied from, where ``staged`` does not have them already;
+    with ``journal``, ``fd`` is that file itself, which changes when all pieces are there.
     """
 
     directory: bytes
@@ -32,10 +38,13 @@ class _Begun:
     temporary: bytes
     old: Original | None = None
     journal: Journal | None = None
+    staged: Staged | None = None
 
     def close(self) -> None:
         """Close the files; what is still to come is ignored."""
-        if self.fd >= 0:
+        if self.staged is not None:
+            self.staged.close()
+        elif self.fd >= 0:
             os.close(self.fd)
         if self.old is not None:
             self.old.close()
@@ -45,8 +54,9 @@ class _Begun:
 class Incoming:
     """At most one file at a time. Methods raise OSError for the file and ProtocolError for nonsense."""
 
-    def __init__(self, work: Workplace) -> None:
+    def __init__(self, work: Workplace, adopt: Adopt) -> None:
         self._work = work
+        self._adopt = adopt
         self._begun: _Begun | None = None
 
     @property
@@ -72,11 +82,25 @@ class Incoming:
                 begun.journal = Journal(directory, name, old, begun.temporary)
                 begun.fd = old
             else:
-                begun.fd = os.open(begun.temporary, NEW, 0o600, dir_fd=directory)
+                begun.staged = self._adopt(work.path, name, operation.basis)
+                begun.fd = self._make(directory, begun)
                 begun.old = Original(old)
         except BaseException:
             os.close(old)
             raise
+
+    def _make(self, directory: int, begun: _Begun) -> int:
+        """The temporary file: what is staged, by a name of its own, or a new one."""
+        if begun.staged is not None:
+            try:
+                staged = b"/proc/self/fd/%d" % begun.staged.fd
+                os.link(staged, begun.temporary, dst_dir_fd=directory, follow_symlinks=True)
+            except OSError:  # whatever keeps it from having a name
+                begun.staged.close()
+                begun.staged = None
+            else:
+                return begun.staged.fd
+        return os.open(begun.temporary, NEW, 0o600, dir_fd=directory)
 
     def data(self, operation: Data, data: memoryview) -> None:
         """Write a piece. May be repeated."""
@@ -102,7 +126,9 @@ class Incoming:
             return
         if begun.old is None:
             raise ProtocolError("a copy from a file that was not compared")
-        begun.old.copy(begun.fd, operation.start, operation.offset, operation.length)
+        shift = operation.offset - operation.start
+        for start, end in _to_copy(begun.staged, operation):
+            begun.old.copy(begun.fd, start, start + shift, end - start)
 
     def hole(self, operation: Hole, _data: memoryview) -> None:
         """Make a hole in the file that is changed in place. May be repeated."""
@@ -140,6 +166,8 @@ class Incoming:
             return
         if begun.old is not None:
             begun.old.finish()
+        if begun.staged is not None:
+            begun.staged.hollow()
         os.ftruncate(begun.fd, size)
 
     def abort(self, _operation: Abort, _data: memoryview) -> None:
@@ -177,3 +205,11 @@ class Incoming:
         if self._begun is None:
             raise ProtocolError("a piece of a file that was not begun")
         return self._begun
+
+
+def _to_copy(staged: Staged | None, operation: Copy) -> Iterable[tuple[int, int]]:
+    """The parts (start, end) of the old file that the new one still lacks."""
+    start, end = operation.start, operation.start + operation.length
+    if staged is None or start != operation.offset:
+        return [(start, end)]
+    return staged.missing(start, end)

@@ -15,7 +15,7 @@ import msgspec
 from dtesx.mirror import content
 from dtesx.mirror.answers import Answers
 from dtesx.mirror.catalogue import Catalogue
-from dtesx.mirror.comparing import Asker, Comparison
+from dtesx.mirror.comparing import Comparison
 from dtesx.mirror.diff import Action, Links, decide, pair
 from dtesx.mirror.directories import Directories
 from dtesx.mirror.files import FileSender
@@ -28,6 +28,7 @@ from dtesx.mirror.scan import Scanner, Visit, WalkOptions, join, own_item, reaso
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.tally import Tally
 from dtesx.mirror.walking import walk
+from dtesx.mirror.window import Asker
 from dtesx.model.mirror import Compare, MirrorOptions
 from dtesx.wire.items import Item
 from dtesx.wire.messages import Directory

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from dtesx.mirror.comparing import Asker
 from dtesx.mirror.content import SMALL
 from dtesx.mirror.data_check import Compared, DataCheck
 from dtesx.mirror.diff import Listings, pair
@@ -17,6 +16,7 @@ from dtesx.mirror.scan import Visit, WalkOptions, join, own_item, reason
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.tally import MAX_PROBLEMS, readable
 from dtesx.mirror.walking import walk
+from dtesx.mirror.window import Asker
 from dtesx.model.stats import PathProblem
 from dtesx.model.verify import Aspect, Difference, FileState, Finding, VerifyStats
 from dtesx.wire.items import Item

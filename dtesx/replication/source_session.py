@@ -11,12 +11,12 @@ from functools import partial
 from dtesx.base.log import get_logger
 from dtesx.base.retry import Backoff
 from dtesx.mirror.catalogue import Catalogue
-from dtesx.mirror.comparing import Asker
 from dtesx.mirror.delta import Segment
 from dtesx.mirror.mirroring import TreeMirror
 from dtesx.mirror.packing import Content, Packer
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.tally import Tally, readable
+from dtesx.mirror.window import Asker
 from dtesx.model.mirror import Compare, LinkOptions, MirrorOptions
 from dtesx.model.queue import QueueLimits
 from dtesx.model.request import MirrorPhase
@@ -299,10 +299,13 @@ class _Asker:
         self._send = send
         self._answer = answer
 
-    def ask(self, number: int, directory: bytes, name: bytes, segment: Segment, sums: bytes) -> None:
-        """See ``mirror.comparing.Asker``."""
-        self._send(SumsRequest(self._root, number, directory, name, segment.offset, segment.length, sums))
+    def ask(
+        self, number: int, directory: bytes, name: bytes, segment: Segment, sums: bytes, *, stage: bool
+    ) -> None:
+        """See ``mirror.window.Asker``."""
+        offset, length = segment.offset, segment.length
+        self._send(SumsRequest(self._root, number, directory, name, offset, length, sums, stage))
 
     def answer(self, *, wait: bool) -> Sums | None:
-        """See ``mirror.comparing.Asker``."""
+        """See ``mirror.window.Asker``."""
         return self._answer(wait)

@@ -10,9 +10,10 @@ from contextlib import suppress
 from dtesx.apply.copying import basis_of
 from dtesx.apply.directories import Directories
 from dtesx.apply.names import check_name
+from dtesx.apply.staging import Key, Staging
 from dtesx.base.log import get_logger
 from dtesx.mirror.content import extents, open_regular
-from dtesx.mirror.sums import BLOCK, PIECE, SEGMENT, SUM, Reader, count_of, sums_of
+from dtesx.mirror.sums import BLOCK, PIECE, SEGMENT, STEP, SUM, Reader, count_of, sums_of
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.sums import Basis, Sums, SumsRequest
 
@@ -25,15 +26,17 @@ _ZEROS = bytes(BLOCK)
 class Summing:
     """Answers requests one by one, in their order. ``root`` gives a descriptor of a numbered root.
 
-    ``answer`` takes as long as reading at most 8 MiB takes (or a part that is a hole on the source).
+    What differs is begun anew in ``staging``, where the source asks for it. ``answer`` takes as long
+    as reading at most 8 MiB takes (or a part that is a hole on the source).
     """
 
-    def __init__(self, root: Callable[[int], int]) -> None:
+    def __init__(self, root: Callable[[int], int], staging: Staging) -> None:
         self._root = root
+        self._staging = staging
         self._directories: dict[int, Directories] = {}
         self._requests: deque[SumsRequest] = deque()
         self._reader = Reader()
-        self._file: tuple[int, bytes, bytes] | None = None
+        self._file: Key | None = None
         self._fd = -1
 
     @property
@@ -58,11 +61,10 @@ class Summing:
         request = self._requests.popleft()
         try:
             fd = self._open(request)
-            status = os.fstat(fd)
-            basis = basis_of(status)
+            basis = basis_of(os.fstat(fd))
             if request.sums:
                 return self._blocks(request, fd, basis)
-            return Sums(request.number, basis, () if _zeros(fd, request, status.st_size) else (0,))
+            return self._hole(request, fd, basis)
         except OSError as error:
             log.info("not compared", path=request.directory, name=request.name, reason=str(error))
             return Sums(request.number)
@@ -74,20 +76,40 @@ class Summing:
             self._directories.popitem()[1].close()
 
     def _blocks(self, request: SumsRequest, fd: int, basis: Basis) -> Sums:
-        data = self._reader.read(fd, request.offset, request.length)
-        differing, fine = [], []
-        for block in range(len(request.sums) // SUM):
-            part = data[block * BLOCK : (block + 1) * BLOCK]
-            if sums_of(part, BLOCK) != request.sums[block * SUM : (block + 1) * SUM]:
-                differing.append(block)
+        sums, differing, fine = memoryview(request.sums), [], []
+        for step in range(0, request.length, STEP):
+            data = self._reader.read(fd, request.offset + step, min(STEP, request.length - step))
+            first = step // BLOCK
+            count = count_of(min(STEP, request.length - step), BLOCK)
+            found = _differing(data, sums[first * SUM : (first + count) * SUM])
+            for block in found:
+                part = data[block * BLOCK : (block + 1) * BLOCK]
                 fine.append(sums_of(part, PIECE))
+                differing.append(first + block)
+            if request.stage and len(found) < count:  # else it is all new, as it seems
+                self._stage(request, fd, basis, differs=bool(found))
+                self._staging.data(_key(request), request.offset + step, data)
         return Sums(request.number, basis, tuple(differing), b"".join(fine))
 
+    def _hole(self, request: SumsRequest, fd: int, basis: Basis) -> Sums:
+        differing = () if _zeros(fd, request, basis.size) else (0,)
+        if request.stage:
+            self._stage(request, fd, basis, differs=bool(differing))
+            self._staging.hole(_key(request), request.offset, request.length)
+        return Sums(request.number, basis, differing)
+
+    def _stage(self, request: SumsRequest, fd: int, basis: Basis, *, differs: bool) -> None:
+        if differs:
+            directory = self._directories[request.root].get(request.directory)
+            self._staging.begin(_key(request), directory.fd, fd, basis)
+
     def _open(self, request: SumsRequest) -> int:
-        wanted = (request.root, request.directory, request.name)
+        wanted = _key(request)
         # A comparison begins at offset 0: what was open under this name may have been replaced.
         if self._file != wanted or request.offset == 0:
             self._forget()
+            if request.offset == 0:
+                self._staging.drop(wanted)
             if request.root not in self._directories:
                 self._directories[request.root] = Directories(self._root(request.root))
             directory = self._directories[request.root].get(request.directory)
@@ -100,6 +122,20 @@ class Summing:
             with suppress(OSError):
                 os.close(self._fd)
         self._fd = -1
+
+
+def _key(request: SumsRequest) -> Key:
+    return request.root, request.directory, request.name
+
+
+def _differing(data: memoryview, sums: memoryview) -> list[int]:
+    """The numbers of the blocks of ``data`` that have other sums."""
+    found = []
+    for number in range(len(sums) // SUM):
+        part = data[number * BLOCK : (number + 1) * BLOCK]
+        if sums_of(part, BLOCK) != sums[number * SUM : (number + 1) * SUM]:
+            found.append(number)
+    return found
 
 
 def _zeros(fd: int, request: SumsRequest, size: int) -> bool:

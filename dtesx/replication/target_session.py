@@ -14,6 +14,7 @@ from dtesx.apply.applying import Applier
 from dtesx.apply.durable import clear_mark, distrust, set_mark
 from dtesx.apply.errors import RETRY_DELAY, Fate, check_broken, fate, persist
 from dtesx.apply.orphans import open_beside
+from dtesx.apply.staging import Staging
 from dtesx.base.errors import ConnectionFailed, DtesxError, Interrupted, Refused, TargetFull
 from dtesx.base.log import get_logger
 from dtesx.mirror.catalogue import catalogue_path
@@ -89,7 +90,9 @@ class TargetSession:
         self._marked: set[int] = set()
         self._listing: Iterator[Listing] | None = None
         self._answering: Answering | None = None
-        self._summing = Summing(self._root)
+        self._staging = Staging()
+        self._stack.callback(self._staging.close)
+        self._summing = Summing(self._root, self._staging)
         self._stack.callback(self._summing.close)
         self._problems: list[tuple[bytes, str]] = []
         self._problems_total = 0
@@ -303,6 +306,7 @@ class TargetSession:
                 hold=self._hold,
                 beside=lambda move_to: open_beside(path, move_to),
                 protection=protected,
+                adopt=lambda directory, name, basis: self._staging.adopt((root, directory, name), basis),
             )
             self._stack.callback(applier.close)
         return self._appliers[root]

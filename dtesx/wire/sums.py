@@ -18,6 +18,8 @@ class SumsRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     ``sums`` are those of the source's blocks, one after the other; without any, the source has a
     hole there. ``number`` comes back with the answer; answers come in the order of the requests.
+    ``stage`` says that the file, if it differs, will be made anew from what was compared: the target
+    may begin to do so while it reads.
     """
 
     root: int
@@ -27,6 +29,7 @@ class SumsRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):
     offset: int
     length: int
     sums: bytes
+    stage: bool = False
 
 
 class Sums(msgspec.Struct, frozen=True, array_like=True, gc=False):

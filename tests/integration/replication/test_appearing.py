@@ -30,6 +30,7 @@ class Target:
             hold=_never,
             beside=_never,
             protection=_never,
+            adopt=_never,
         )
         os.close(fd)
 

@@ -9,13 +9,14 @@ import socket
 import stat
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from dtesx.apply.applying import Applier
+from dtesx.apply.staging import Staging
 from dtesx.base.run import run
 from dtesx.mirror.delta import Segment
 from dtesx.mirror.mirroring import TreeMirror
@@ -65,19 +66,22 @@ def _answers(answering: Answering) -> Iterator[int | Directory]:
 class _Asker:
     """Asks the target's side at once."""
 
-    def __init__(self, target: int) -> None:
-        self._summing = Summing(lambda _: target)
+    def __init__(self, target: int, staging: Staging) -> None:
+        self._summing = Summing(lambda _: target, staging)
         self._answers: deque[Sums] = deque()
 
-    def ask(self, number: int, directory: bytes, name: bytes, segment: Segment, sums: bytes) -> None:
-        self._summing.ask(SumsRequest(0, number, directory, name, segment.offset, segment.length, sums))
+    def ask(
+        self, number: int, directory: bytes, name: bytes, segment: Segment, sums: bytes, *, stage: bool
+    ) -> None:
+        offset, length = segment.offset, segment.length
+        self._summing.ask(SumsRequest(0, number, directory, name, offset, length, sums, stage))
         self._answers.append(self._summing.answer())
 
     def answer(self, *, wait: bool) -> Sums | None:
         return self._answers.popleft() if self._answers else None
 
 
-def _mirror(source: Path, target: Path, send: FrameSink, options: MirrorOptions) -> None:
+def _mirror(source: Path, target: Path, send: FrameSink, staging: Staging, options: MirrorOptions) -> None:
     """The source's side, against the target's answers and sums."""
     tally = Tally()
     with _opened(source) as ours, _opened(target) as theirs:
@@ -86,13 +90,14 @@ def _mirror(source: Path, target: Path, send: FrameSink, options: MirrorOptions)
         def ask(directories: list[tuple[bytes, bytes]], last: bool) -> None:
             answering.ask(Ask(0, directories, last))
 
-        TreeMirror(ours, ask, _answers(answering), Packer(send), _Asker(theirs), tally, options=options).run()
+        asker = _Asker(theirs, staging)
+        TreeMirror(ours, ask, _answers(answering), Packer(send), asker, tally, options=options).run()
         answering.close()
     assert tally.stats().problems == ()
 
 
 @contextmanager
-def _applier(target: Path) -> Iterator[FrameSink]:
+def _applier(target: Path, staging: Staging) -> Iterator[FrameSink]:
     """The target's side."""
     beside = target.with_name("beside")
     beside.mkdir(exist_ok=True)
@@ -103,14 +108,15 @@ def _applier(target: Path) -> Iterator[FrameSink]:
             hold=_unexpected,
             beside=lambda _: os.open(beside, os.O_RDONLY | os.O_DIRECTORY),
             protection=protected,
+            adopt=lambda directory, name, basis: staging.adopt((0, directory, name), basis),
         )
     yield lambda operations, blob: applier.apply(operations, memoryview(b"".join(blob)))
     applier.close()
 
 
 def _both(source: Path, target: Path, options: MirrorOptions) -> None:
-    with _applier(target) as send:
-        _mirror(source, target, send, options)
+    with closing(Staging()) as staging, _applier(target, staging) as send:
+        _mirror(source, target, send, staging, options)
 
 
 def _facts(root: Path, *, metadata: bool) -> dict[str, Fact]:

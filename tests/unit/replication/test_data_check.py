@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dtesx.apply.staging import Staging
 from dtesx.mirror.data_check import Compared, DataCheck
 from dtesx.mirror.delta import Segment
 from dtesx.mirror.scan import Visit, WalkOptions
@@ -23,11 +24,14 @@ class Target:
 
     def __init__(self, root: Path, *, late: bool = False) -> None:
         self._fd = os.open(root, os.O_RDONLY)
-        self.summing = Summing(lambda _root: self._fd)
+        self.summing = Summing(lambda _root: self._fd, Staging())
         self.asked: deque[int] = deque()
         self._late = late
 
-    def ask(self, number: int, directory: bytes, name: bytes, segment: Segment, sums: bytes) -> None:
+    def ask(
+        self, number: int, directory: bytes, name: bytes, segment: Segment, sums: bytes, *, stage: bool
+    ) -> None:
+        assert not stage
         self.asked.append(number)
         self.summing.ask(SumsRequest(0, number, directory, name, segment.offset, segment.length, sums))
 

@@ -31,7 +31,9 @@ from ..mirror.trees import Change, carry_out, changes, later, next_tick
 class NoSums:
     """These trees have no large files, so no sums are asked for."""
 
-    def ask(self, number: int, directory: bytes, name: bytes, segment: Segment, sums: bytes) -> None:
+    def ask(
+        self, number: int, directory: bytes, name: bytes, segment: Segment, sums: bytes, *, stage: bool
+    ) -> None:
         raise AssertionError(name)
 
     def answer(self, *, wait: bool) -> Sums | None:

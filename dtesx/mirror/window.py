@@ -1,0 +1,203 @@
+"""Questions about the content of files, sent ahead of their answers: a mirror and a verification alike."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from dtesx.mirror.delta import Segment
+from dtesx.mirror.sums import SEGMENT, Reader
+from dtesx.wire.errors import ProtocolError
+from dtesx.wire.sums import Sums
+
+AHEAD = 8 * SEGMENT
+"""Bytes that may be asked for without an answer."""
+
+_REQUESTS = 128
+_FILES = 64
+
+
+class Asker(Protocol):
+    """The way to the target's sums."""
+
+    def ask(
+        self, number: int, directory: bytes, name: bytes, segment: Segment, sums: bytes, *, stage: bool
+    ) -> None:
+        """Send a request; answers come in the order of the requests. For ``stage`` see SumsRequest."""
+
+    def answer(self, *, wait: bool) -> Sums | None:
+        """The next answer; without ``wait`` None when there is none yet."""
+
+
+@dataclass(slots=True, eq=False)
+class Question:
+    """A segment on its way to being compared; ``number`` is 0 where the target has nothing to compare."""
+
+    segment: Segment
+    number: int = 0
+    answer: Sums | None = None
+
+    @property
+    def weight(self) -> int:
+        """What it counts among the bytes that are asked for."""
+        return 0 if self.segment.hole else self.segment.length
+
+
+@dataclass(slots=True, eq=False)
+class Inquiry:
+    """A file under comparison: ``fd`` is the source's, ``there`` the size of the target's.
+
+    ``asked`` when there is nothing left to ask about it, ``over`` when it is not to be compared on.
+    """
+
+    directory: bytes
+    name: bytes
+    fd: int
+    segments: Iterator[Segment]
+    there: int
+    stage: bool = False
+    asked: bool = False
+    over: bool = False
+    questions: deque[Question] = field(default_factory=deque)
+
+    def stop(self) -> None:
+        """Compare no further."""
+        self.over = self.asked = True
+
+
+F = TypeVar("F", bound=Inquiry)
+G = TypeVar("G", bound=Inquiry, contravariant=True)
+
+
+class Handler(Protocol[G]):
+    """Takes what comes of a file. An OSError of ``take`` and of ``complete`` goes to ``failed``."""
+
+    def take(self, file: G, segment: Segment, answer: Sums | None) -> None:
+        """Deal with the next segment; no answer: it is beyond the end of the target's file."""
+
+    def complete(self, file: G) -> None:
+        """Every segment was taken; not called when the file is over."""
+
+    def failed(self, file: G, error: OSError) -> None:
+        """The file could not be read; it is over."""
+
+    def left(self, file: G) -> None:
+        """The file is closed, whatever came of it."""
+
+
+class Window(Generic[F]):
+    """Asks about several files at once and hands over the answers file by file, in their order.
+
+    ``pause`` is called at every segment and may raise to stop.
+    """
+
+    def __init__(self, asker: Asker, handler: Handler[F], pause: Callable[[], None]) -> None:
+        self.files: deque[F] = deque()
+        self._asker = asker
+        self._handler = handler
+        self._pause = pause
+        self._reader = Reader()
+        self._unanswered: deque[Question] = deque()
+        self._number = 0
+        self._ahead = 0
+
+    def add(self, file: F) -> None:
+        """Take a file, whose descriptor is closed in the end."""
+        self.files.append(file)
+        self.go_on()
+        while len(self.files) > _FILES:
+            self.step(wait=True)
+
+    def go_on(self) -> None:
+        """Do what can be done without waiting."""
+        while self.step(wait=False):
+            pass
+
+    def settle(self) -> None:
+        """Return when all is done and no answer is on its way."""
+        while self.files:
+            self.step(wait=True)
+        while self._unanswered:
+            self._listen(wait=True)
+
+    def close(self) -> None:
+        """Give up what is not done."""
+        while self.files:
+            os.close(self.files.popleft().fd)
+
+    def step(self, *, wait: bool) -> bool:
+        """Make one step; False when there is nothing to do (or, without ``wait``, nothing yet)."""
+        self._ask()
+        if not self.files:
+            return False
+        file = self.files[0]
+        if not file.questions:
+            self._leave(file)
+            return True
+        question = file.questions[0]
+        if question.number and question.answer is None:
+            return self._listen(wait=wait)
+        self._pause()
+        self._ahead -= file.questions.popleft().weight
+        self._guarded(file, lambda: self._handler.take(file, question.segment, question.answer))
+        if file.over:
+            self._ahead -= sum(question.weight for question in file.questions)
+            file.questions.clear()
+        return True
+
+    def _listen(self, *, wait: bool) -> bool:
+        answer = self._asker.answer(wait=wait)
+        if answer is None:
+            return False
+        question = self._unanswered.popleft() if self._unanswered else Question(Segment(0, 0))
+        if answer.number != question.number:
+            raise ProtocolError(f"answer {answer.number} arrived where {question.number} was due")
+        question.answer = answer
+        return True
+
+    def _ask(self) -> None:
+        for file in self.files:
+            while not file.asked:
+                if self._ahead >= AHEAD or len(self._unanswered) >= _REQUESTS:
+                    return
+                self._guarded(file, lambda file=file: self._ask_next(file))  # type: ignore[misc]
+
+    def _ask_next(self, file: F) -> None:
+        segment = next(file.segments, None)
+        if segment is None:
+            file.asked = True
+            return
+        question = Question(segment)
+        if segment.offset < file.there:
+            sums = b""
+            if not segment.hole:
+                length, sums = self._reader.sums(file.fd, segment.offset, segment.length)
+                if length < segment.length:  # it shrank: this is where it ends
+                    file.asked = True
+                    question.segment = segment = Segment(segment.offset, length)
+                    if not length:
+                        return
+            self._number += 1
+            question.number = self._number
+            self._asker.ask(self._number, file.directory, file.name, segment, sums, stage=file.stage)
+            self._unanswered.append(question)
+        file.questions.append(question)
+        self._ahead += question.weight
+        self._pause()
+
+    def _guarded(self, file: F, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except OSError as error:
+            file.stop()
+            self._handler.failed(file, error)
+
+    def _leave(self, file: F) -> None:
+        if not file.over:
+            self._guarded(file, lambda: self._handler.complete(file))
+        self.files.remove(file)
+        os.close(file.fd)
+        self._handler.left(file)
