@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -28,8 +28,8 @@ Adopt = Callable[[bytes, bytes, Basis], Staged | None]
 class _Begun:
     """``fd`` is -1 when the file could not be begun and is being ignored.
 
-    ``old`` is the file that pieces are copied from, where ``staged`` does not have them already;
-    with ``journal``, ``fd`` is that file itself, which changes when all pieces are there.
+    ``old`` is the file that pieces are copied from. ``staged`` is what was begun before already; with
+    ``journal``, ``fd`` is the old file itself, which changes when all pieces are there.
     """
 
     directory: bytes
@@ -91,16 +91,11 @@ class Incoming:
 
     def _make(self, directory: int, begun: _Begun) -> int:
         """The temporary file: what is staged, by a name of its own, or a new one."""
-        if begun.staged is not None:
-            try:
-                staged = b"/proc/self/fd/%d" % begun.staged.fd
-                os.link(staged, begun.temporary, dst_dir_fd=directory, follow_symlinks=True)
-            except OSError:  # whatever keeps it from having a name
-                begun.staged.close()
-                begun.staged = None
-            else:
-                return begun.staged.fd
-        return os.open(begun.temporary, NEW, 0o600, dir_fd=directory)
+        if begun.staged is None:
+            return os.open(begun.temporary, NEW, 0o600, dir_fd=directory)
+        nameless = b"/proc/self/fd/%d" % begun.staged.fd
+        os.link(nameless, begun.temporary, dst_dir_fd=directory, follow_symlinks=True)
+        return begun.staged.fd
 
     def data(self, operation: Data, data: memoryview) -> None:
         """Write a piece. May be repeated."""
@@ -126,9 +121,8 @@ class Incoming:
             return
         if begun.old is None:
             raise ProtocolError("a copy from a file that was not compared")
-        shift = operation.offset - operation.start
-        for start, end in _to_copy(begun.staged, operation):
-            begun.old.copy(begun.fd, start, start + shift, end - start)
+        if begun.staged is None or not begun.staged.cloned or operation.start != operation.offset:
+            begun.old.copy(begun.fd, operation.start, operation.offset, operation.length)
 
     def hole(self, operation: Hole, _data: memoryview) -> None:
         """Make a hole in the file that is changed in place. May be repeated."""
@@ -205,11 +199,3 @@ class Incoming:
         if self._begun is None:
             raise ProtocolError("a piece of a file that was not begun")
         return self._begun
-
-
-def _to_copy(staged: Staged | None, operation: Copy) -> Iterable[tuple[int, int]]:
-    """The parts (start, end) of the old file that the new one still lacks."""
-    start, end = operation.start, operation.start + operation.length
-    if staged is None or start != operation.offset:
-        return [(start, end)]
-    return staged.missing(start, end)

@@ -1,15 +1,13 @@
 """The new file of one that differs, begun while the two are compared: its bytes are read once, for both.
 
-What is staged has no name (O_TMPFILE, open(2)), so that nothing is left of it when nobody adopts it. It
-is an offer: where it cannot be had, the parts of the old file are copied when the source says so.
+What is staged has no name (O_TMPFILE, open(2)), so that nothing is left of it when nobody adopts it.
+Where the file system shares blocks between files, it is a clone (ioctl_ficlone(2)) and nothing is written.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections import OrderedDict
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -17,7 +15,7 @@ from dtesx.apply.copying import punch, write_at
 from dtesx.wire.sums import Basis
 
 _NEW = os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC
-_CLONE = 0x40049409  # FICLONE, ioctl_ficlone(2)
+_CLONE = 0x40049409  # FICLONE, linux/fs.h
 _MOST = 64
 
 Key = tuple[int, bytes, bytes]
@@ -26,18 +24,16 @@ Key = tuple[int, bytes, bytes]
 
 @dataclass(slots=True)
 class Staged:
-    """A file without a name that holds parts of the file ``basis``, at their places.
+    """A file without a name that gets the content of the file ``basis``, at its places.
 
-    ``parts`` are (start, end) of each in order; ``complete`` when there will be no more. ``holes``
-    (offset, length) are still to be made. Once ``adopted`` it is the adopter's to close, but goes on
-    to get parts. ``fd`` is -1 when it is closed.
+    ``fd`` is -1 when there is none, or none any more. Once ``adopted`` it is the adopter's to close.
+    ``holes`` (offset, length) are still to be made in a clone.
     """
 
     fd: int
     basis: Basis
+    cloned: bool = False
     adopted: bool = False
-    complete: bool = False
-    parts: list[tuple[int, int]] = field(default_factory=list)
     holes: list[tuple[int, int]] = field(default_factory=list)
 
     def hollow(self) -> None:
@@ -52,80 +48,60 @@ class Staged:
             os.close(self.fd)
         self.fd = -1
 
-    def add(self, start: int, end: int) -> None:
-        """A further part is there, behind the others."""
-        if self.parts and self.parts[-1][1] == start:
-            start = self.parts.pop()[0]
-        self.parts.append((start, end))
-
-    def missing(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """What is not there between ``start`` and ``end``."""
-        for first, last in self.parts:
-            if last > start and first < end:
-                if first > start:
-                    yield start, first
-                start = last
-        if start < end:
-            yield start, end
-
 
 class Staging:
-    """At most 64 staged files; for a further one the oldest is given up."""
+    """At most 64 staged files. Nothing raises OSError: what cannot be staged is not."""
 
     def __init__(self) -> None:
-        self._staged: OrderedDict[Key, Staged] = OrderedDict()
+        self._staged: dict[Key, Staged] = {}
 
     def begin(self, key: Key, directory: int, old: int, basis: Basis) -> None:
         """The file differs from the source's: stage it, if it is not yet and can be.
 
         ``directory`` is the descriptor of the one it is in, ``old`` its own.
         """
-        if key in self._staged:
+        if key in self._staged or len(self._staged) >= _MOST:
             return
-        self._staged[key] = staged = Staged(-1, basis)
-        if len(self._staged) > _MOST:
-            self._release(self._staged.popitem(last=False)[1])
         with suppress(OSError):  # of file systems that cannot do the one or the other
-            staged.fd = os.open(".", _NEW, 0o600, dir_fd=directory)
+            staged = Staged(os.open(".", _NEW, 0o600, dir_fd=directory), basis)
+            self._staged[key] = staged
             fcntl.ioctl(staged.fd, _CLONE, old)
-            staged.add(0, basis.size)
-            staged.complete = True
+            staged.cloned = True
 
-    def data(self, key: Key, offset: int, data: memoryview) -> None:
-        """The file has ``data`` at ``offset``; parts come in order."""
+    def data(self, key: Key, offset: int, data: memoryview) -> bool:
+        """The file has ``data`` at ``offset``. Whether the staged file has it now, too."""
         staged = self._staged.get(key)
-        if staged is None or staged.fd < 0 or staged.complete:
-            return
-        try:
-            write_at(staged.fd, data, offset)
-        except OSError:  # as when there is no space: who copies instead waits for it
-            staged.complete = True
-            self._release(staged)
-        else:
-            staged.add(offset, offset + len(data))
+        if staged is None or staged.fd < 0:
+            return False
+        if not staged.cloned:
+            try:
+                write_at(staged.fd, data, offset)
+            except OSError:  # as when there is no space: who copies instead waits for it
+                return False
+        return True
 
     def hole(self, key: Key, offset: int, length: int) -> None:
         """The source has a hole here."""
         staged = self._staged.get(key)
-        if staged is not None and staged.fd >= 0 and staged.parts and staged.complete:
+        if staged is not None and staged.fd >= 0 and staged.cloned:
             staged.holes.append((offset, length))
             with suppress(OSError):  # who adopts it tries again
                 staged.hollow()
 
     def adopt(self, key: Key, basis: Basis) -> Staged | None:
-        """What is staged of a file in this state, if anything."""
-        staged = self._staged.get(key)
-        if staged is None or staged.fd < 0 or staged.basis != basis:
+        """What is staged of a file in this state. If there is nothing, there will be nothing later."""
+        staged = self._staged.setdefault(key, Staged(-1, basis))
+        if staged.fd < 0 or staged.basis != basis:
             return None
         staged.adopted = True
         return staged
 
     def drop(self, key: Key) -> None:
         """Give up what is staged of a file: it will be compared again."""
-        if (staged := self._staged.pop(key, None)) is not None:
-            self._release(staged)
+        if key in self._staged:
+            self._release(self._staged.pop(key))
 
-    def close(self) -> None:
+    def clear(self) -> None:
         """Give up everything."""
         while self._staged:
             self._release(self._staged.popitem()[1])

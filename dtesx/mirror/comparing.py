@@ -50,6 +50,7 @@ class Comparison:
         pause: Callable[[], None],
     ) -> None:
         self._window: Window[_File] = Window(asker, self, pause)
+        self._summer = asker.summer
         self._sender = files
         self._packer = packer
         self._tally = tally
@@ -129,11 +130,11 @@ class Comparison:
             if answer.differing:
                 file.patch.hole(basis, segment.offset, segment.length)
         else:
-            for run in runs(segment, answer, lambda offset, length: os.pread(file.fd, length, offset)):
-                if run.data is None:
-                    file.patch.same(run.offset, run.length)
-                else:
+            for run in runs(segment, answer, lambda at, length: os.pread(file.fd, length, at), self._summer):
+                if run.data is not None:
                     file.patch.data(basis, run.offset, run.data)
+                elif not answer.staged:
+                    file.patch.same(run.offset, run.length)
         file.reached = segment.offset + segment.length
 
     def _new(self, file: _File, basis: Basis, segment: Segment) -> None:

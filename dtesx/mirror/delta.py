@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from dtesx.mirror.sums import BLOCK, PIECE, SEGMENT, SUM, count_of, sums_of
+from dtesx.mirror.sums import BLOCK, PIECE, SEGMENT, SUM, Summer, count_of
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.sums import Sums
 
@@ -54,7 +54,7 @@ def check(segment: Segment, answer: Sums) -> None:
         raise ProtocolError(f"{len(answer.fine)} bytes of sums arrived where {wanted * SUM} were due")
 
 
-def runs(segment: Segment, answer: Sums, read: Callable[[int, int], bytes]) -> Iterator[Run]:
+def runs(segment: Segment, answer: Sums, read: Callable[[int, int], bytes], summer: Summer) -> Iterator[Run]:
     """A data segment as runs in order, out of a checked answer.
 
     ``read`` reads (offset, length) of the source's file, less where the file has shrunk since: the
@@ -70,7 +70,7 @@ def runs(segment: Segment, answer: Sums, read: Callable[[int, int], bytes]) -> I
         data = read(offset, length)
         fine = answer.fine[at : at + count * SUM]
         at += count * SUM
-        yield from _pieces(offset, memoryview(data), fine)
+        yield from _pieces(offset, memoryview(data), summer.sums(data, PIECE), fine)
         if len(data) < length:
             return
         reached = offset + length
@@ -86,21 +86,14 @@ def _fine_counts(segment: Segment, answer: Sums) -> Iterator[int]:
         yield count_of(max(0, end - start), PIECE)
 
 
-def _pieces(offset: int, data: memoryview, fine: bytes) -> Iterator[Run]:
-    """A differing block as runs of equal and of differing pieces."""
-    ours = sums_of(data, PIECE)
-    count = count_of(len(data), PIECE)
-    first = 0
+def _pieces(offset: int, data: memoryview, ours: bytes, theirs: bytes) -> Iterator[Run]:
+    """A differing block as runs of equal and of differing pieces, out of the sums of its pieces."""
+    same = [ours[at : at + SUM] == theirs[at : at + SUM] for at in range(0, len(ours), SUM)]
+    first, count = 0, len(same)
     while first < count:
-        same = _same(ours, fine, first)
         last = first + 1
-        while last < count and _same(ours, fine, last) is same:
+        while last < count and same[last] is same[first]:
             last += 1
         part = data[first * PIECE : last * PIECE]
-        yield Run(offset + first * PIECE, len(part), None if same else part)
+        yield Run(offset + first * PIECE, len(part), None if same[first] else part)
         first = last
-
-
-def _same(ours: bytes, theirs: bytes, index: int) -> bool:
-    at = index * SUM
-    return ours[at : at + SUM] == theirs[at : at + SUM]

@@ -1,10 +1,12 @@
-"""Sums of file content: BLAKE3, cut to 128 bits, of the blocks of a file and of the pieces of a block."""
+"""Sums of file content, 128 bits each: of whole small files, of blocks of large ones and of their pieces."""
 
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from blake3 import blake3
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 BLOCK = 64 << 10
 """Bytes of a block: what is compared first."""
@@ -25,18 +27,30 @@ Content = bytes | bytearray | memoryview
 
 
 def sum_of(data: Content) -> bytes:
-    """The sum of some content."""
+    """The sum of some content: BLAKE3, cut."""
     return blake3(data).digest(length=SUM)
 
 
-def sums_of(data: Content, step: int) -> bytes:
-    """The sums of ``data`` cut at every ``step`` bytes, in one row; the last part may be shorter."""
-    view = memoryview(data)
-    return b"".join([blake3(view[at : at + step]).digest(length=SUM) for at in range(0, len(view), step)])
+class Summer:
+    """Sums of parts of files that only the two ends of one stream compare.
+
+    Both derive the same key from a ``secret`` that nobody knows before: so a sum need not stand up to
+    someone who looks for two contents with the same one, and AES-GMAC (NIST SP 800-38D), whose tags of
+    different content are equal with a chance of 2^-116 then, is three times as fast as BLAKE3.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        key = blake3(secret, derive_key_context="dtesx sums of parts of files").digest(length=16)
+        self._sum = partial(AESGCM(key).encrypt, bytes(12), b"")
+
+    def sums(self, data: Content, step: int) -> bytes:
+        """The sums of ``data`` cut at every ``step`` bytes, in one row; the last part may be shorter."""
+        view, sum_of_part = memoryview(data), self._sum
+        return b"".join([sum_of_part(view[at : at + step]) for at in range(0, len(view), step)])
 
 
 def count_of(length: int, step: int) -> int:
-    """How many sums ``sums_of`` makes of ``length`` bytes."""
+    """How many sums there are of ``length`` bytes."""
     return -(-length // step)
 
 
@@ -49,11 +63,11 @@ class Reader:
     def __init__(self) -> None:
         self._buffer = memoryview(bytearray(STEP))
 
-    def sums(self, fd: int, offset: int, length: int) -> tuple[int, bytes]:
+    def sums(self, fd: int, offset: int, length: int, summer: Summer) -> tuple[int, bytes]:
         """How many of ``length`` bytes a file has at ``offset``, and the sums of their blocks."""
         found, sums = 0, []
         while found < length and (data := self.read(fd, offset + found, length - found)):
-            sums.append(sums_of(data, BLOCK))
+            sums.append(summer.sums(data, BLOCK))
             found += len(data)
         return found, b"".join(sums)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from dtesx.mirror.delta import Segment
-from dtesx.mirror.sums import SEGMENT, Reader
+from dtesx.mirror.sums import SEGMENT, Reader, Summer
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.sums import Sums
 
@@ -21,7 +21,9 @@ _FILES = 64
 
 
 class Asker(Protocol):
-    """The way to the target's sums."""
+    """The way to the target's sums, which are of ``summer``'s kind."""
+
+    summer: Summer
 
     def ask(
         self, number: int, directory: bytes, name: bytes, segment: Segment, sums: bytes, *, stage: bool
@@ -174,7 +176,7 @@ class Window(Generic[F]):
         if segment.offset < file.there:
             sums = b""
             if not segment.hole:
-                length, sums = self._reader.sums(file.fd, segment.offset, segment.length)
+                length, sums = self._reader.sums(file.fd, segment.offset, segment.length, self._asker.summer)
                 if length < segment.length:  # it shrank: this is where it ends
                     file.asked = True
                     question.segment = segment = Segment(segment.offset, length)

@@ -15,6 +15,7 @@ from dtesx.mirror.delta import Segment
 from dtesx.mirror.mirroring import TreeMirror
 from dtesx.mirror.packing import Content, Packer
 from dtesx.mirror.selection import Scope
+from dtesx.mirror.sums import Summer
 from dtesx.mirror.tally import Tally, readable
 from dtesx.mirror.window import Asker
 from dtesx.model.mirror import Compare, LinkOptions, MirrorOptions
@@ -91,6 +92,7 @@ class SourceSession:
         )
         names = tuple(readable(os.fsencode(root)) for root in roots)
         hello = greeting(job, names, secrets.token_bytes(_STREAM_BYTES), existing=existing)
+        self._summer = Summer(hello.stream)
         self._dialer = Dialer(
             self._bond, lambda hello: call(route, hello), hello, slots=link.streams, backoff=backoff
         )
@@ -220,7 +222,7 @@ class SourceSession:
 
     def asker(self, index: int) -> Asker:
         """The way to the sums of files below the target's root ``index``."""
-        return _Asker(index, self._bond.send, self._answer)
+        return _Asker(index, self._summer, self._bond.send, self._answer)
 
     def _answer(self, wait: bool) -> Sums | None:
         while not self._sums:
@@ -293,8 +295,13 @@ class _Asker:
     """Asks for sums of one root's files."""
 
     def __init__(
-        self, root: int, send: Callable[[Message], object], answer: Callable[[bool], Sums | None]
+        self,
+        root: int,
+        summer: Summer,
+        send: Callable[[Message], object],
+        answer: Callable[[bool], Sums | None],
     ) -> None:
+        self.summer = summer
         self._root = root
         self._send = send
         self._answer = answer

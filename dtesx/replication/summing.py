@@ -13,7 +13,7 @@ from dtesx.apply.names import check_name
 from dtesx.apply.staging import Key, Staging
 from dtesx.base.log import get_logger
 from dtesx.mirror.content import extents, open_regular
-from dtesx.mirror.sums import BLOCK, PIECE, SEGMENT, STEP, SUM, Reader, count_of, sums_of
+from dtesx.mirror.sums import BLOCK, PIECE, SEGMENT, STEP, SUM, Reader, Summer, count_of
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.sums import Basis, Sums, SumsRequest
 
@@ -26,12 +26,14 @@ _ZEROS = bytes(BLOCK)
 class Summing:
     """Answers requests one by one, in their order. ``root`` gives a descriptor of a numbered root.
 
+    ``summer`` is the one that the source has.
     What differs is begun anew in ``staging``, where the source asks for it. ``answer`` takes as long
     as reading at most 8 MiB takes (or a part that is a hole on the source).
     """
 
-    def __init__(self, root: Callable[[int], int], staging: Staging) -> None:
+    def __init__(self, root: Callable[[int], int], summer: Summer, staging: Staging) -> None:
         self._root = root
+        self._summer = summer
         self._staging = staging
         self._directories: dict[int, Directories] = {}
         self._requests: deque[SumsRequest] = deque()
@@ -76,32 +78,49 @@ class Summing:
             self._directories.popitem()[1].close()
 
     def _blocks(self, request: SumsRequest, fd: int, basis: Basis) -> Sums:
-        sums, differing, fine = memoryview(request.sums), [], []
-        for step in range(0, request.length, STEP):
-            data = self._reader.read(fd, request.offset + step, min(STEP, request.length - step))
-            first = step // BLOCK
+        differing: list[int] = []
+        fine: list[bytes] = []
+        left: list[int] = []
+        steps = range(0, request.length, STEP)
+        for step in steps:
+            data, first = self._read(request, fd, step), step // BLOCK
             count = count_of(min(STEP, request.length - step), BLOCK)
-            found = _differing(data, sums[first * SUM : (first + count) * SUM])
+            found = self._differing(data, request.sums[first * SUM : (first + count) * SUM])
             for block in found:
-                part = data[block * BLOCK : (block + 1) * BLOCK]
-                fine.append(sums_of(part, PIECE))
                 differing.append(first + block)
-            if request.stage and len(found) < count:  # else it is all new, as it seems
-                self._stage(request, fd, basis, differs=bool(found))
-                self._staging.data(_key(request), request.offset + step, data)
-        return Sums(request.number, basis, tuple(differing), b"".join(fine))
+                fine.append(self._summer.sums(data[block * BLOCK : (block + 1) * BLOCK], PIECE))
+            self._stage(request, fd, basis, differs=bool(found))
+            if len(found) == count or not self._keep(request, step, data):
+                left.append(step)
+        # Where something is the same, so that there is something to be kept, all of it is.
+        staged = len(left) < len(steps) and all(
+            self._keep(request, step, self._read(request, fd, step)) for step in left
+        )
+        return Sums(request.number, basis, tuple(differing), b"".join(fine), staged)
 
     def _hole(self, request: SumsRequest, fd: int, basis: Basis) -> Sums:
         differing = () if _zeros(fd, request, basis.size) else (0,)
+        self._stage(request, fd, basis, differs=bool(differing))
         if request.stage:
-            self._stage(request, fd, basis, differs=bool(differing))
             self._staging.hole(_key(request), request.offset, request.length)
         return Sums(request.number, basis, differing)
 
     def _stage(self, request: SumsRequest, fd: int, basis: Basis, *, differs: bool) -> None:
-        if differs:
+        if request.stage and differs:
             directory = self._directories[request.root].get(request.directory)
             self._staging.begin(_key(request), directory.fd, fd, basis)
+
+    def _keep(self, request: SumsRequest, step: int, data: memoryview) -> bool:
+        return request.stage and self._staging.data(_key(request), request.offset + step, data)
+
+    def _read(self, request: SumsRequest, fd: int, step: int) -> memoryview:
+        return self._reader.read(fd, request.offset + step, min(STEP, request.length - step))
+
+    def _differing(self, data: memoryview, sums: bytes) -> list[int]:
+        """The numbers of the blocks that have other ``sums``, those beyond the end of ``data`` included."""
+        ours = self._summer.sums(data, BLOCK)
+        cuts = range(0, len(sums), SUM)
+        return [at // SUM for at in cuts if ours[at : at + SUM] != sums[at : at + SUM]]
 
     def _open(self, request: SumsRequest) -> int:
         wanted = _key(request)
@@ -126,16 +145,6 @@ class Summing:
 
 def _key(request: SumsRequest) -> Key:
     return request.root, request.directory, request.name
-
-
-def _differing(data: memoryview, sums: memoryview) -> list[int]:
-    """The numbers of the blocks of ``data`` that have other sums."""
-    found = []
-    for number in range(len(sums) // SUM):
-        part = data[number * BLOCK : (number + 1) * BLOCK]
-        if sums_of(part, BLOCK) != sums[number * SUM : (number + 1) * SUM]:
-            found.append(number)
-    return found
 
 
 def _zeros(fd: int, request: SumsRequest, size: int) -> bool:

@@ -20,6 +20,7 @@ from dtesx.base.log import get_logger
 from dtesx.mirror.catalogue import catalogue_path
 from dtesx.mirror.protection import protected
 from dtesx.mirror.roots import is_empty
+from dtesx.mirror.sums import Summer
 from dtesx.model.roots import ReplicaRoot
 from dtesx.model.stats import MirrorStats
 from dtesx.replication.accepting import Guest
@@ -91,8 +92,8 @@ class TargetSession:
         self._listing: Iterator[Listing] | None = None
         self._answering: Answering | None = None
         self._staging = Staging()
-        self._stack.callback(self._staging.close)
-        self._summing = Summing(self._root, self._staging)
+        self._stack.callback(self._staging.clear)
+        self._summing = Summing(self._root, Summer(self.stream), self._staging)
         self._stack.callback(self._summing.close)
         self._problems: list[tuple[bytes, str]] = []
         self._problems_total = 0
@@ -274,6 +275,7 @@ class TargetSession:
         except OSError as error:
             raise _not_durable(error) from error
         self._marked.discard(root)
+        self._staging.clear()
         self._committing = None
         self._protocol.committed()
         self._tell_outcome()

@@ -37,10 +37,12 @@ class Sums(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     ``fine`` are the sums of the pieces of each differing block, as far as the target's file goes,
     in one row. ``basis`` is None where the target has no such file or cannot read it. A hole counts
-    as one block, which differs when the target has anything but zeros there.
+    as one block, which differs when the target has anything but zeros there. ``staged`` says that the
+    file which is made anew has the target's content there by now: only what differs is to be sent.
     """
 
     number: int
     basis: Basis | None = None
     differing: tuple[int, ...] = ()
     fine: bytes = b""
+    staged: bool = False

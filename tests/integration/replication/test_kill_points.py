@@ -9,7 +9,7 @@ import socket
 import stat
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from dtesx.mirror.delta import Segment
 from dtesx.mirror.mirroring import TreeMirror
 from dtesx.mirror.packing import Content, Packer
 from dtesx.mirror.protection import protected
+from dtesx.mirror.sums import Summer
 from dtesx.mirror.tally import Tally
 from dtesx.model.mirror import MirrorOptions, OrphanAction, OrphanPolicy
 from dtesx.replication.answering import Answering
@@ -66,8 +67,10 @@ def _answers(answering: Answering) -> Iterator[int | Directory]:
 class _Asker:
     """Asks the target's side at once."""
 
+    summer = Summer(b"")
+
     def __init__(self, target: int, staging: Staging) -> None:
-        self._summing = Summing(lambda _: target, staging)
+        self._summing = Summing(lambda _: target, self.summer, staging)
         self._answers: deque[Sums] = deque()
 
     def ask(
@@ -115,7 +118,8 @@ def _applier(target: Path, staging: Staging) -> Iterator[FrameSink]:
 
 
 def _both(source: Path, target: Path, options: MirrorOptions) -> None:
-    with closing(Staging()) as staging, _applier(target, staging) as send:
+    staging = Staging()
+    with _applier(target, staging) as send:
         _mirror(source, target, send, staging, options)
 
 

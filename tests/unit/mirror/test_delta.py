@@ -5,21 +5,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtesx.mirror.delta import Segment, check, runs, segments
-from dtesx.mirror.sums import BLOCK, PIECE, SEGMENT, SUM, sums_of
+from dtesx.mirror.sums import BLOCK, PIECE, SEGMENT, SUM, Summer
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.sums import Basis, Sums
+
+SUMMER = Summer(b"")
 
 
 def answer(segment: Segment, ours: bytes, theirs: bytes) -> Sums:
     """What a target says whose file holds ``theirs``."""
     part = theirs[segment.offset : segment.offset + segment.length]
-    wanted = sums_of(ours[segment.offset : segment.offset + segment.length], BLOCK)
+    wanted = SUMMER.sums(ours[segment.offset : segment.offset + segment.length], BLOCK)
     differing, fine = [], b""
     for block in range(len(wanted) // SUM):
         piece = part[block * BLOCK : (block + 1) * BLOCK]
-        if sums_of(piece, BLOCK) != wanted[block * SUM : (block + 1) * SUM]:
+        if SUMMER.sums(piece, BLOCK) != wanted[block * SUM : (block + 1) * SUM]:
             differing.append(block)
-            fine += sums_of(piece, PIECE)
+            fine += SUMMER.sums(piece, PIECE)
     return Sums(1, Basis(1, len(theirs), 1), tuple(differing), fine)
 
 
@@ -41,7 +43,7 @@ def test_what_is_kept_and_what_is_sent_make_the_source_file(
     check(segment, told)
     made = bytearray()
     sent = 0
-    for run in runs(segment, told, lambda at, length: bytes(ours[at : at + length])):
+    for run in runs(segment, told, lambda at, length: bytes(ours[at : at + length]), SUMMER):
         assert run.offset == offset + len(made)
         assert run.length > 0
         if run.data is None:
@@ -88,5 +90,5 @@ def test_answers_that_do_not_fit_are_refused(differing: tuple[int, ...], fine: i
 def test_a_file_that_shrank_ends_the_runs() -> None:
     segment = Segment(0, 3 * BLOCK)
     told = Sums(1, Basis(1, 0, 1), (0, 1, 2), b"")
-    found = list(runs(segment, told, lambda at, length: bytes(length if at < BLOCK else 10)))
+    found = list(runs(segment, told, lambda at, length: bytes(length if at < BLOCK else 10), SUMMER))
     assert [(run.offset, run.length) for run in found] == [(0, BLOCK), (BLOCK, 10)]

@@ -12,7 +12,7 @@ from dtesx.apply.staging import Staging
 from dtesx.mirror.data_check import Compared, DataCheck
 from dtesx.mirror.delta import Segment
 from dtesx.mirror.scan import Visit, WalkOptions
-from dtesx.mirror.sums import BLOCK, SEGMENT
+from dtesx.mirror.sums import BLOCK, SEGMENT, Summer
 from dtesx.mirror.walking import walk
 from dtesx.replication.summing import Summing
 from dtesx.wire.items import Item
@@ -22,9 +22,11 @@ from dtesx.wire.sums import Sums, SumsRequest
 class Target:
     """Answers as a target does, from a real directory; ``late`` answers only when waited for."""
 
+    summer = Summer(b"")
+
     def __init__(self, root: Path, *, late: bool = False) -> None:
         self._fd = os.open(root, os.O_RDONLY)
-        self.summing = Summing(lambda _root: self._fd, Staging())
+        self.summing = Summing(lambda _root: self._fd, self.summer, Staging())
         self.asked: deque[int] = deque()
         self._late = late
 

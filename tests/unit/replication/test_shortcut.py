@@ -17,6 +17,7 @@ from dtesx.mirror.catalogue import Catalogue
 from dtesx.mirror.delta import Segment
 from dtesx.mirror.mirroring import TreeMirror
 from dtesx.mirror.packing import Content, Packer
+from dtesx.mirror.sums import Summer
 from dtesx.mirror.tally import Tally
 from dtesx.model.mirror import MirrorOptions
 from dtesx.model.stats import MirrorStats
@@ -30,6 +31,8 @@ from ..mirror.trees import Change, carry_out, changes, later, next_tick
 
 class NoSums:
     """These trees have no large files, so no sums are asked for."""
+
+    summer = Summer(b"")
 
     def ask(
         self, number: int, directory: bytes, name: bytes, segment: Segment, sums: bytes, *, stage: bool
