@@ -20,7 +20,7 @@ from dtesx.wire.sums import Basis
 
 _MAX_SIZE = (1 << 63) - 1
 
-Adopt = Callable[[bytes, bytes, Basis], Staged | None]
+Adopt = Callable[[bytes, bytes, Basis], Staged]
 """Gives what is staged of a file: directory, name, the state in which it was compared."""
 
 
@@ -42,10 +42,10 @@ class _Begun:
 
     def close(self) -> None:
         """Close the files; what is still to come is ignored."""
+        if self.fd >= 0 and (self.staged is None or self.staged.fd < 0):
+            os.close(self.fd)
         if self.staged is not None:
             self.staged.close()
-        elif self.fd >= 0:
-            os.close(self.fd)
         if self.old is not None:
             self.old.close()
         self.fd, self.old = -1, None
@@ -71,10 +71,12 @@ class Incoming:
             raise ProtocolError("a file was begun while another is under way")
         if operation.in_place and operation.basis is None:
             raise ProtocolError("a change in place of a file that was not compared")
+        if not 0 <= operation.size <= _MAX_SIZE:
+            raise ProtocolError(f"impossible size {operation.size}")
         self._begun = begun = _Begun(work.path, name, -1, work.temporary())
         directory = work.here.fd
         if operation.basis is None:
-            begun.fd = os.open(begun.temporary, NEW, 0o600, dir_fd=directory)
+            begun.fd = self._make(directory, begun, operation.size)
             return
         old = open_basis(directory, name, operation.basis, writable=operation.in_place)
         try:
@@ -83,19 +85,22 @@ class Incoming:
                 begun.fd = old
             else:
                 begun.staged = self._adopt(work.path, name, operation.basis)
-                begun.fd = self._make(directory, begun)
+                begun.fd = self._make(directory, begun, operation.size)
                 begun.old = Original(old)
         except BaseException:
             os.close(old)
             raise
 
-    def _make(self, directory: int, begun: _Begun) -> int:
+    def _make(self, directory: int, begun: _Begun, size: int) -> int:
         """The temporary file: what is staged, by a name of its own, or a new one."""
-        if begun.staged is None:
-            return os.open(begun.temporary, NEW, 0o600, dir_fd=directory)
-        nameless = b"/proc/self/fd/%d" % begun.staged.fd
-        os.link(nameless, begun.temporary, dst_dir_fd=directory, follow_symlinks=True)
-        return begun.staged.fd
+        if begun.staged is None or begun.staged.fd < 0:
+            fd = os.open(begun.temporary, NEW, 0o600, dir_fd=directory)
+        else:
+            fd, nameless = begun.staged.fd, b"/proc/self/fd/%d" % begun.staged.fd
+            os.link(nameless, begun.temporary, dst_dir_fd=directory, follow_symlinks=True)
+        with suppress(OSError):  # a hint: what does not fit will be told where it matters
+            os.ftruncate(fd, size)
+        return fd
 
     def data(self, operation: Data, data: memoryview) -> None:
         """Write a piece. May be repeated."""
@@ -150,8 +155,8 @@ class Incoming:
                 here = work.directories.get(begun.directory)
                 work.take_place(here, begun.temporary, begun.name)
             work.settle_flags(begun.fd, begun.name, operation.flags)
-            begun.close()
             work.counts.files += 1
+        begun.close()
         self._begun = None
 
     def _complete(self, begun: _Begun, size: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -27,11 +28,12 @@ class Staged:
     """A file without a name that gets the content of the file ``basis``, at its places.
 
     ``fd`` is -1 when there is none, or none any more. Once ``adopted`` it is the adopter's to close.
-    ``holes`` (offset, length) are still to be made in a clone.
+    ``holes`` (offset, length) are still to be made in a clone; ``forget`` is called when it is closed.
     """
 
     fd: int
     basis: Basis
+    forget: Callable[[], object]
     cloned: bool = False
     adopted: bool = False
     holes: list[tuple[int, int]] = field(default_factory=list)
@@ -47,6 +49,7 @@ class Staged:
         if self.fd >= 0:
             os.close(self.fd)
         self.fd = -1
+        self.forget()
 
 
 class Staging:
@@ -63,8 +66,7 @@ class Staging:
         if key in self._staged or len(self._staged) >= _MOST:
             return
         with suppress(OSError):  # of file systems that cannot do the one or the other
-            staged = Staged(os.open(".", _NEW, 0o600, dir_fd=directory), basis)
-            self._staged[key] = staged
+            staged = self._add(key, os.open(".", _NEW, 0o600, dir_fd=directory), basis)
             fcntl.ioctl(staged.fd, _CLONE, old)
             staged.cloned = True
 
@@ -88,24 +90,33 @@ class Staging:
             with suppress(OSError):  # who adopts it tries again
                 staged.hollow()
 
-    def adopt(self, key: Key, basis: Basis) -> Staged | None:
-        """What is staged of a file in this state. If there is nothing, there will be nothing later."""
-        staged = self._staged.setdefault(key, Staged(-1, basis))
-        if staged.fd < 0 or staged.basis != basis:
-            return None
+    def adopt(self, key: Key, basis: Basis) -> Staged:
+        """What is staged of a file in this state.
+
+        If that is nothing, there will be nothing until the result is closed.
+        """
+        staged = self._staged.get(key)
+        if staged is None or staged.basis != basis:
+            self.drop(key)
+            staged = self._add(key, -1, basis)
         staged.adopted = True
         return staged
 
     def drop(self, key: Key) -> None:
         """Give up what is staged of a file: it will be compared again."""
-        if key in self._staged:
-            self._release(self._staged.pop(key))
+        staged = self._staged.pop(key, None)
+        if staged is not None and not staged.adopted:
+            staged.close()
 
     def clear(self) -> None:
         """Give up everything."""
-        while self._staged:
-            self._release(self._staged.popitem()[1])
+        for key in list(self._staged):
+            self.drop(key)
 
-    def _release(self, staged: Staged) -> None:
-        if not staged.adopted:
-            staged.close()
+    def _add(self, key: Key, fd: int, basis: Basis) -> Staged:
+        self._staged[key] = staged = Staged(fd, basis, lambda: self._forget(key, staged))
+        return staged
+
+    def _forget(self, key: Key, staged: Staged) -> None:
+        if self._staged.get(key) is staged:
+            del self._staged[key]

@@ -79,7 +79,9 @@ class Comparison:
             target=target,
             status=status,
             flags=flags,
-            patch=Patch(self._packer, self._tally, visit.path, source.name, in_place=in_place),
+            patch=Patch(
+                *(self._packer, self._tally, visit.path, source.name, status.st_size), in_place=in_place
+            ),
         )
         self._window.add(file)
 

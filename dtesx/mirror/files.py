@@ -82,7 +82,7 @@ class FileSender:
     def pieces(self, directory: bytes, source: Item, fd: int, status: os.stat_result, flags: int) -> None:
         """Send an open file in pieces."""
         add, tally = self._packer.add, self._tally
-        add(directory, Begin(source.name), names=len(source.name))
+        add(directory, Begin(source.name, size=status.st_size), names=len(source.name))
         sent = 0
         try:
             for offset, data in content.chunks(fd, status.st_size):

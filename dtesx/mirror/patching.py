@@ -16,12 +16,13 @@ class Patch:
     """One file's operations. Nothing is sent before the first difference; parts come in order."""
 
     def __init__(
-        self, packer: Packer, tally: Tally, directory: bytes, name: bytes, *, in_place: bool
+        self, packer: Packer, tally: Tally, directory: bytes, name: bytes, size: int, *, in_place: bool
     ) -> None:
         self._packer = packer
         self._tally = tally
         self._directory = directory
         self._name = name
+        self._size = size
         self._in_place = in_place
         self._same: list[tuple[int, int]] = []
         self.begun = False
@@ -54,7 +55,7 @@ class Patch:
         """The file differs: what follows is sent, and what was the same so far."""
         if not self.begun:
             self.begun = True
-            operation = Begin(self._name, basis, self._in_place)
+            operation = Begin(self._name, basis, self._in_place, self._size)
             self._packer.add(self._directory, operation, names=len(self._name))
         self._copy()
 

@@ -39,12 +39,14 @@ class Begin(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
     """A file that comes in pieces starts; one at a time, until ``End`` or ``Abort``.
 
     With ``basis``, pieces may be copied from the file that has the name now. With ``in_place``,
-    too, that file itself is changed, and what no piece names stays as it is.
+    too, that file itself is changed, and what no piece names stays as it is. A new file is made
+    ``size`` long at once, so that a file system does not reserve blocks behind each of its pieces.
     """
 
     name: bytes
     basis: Basis | None = None
     in_place: bool = False
+    size: int = 0
 
 
 class Data(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):

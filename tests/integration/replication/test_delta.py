@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from dtesx.apply import copying, staging
+from dtesx.apply.copying import Original
 from dtesx.base.run import run
+from dtesx.mirror.content import extents
 from dtesx.model.mirror import Compare, MirrorOptions
 
 if TYPE_CHECKING:
@@ -104,6 +108,102 @@ def test_shapes(site: Site, change: Callable[[Path], None], options: MirrorOptio
     assert stats.bytes_sent + stats.bytes_skipped == stats.bytes_total
     assert (site.target / "file").stat().st_blocks <= path.stat().st_blocks + 16
     assert site.mirror(options=options).files_sent == 0
+
+
+@pytest.fixture(params=["xfs", "btrfs"])
+def sharing(request: pytest.FixtureRequest, bare_site: Site, tmp_path: Path) -> Iterator[Site]:
+    """A site whose target is on a file system that shares blocks between files."""
+    image = tmp_path / "image"
+    with image.open("wb") as file:
+        file.truncate(400 * MIB)
+    run([f"mkfs.{request.param}", "-q", str(image)])
+    run(["mount", "-o", "loop", str(image), str(bare_site.target)])
+    try:
+        (bare_site.target / "root").mkdir()
+        with bare_site.receiver({"/data": bare_site.target / "root"}):
+            bare_site.target /= "root"
+            yield bare_site
+            bare_site.target = bare_site.target.parent
+    finally:
+        run(["umount", str(bare_site.target)])
+
+
+def test_shapes_of_a_file_that_shares_its_blocks(sharing: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(len(CHANGES)):
+        with (sharing.source / f"{number}").open("wb") as file:
+            file.write(os.urandom(4 * MIB + 50))
+            file.seek(12 * MIB)
+            file.write(os.urandom(2 * MIB))
+            file.truncate(20 * MIB)
+    sharing.mirror()
+    for number, change in enumerate(CHANGES):
+        change(sharing.source / f"{number}")
+    monkeypatch.setattr(staging, "write_at", _never)
+    stats = sharing.mirror()
+    assert stats.problems == ()
+    assert _same(sharing)
+    for path in sharing.source.iterdir():
+        assert _data(sharing.target / path.name) <= _data(path) + (64 << 10)
+    assert sharing.mirror().files_sent == 0
+
+
+def _data(path: Path) -> int:
+    """Bytes that are no holes; blocks that a file system keeps in reserve do not count."""
+    with path.open("rb") as file:
+        return sum(end - start for start, end in extents(file.fileno(), path.stat().st_size))
+
+
+def _never(*arguments: object) -> NoReturn:
+    raise AssertionError(arguments)
+
+
+def _changed(site: Site) -> None:
+    """Two files of which little has changed: one at once, one late."""
+    for name in ("early", "late"):
+        (site.source / name).write_bytes(os.urandom(30 * MIB + 5))
+    site.mirror()
+    for name, offset in (("early", 5), ("late", 20 * MIB)):
+        _write(site.source / name, (offset, b"changed"), (29 * MIB, b"changed"))
+
+
+def test_what_was_compared_is_not_read_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    _changed(site)
+    copied: list[int] = []
+    before = Original.copy
+
+    def copy(self: Original, new: int, start: int, offset: int, length: int) -> None:
+        copied.append(length)
+        before(self, new, start, offset, length)
+
+    monkeypatch.setattr(Original, "copy", copy)
+    stats = site.mirror()
+    assert _same(site)
+    assert stats.bytes_sent == 4 * 4096
+    assert sum(copied) == 16 * MIB  # of the late one, what was compared before the first difference
+
+
+@pytest.mark.parametrize("spared", [0, 3])
+def test_no_room_to_stage(site: Site, monkeypatch: pytest.MonkeyPatch, spared: int) -> None:
+    _changed(site)
+    written: list[int] = []
+
+    def write_at(fd: int, data: memoryview, offset: int) -> None:
+        written.append(offset)
+        if len(written) > spared:
+            raise OSError(errno.ENOSPC, "no space")
+        copying.write_at(fd, data, offset)
+
+    monkeypatch.setattr(staging, "write_at", write_at)
+    assert site.mirror().problems == ()
+    assert _same(site)
+    assert len(written) > spared
+
+
+def test_no_files_without_names(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    _changed(site)
+    monkeypatch.setattr(staging, "_NEW", os.O_RDWR | os.O_DIRECTORY)  # fails with EISDIR
+    assert site.mirror().problems == ()
+    assert _same(site)
 
 
 def test_a_touched_file_is_not_written_again(site: Site) -> None:

@@ -360,6 +360,7 @@ def test_orphans_are_moved_to_one_place_only(site: Site) -> None:
         ([Begin(b"x"), Data(2**63 - 1, 1)], b"x"),
         ([Begin(b"x"), End(_file(b"y"), 0)], b""),
         ([Begin(b"x", None, in_place=True)], b""),
+        ([Begin(b"x", size=-1)], b""),
         ([Begin(b"x"), Copy(0, 1, 0)], b""),
         ([Begin(b"x"), Copy(0, -1, 0)], b""),
         ([Begin(b"x"), Copy(2**63 - 1, 1, 0)], b""),
