@@ -15,8 +15,10 @@ from dtesx.capture.events import FSID, OVERFLOW, Entry
 from dtesx.capture.fanotify import Group
 from dtesx.capture.filesystems import FileSystem, file_system, top_of
 from dtesx.capture.handles import handle_for, handle_of, inode_of, open_handle
+from dtesx.capture.history import History, Move, moves
 from dtesx.capture.paths import Paths, path_below
 from dtesx.capture.settling import write_back_all
+from dtesx.capture.tree import MountedTree
 from dtesx.model.capture import Rung
 
 log = get_logger(__name__)
@@ -138,8 +140,8 @@ class Capture:
             self._events += 1
             if event[0] & OVERFLOW:
                 self._lose("the kernel's queue of events overflowed")
-            elif event[1] not in self._ignored:
-                self._batch.note(event)
+            else:
+                self._batch.note(event, told=event[1] not in self._ignored)
                 if self._batch.waiting > MOST_WAITING:
                     self._lose(f"more than {MOST_WAITING} names wait to be looked at")
 
@@ -154,6 +156,7 @@ class Capture:
         if dirtied.lost:
             self._lose("the kernel's map of byte ranges overflowed")
         batch, self._batch = self._batch, Batch()
+        moved = {name: self._moved(root, batch.history) for name, root in self._roots.items()}
         if batch.moved or batch.lost:
             for root in self._roots.values():
                 root.paths.forget()
@@ -161,7 +164,7 @@ class Capture:
             for place in self._displaced(batch):
                 batch.repeat(place, self._last)
         self._last = batch
-        found = {name: self._changes(root, batch, dirtied) for name, root in self._roots.items()}
+        found = {name: self._changes(root, batch, dirtied, moved[name]) for name, root in self._roots.items()}
         return {name: changes for name, changes in found.items() if changes}
 
     def _load_ranges(self) -> None:
@@ -170,6 +173,16 @@ class Capture:
         except NotWatchable as error:
             log.info("byte ranges cannot be told", reason=error.message)
             self.why_no_ranges = error
+
+    def _moved(self, root: _Root, history: History) -> list[Move]:
+        """What was renamed below a root. Collects what happens meanwhile, for the next drain."""
+        if not history.directories and not history.files:
+            return []
+        return moves(history, MountedTree(root.directory, root.system.number), self._later)
+
+    def _later(self) -> History | None:
+        self.collect()
+        return None if self._batch.lost else self._batch.history
 
     def _displaced(self, batch: Batch) -> set[bytes]:
         """The places of the last drain that may have been elsewhere when they were looked at."""
@@ -182,11 +195,12 @@ class Capture:
                     found.add(place)
         return found
 
-    def _changes(self, root: _Root, batch: Batch, dirtied: Dirtied) -> Changes:
+    def _changes(self, root: _Root, batch: Batch, dirtied: Dirtied, moved: list[Move]) -> Changes:
         """What was drained as it is seen from a root; remembers where the batch's places were."""
-        changes = Changes(lost=batch.lost)
+        changes = Changes(moved=moved, lost=batch.lost)
         blocks_known = self._ranges is not None and root.system.type in self._ranges.structured
         root.given = {}
+        _names(root, batch.appeared, changes.appeared)
         _names(root, batch.names, changes.names)
         _names(root, batch.written, changes.names if blocks_known else changes.written)
         for place in batch.files:

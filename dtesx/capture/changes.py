@@ -46,21 +46,29 @@ class FileId:
 class Changes:
     """What happened below one watched root since the drain before.
 
-    ``names`` were created, removed, renamed to or from, or got other attributes; a name that is a
-    directory now may have come with everything below it. ``ranges`` are the bytes of files that may
-    be others, also of files that are not below the root. ``written`` names may have other content,
-    and nobody knows where in it; ``files`` may have, too, and came without a name. ``lost``: there
-    were changes that nothing here tells of; all that the catalogue does not confirm is to be looked at.
+    ``appeared`` were created, linked or renamed to: they may stand for other files than before, and a
+    directory may have come with everything below it. ``names`` were removed, renamed from, or got
+    other attributes. ``ranges`` are the bytes of files that may be others, also of files that are not
+    below the root. ``written`` names may have other content, and nobody knows where in it; ``files``
+    may have, too, and came without a name. ``lost``: there were changes that nothing here tells of;
+    all that the catalogue does not confirm is to be looked at.
+
+    ``moved`` are the old path of something that was renamed, in the tree as it was at the drain before,
+    and the path that it had at this one. Not all that was renamed is among them; what is, was at the
+    one path and then at the other, and each thing is there once.
     """
 
+    appeared: Names = field(default_factory=dict)
     names: Names = field(default_factory=dict)
     ranges: dict[FileId, Spans] = field(default_factory=dict)
     written: Names = field(default_factory=dict)
     files: set[FileId] = field(default_factory=set)
+    moved: list[tuple[bytes, bytes]] = field(default_factory=list)
     lost: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.names or self.ranges or self.written or self.files or self.lost)
+        told = self.appeared, self.names, self.ranges, self.written, self.files, self.moved, self.lost
+        return any(told)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from dtesx.capture.events import (
 _CLOEXEC, _NONBLOCK = 0x1, 0x2
 _UNLIMITED_QUEUE, _UNLIMITED_MARKS = 0x10, 0x20
 _REPORT = 0x200 | 0x400 | 0x800  # handles of files and of directories, and names
+_REPORT_TARGET = 0x1000  # also of what was made, renamed or removed
 _INIT = _CLOEXEC | _NONBLOCK | _UNLIMITED_QUEUE | _UNLIMITED_MARKS | _REPORT
 _MARK_ADD, _MARK_REMOVE, _MARK_FILESYSTEM = 0x1, 0x2, 0x100
 _EVENTS = CREATE | DELETE | ATTRIB | MODIFY | ON_DIRECTORY
@@ -56,9 +57,14 @@ class Group:
     """
 
     def __init__(self) -> None:
-        self._fd: int = _libc.fanotify_init(ctypes.c_uint(_INIT), ctypes.c_uint(os.O_RDONLY | os.O_LARGEFILE))
-        if self._fd < 0:
-            raise _not_watchable(ctypes.get_errno())
+        # Before Linux 5.17 events did not tell what was renamed.
+        for flags in (_INIT | _REPORT_TARGET, _INIT):
+            self._fd: int = _libc.fanotify_init(
+                ctypes.c_uint(flags), ctypes.c_uint(os.O_RDONLY | os.O_LARGEFILE)
+            )
+            if self._fd >= 0:
+                return
+        raise _not_watchable(ctypes.get_errno())
 
     def fileno(self) -> int:
         """For poll(2)."""

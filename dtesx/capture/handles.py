@@ -42,6 +42,11 @@ def handle_of(directory: int, name: bytes = b"") -> bytes:
 
     Raises OSError: EOPNOTSUPP on file systems without handles.
     """
+    return handle_and_mount(directory, name)[0]
+
+
+def handle_and_mount(directory: int, name: bytes = b"") -> tuple[bytes, int]:
+    """The same, with the number of the mount by which it was found. Raises OSError."""
     buffer = ctypes.create_string_buffer(_HEAD.pack(_MAX_HANDLE_SZ, 0), _HEAD.size + _MAX_HANDLE_SZ)
     mount = ctypes.c_int()
     done = _libc.name_to_handle_at(
@@ -54,7 +59,7 @@ def handle_of(directory: int, name: bytes = b"") -> bytes:
     if done < 0:
         raise _failure()
     length, _ = _HEAD.unpack_from(buffer)
-    return buffer.raw[: _HEAD.size + length]
+    return buffer.raw[: _HEAD.size + length], mount.value
 
 
 def inode_of(handle: bytes) -> tuple[int, int, int] | None:

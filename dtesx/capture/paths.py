@@ -59,9 +59,9 @@ def path_below(root: int, fd: int) -> bytes | None:
     one by which there is something else by now.
     """
     tried = b""
-    while (shown := _shown(fd)) != tried:
-        tried = shown
-        relative = _below(_shown(root), shown)
+    while (path := shown(fd)) != tried:
+        tried = path
+        relative = _below(shown(root), path)
         if relative is not None and _is_there(root, relative, fd):
             return relative
     return None
@@ -84,5 +84,6 @@ def _is_there(root: int, path: bytes, fd: int) -> bool:
     return os.path.samestat(there, os.fstat(fd))
 
 
-def _shown(fd: int) -> bytes:
+def shown(fd: int) -> bytes:
+    """The path of an open file as the kernel shows it (proc(5)). Raises OSError."""
     return os.readlink(b"/proc/self/fd/%d" % fd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,7 +13,7 @@ import pytest
 
 from dtesx.base.run import run
 from dtesx.capture.capture import Capture
-from dtesx.capture.changes import Changes
+from dtesx.capture.changes import Changes, Names
 
 _MAKE = {
     "ext4": ["mkfs.ext4", "-q", "-O", "^has_journal"],
@@ -21,6 +22,9 @@ _MAKE = {
 }
 _SIZE = 320 << 20
 NAME = "/data"
+_RENAME_EXCHANGE = 2  # linux/fs.h
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @contextmanager
@@ -60,6 +64,23 @@ class Watched:
     def drain(self) -> Changes:
         """What changed below the directory since the last time."""
         return self.capture.drain().get(NAME, Changes())
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Exchange two names."""
+    here = ctypes.c_int(-100)
+    flags = ctypes.c_uint(_RENAME_EXCHANGE)
+    done = _libc.renameat2(here, os.fsencode(one), here, os.fsencode(other), flags)
+    assert done == 0, os.strerror(ctypes.get_errno())
+
+
+def touched(changes: Changes) -> Names:
+    """All names of which something is told that does not concern their content alone."""
+    found: Names = {}
+    for names in (changes.appeared, changes.names):
+        for directory, some in names.items():
+            found.setdefault(directory, set()).update(some)
+    return found
 
 
 @pytest.fixture(params=["ext4", "xfs", "btrfs"])

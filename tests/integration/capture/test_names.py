@@ -18,56 +18,80 @@ from dtesx.capture.capture import Capture
 from dtesx.capture.changes import Changes, Names
 from dtesx.capture.errors import NotWatchable
 
-from .conftest import NAME, Watch, Watched, opened
+from .conftest import NAME, Watch, Watched, exchange, opened
 
 pytestmark = pytest.mark.integration
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_RENAME_EXCHANGE = 2
 _PUNCH_HOLE, _KEEP_SIZE, _ZERO_RANGE = 2, 1, 16
 
 
-def _exchange(one: Path, other: Path) -> None:
-    here = ctypes.c_int(-100)
-    flags = ctypes.c_uint(_RENAME_EXCHANGE)
-    done = _libc.renameat2(here, os.fsencode(one), here, os.fsencode(other), flags)
-    assert done == 0, os.strerror(ctypes.get_errno())
+_Told = tuple[Names, Names, list[tuple[bytes, bytes]]]
+"""What appeared, which other names changed, and what moved."""
 
 
-NAMESPACE: list[tuple[str, Callable[[Path], object], Names]] = [
-    ("create", lambda r: os.mknod(r / "new", 0o600), {b"": {b"new"}}),
-    ("mkdir", lambda r: (r / "dir" / "new").mkdir(), {b"dir": {b"new"}}),
-    ("symlink", lambda r: (r / "new").symlink_to("x"), {b"": {b"new"}}),
-    ("mknod", lambda r: os.mknod(r / "new", 0o20600, os.makedev(1, 3)), {b"": {b"new"}}),
-    ("fifo", lambda r: os.mkfifo(r / "dir" / "sub" / "new"), {b"dir/sub": {b"new"}}),
-    ("unlink", lambda r: (r / "file").unlink(), {b"": {b"file"}}),
-    ("rmdir", lambda r: (r / "dir" / "sub").rmdir(), {b"dir": {b"sub"}}),
-    ("rename", lambda r: (r / "file").rename(r / "dir" / "new"), {b"": {b"file"}, b"dir": {b"new"}}),
-    ("replace", lambda r: (r / "file").rename(r / "dir" / "other"), {b"": {b"file"}, b"dir": {b"other"}}),
-    ("exchange", lambda r: _exchange(r / "file", r / "dir" / "other"), {b"": {b"file"}, b"dir": {b"other"}}),
-    ("rename of a directory", lambda r: (r / "dir").rename(r / "new"), {b"": {b"dir", b"new"}}),
-    ("chmod", lambda r: (r / "file").chmod(0o600), {b"": {b"file"}}),
-    ("chmod of a directory", lambda r: (r / "dir" / "sub").chmod(0o700), {b"dir": {b"sub"}}),
-    ("chmod of the root", lambda r: r.chmod(0o700), {b"": {b""}}),
-    ("chown", lambda r: os.chown(r / "dir" / "other", 5, 5), {b"dir": {b"other"}}),
-    ("utimes", lambda r: os.utime(r / "file", (1, 1)), {b"": {b"file"}}),
-    ("xattr", lambda r: os.setxattr(r / "file", "trusted.x", b"y"), {b"": {b"file"}}),
-    ("not UTF-8", lambda r: os.mknod(os.fsencode(r) + b"/\xff\n", 0o600), {b"": {b"\xff\n"}}),
+def _appears(directory: bytes, name: bytes) -> _Told:
+    return {directory: {name}}, {}, []
+
+
+def _changes(directory: bytes, name: bytes) -> _Told:
+    return {}, {directory: {name}}, []
+
+
+NAMESPACE: list[tuple[str, Callable[[Path], object], _Told]] = [
+    ("create", lambda r: os.mknod(r / "new", 0o600), _appears(b"", b"new")),
+    ("mkdir", lambda r: (r / "dir" / "new").mkdir(), _appears(b"dir", b"new")),
+    ("symlink", lambda r: (r / "new").symlink_to("x"), _appears(b"", b"new")),
+    ("mknod", lambda r: os.mknod(r / "new", 0o20600, os.makedev(1, 3)), _appears(b"", b"new")),
+    ("fifo", lambda r: os.mkfifo(r / "dir" / "sub" / "new"), _appears(b"dir/sub", b"new")),
+    ("unlink", lambda r: (r / "file").unlink(), _changes(b"", b"file")),
+    ("rmdir", lambda r: (r / "dir" / "sub").rmdir(), _changes(b"dir", b"sub")),
+    (
+        "rename",
+        lambda r: (r / "file").rename(r / "dir" / "new"),
+        ({b"dir": {b"new"}}, {b"": {b"file"}}, [(b"file", b"dir/new")]),
+    ),
+    (
+        "replace",
+        lambda r: (r / "file").rename(r / "dir" / "other"),
+        ({b"dir": {b"other"}}, {b"": {b"file"}}, [(b"file", b"dir/other")]),
+    ),
+    (
+        "exchange",
+        lambda r: exchange(r / "file", r / "dir" / "other"),
+        (
+            {b"": {b"file"}, b"dir": {b"other"}},
+            {b"": {b"file"}, b"dir": {b"other"}},
+            [(b"file", b"dir/other"), (b"dir/other", b"file")],
+        ),
+    ),
+    (
+        "rename of a directory",
+        lambda r: (r / "dir").rename(r / "new"),
+        ({b"": {b"new"}}, {b"": {b"dir"}}, [(b"dir", b"new")]),
+    ),
+    ("chmod", lambda r: (r / "file").chmod(0o600), _changes(b"", b"file")),
+    ("chmod of a directory", lambda r: (r / "dir" / "sub").chmod(0o700), _changes(b"dir", b"sub")),
+    ("chmod of the root", lambda r: r.chmod(0o700), _changes(b"", b"")),
+    ("chown", lambda r: os.chown(r / "dir" / "other", 5, 5), _changes(b"dir", b"other")),
+    ("utimes", lambda r: os.utime(r / "file", (1, 1)), _changes(b"", b"file")),
+    ("xattr", lambda r: os.setxattr(r / "file", "trusted.x", b"y"), _changes(b"", b"file")),
+    ("not UTF-8", lambda r: os.mknod(os.fsencode(r) + b"/\xff\n", 0o600), _appears(b"", b"\xff\n")),
 ]
 
 
 @pytest.mark.parametrize(("act", "told"), [row[1:] for row in NAMESPACE], ids=[row[0] for row in NAMESPACE])
-def test_names_that_change_are_told(names: Watched, act: Callable[[Path], object], told: Names) -> None:
+def test_names_that_change_are_told(names: Watched, act: Callable[[Path], object], told: _Told) -> None:
     act(names.path)
     found = names.drain()
-    assert found.names == told
+    assert (found.appeared, found.names, sorted(found.moved)) == (told[0], told[1], sorted(told[2]))
     assert not found.lost
     assert names.drain() == Changes()
 
 
 def test_a_new_link_is_told_by_its_own_name(names: Watched) -> None:
     os.link(names.path / "file", names.path / "dir" / "link")
-    assert b"link" in names.drain().names[b"dir"]
+    assert names.drain().appeared == {b"dir": {b"link"}}
 
 
 def _open(path: Path, flags: int, act: Callable[[int], object]) -> None:
@@ -83,7 +107,7 @@ def test_a_file_that_was_made_without_a_name_is_told_when_it_gets_one(names: Wat
         os.write(fd, b"x")
         # With a descriptor os.link follows the first path (linkat(2), AT_SYMLINK_FOLLOW).
         os.link(f"/proc/self/fd/{fd}", names.path / "linked", src_dir_fd=fd)
-        assert b"linked" in names.drain().names[b""]
+        assert names.drain().appeared == {b"": {b"linked"}}
 
     _open(names.path, os.O_TMPFILE | os.O_RDWR, link)
 
@@ -162,7 +186,7 @@ def test_processes_that_are_ignored_are_not_told(ext4: Path) -> None:
         (ext4 / "ours").write_bytes(b"x")
         run(["touch", str(ext4 / "theirs")])
         (changes,) = capture.drain().values()
-    assert changes.names == {b"": {b"theirs"}}
+    assert changes.appeared == {b"": {b"theirs"}}
 
 
 def test_however_much_waits_it_is_all_drained(ext4: Path, watch: Watch) -> None:
@@ -170,7 +194,7 @@ def test_however_much_waits_it_is_all_drained(ext4: Path, watch: Watch) -> None:
     wanted = {b"%d" % number for number in range(10_000)}
     for name in wanted:
         os.mknod(os.fsencode(ext4) + b"/" + name)
-    assert watched.drain() == Changes(names={b"": wanted})
+    assert watched.drain() == Changes(appeared={b"": wanted})
 
 
 def test_an_overflow_of_the_kernels_queue_is_a_loss(ext4: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +207,7 @@ def test_an_overflow_of_the_kernels_queue_is_a_loss(ext4: Path, monkeypatch: pyt
         assert capture.drain() == {NAME: Changes(lost=True)}
         assert capture.statistics.overflows == 1
         (ext4 / "later").touch()
-        assert capture.drain()[NAME].names == {b"": {b"later"}}
+        assert capture.drain()[NAME].appeared == {b"": {b"later"}}
 
 
 def test_more_names_than_may_wait_are_a_loss(names: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +217,7 @@ def test_more_names_than_may_wait_are_a_loss(names: Watched, monkeypatch: pytest
     assert names.drain() == Changes(lost=True)
     assert names.capture.statistics.waiting == 0
     (names.path / "later").touch()
-    assert names.drain().names == {b"": {b"later"}}
+    assert names.drain().appeared == {b"": {b"later"}}
 
 
 def test_what_has_no_handles_cannot_be_watched() -> None:
@@ -209,7 +233,7 @@ def test_a_root_that_is_forgotten_is_told_of_no_more(ext4: Path, tmp_path: Path)
         capture.watch("sub", sub)
         capture.forget("top")
         (ext4 / "sub" / "file").mkdir()
-        assert capture.drain() == {"sub": Changes(names={b"": {b"file"}})}
+        assert capture.drain() == {"sub": Changes(appeared={b"": {b"file"}})}
         capture.forget("sub")
         (ext4 / "sub" / "file").rmdir()
         before = capture.statistics.events

@@ -14,7 +14,7 @@ from dtesx.capture.capture import Capture
 from dtesx.capture.changes import Changes
 from dtesx.volumes.views import open_view
 
-from .conftest import Watch, Watched, mounted, opened
+from .conftest import Watch, Watched, mounted, opened, touched
 
 pytestmark = pytest.mark.integration
 
@@ -33,22 +33,21 @@ def test_a_change_is_told_where_its_directory_is_now(names: Watched) -> None:
     (root / "dir" / "sub" / "one").touch()
     (root / "dir").rename(root / "moved")
     (root / "moved" / "sub" / "two").touch()
-    found = names.drain()
-    assert found.names == {b"": {b"dir", b"moved"}, b"moved/sub": {b"one", b"two"}}
+    assert touched(names.drain()) == {b"": {b"dir", b"moved"}, b"moved/sub": {b"one", b"two"}}
 
 
 def test_what_was_told_before_a_directory_moved_is_told_again(names: Watched) -> None:
     root = names.path
     (root / "dir" / "sub" / "one").touch()
-    assert b"one" in names.drain().names[b"dir/sub"]
+    assert b"one" in touched(names.drain())[b"dir/sub"]
     (root / "dir").rename(root / "moved")
-    assert names.drain().names == {b"": {b"dir", b"moved"}, b"moved/sub": {b"one"}}
+    assert touched(names.drain()) == {b"": {b"dir", b"moved"}, b"moved/sub": {b"one"}}
     (root / "moved").rename(root / "again")
-    assert names.drain().names == {b"": {b"moved", b"again"}, b"again/sub": {b"one"}}
+    assert touched(names.drain()) == {b"": {b"moved", b"again"}, b"again/sub": {b"one"}}
     (root / "file").touch()
     names.drain()
     (root / "again").rename(root / "dir")
-    assert names.drain().names == {b"": {b"again", b"dir"}}
+    assert touched(names.drain()) == {b"": {b"again", b"dir"}}
 
 
 def test_a_directory_that_came_back_is_told_again(names: Watched) -> None:
@@ -57,7 +56,7 @@ def test_a_directory_that_came_back_is_told_again(names: Watched) -> None:
     names.drain()
     (root / "dir").rename(root / "moved")
     (root / "moved").rename(root / "dir")
-    assert names.drain().names[b"dir/sub"] == {b"one"}
+    assert touched(names.drain())[b"dir/sub"] == {b"one"}
 
 
 def test_a_directory_that_moved_below_the_root_is_told_with_what_changed_before(
@@ -69,10 +68,10 @@ def test_a_directory_that_moved_below_the_root_is_told_with_what_changed_before(
     (disk / "out" / "sub" / "one").touch()
     assert watched.drain() == Changes()
     (disk / "out").rename(disk / "in" / "now")
-    assert watched.drain().names == {b"": {b"now"}, b"now/sub": {b"one"}}
+    assert touched(watched.drain()) == {b"": {b"now"}, b"now/sub": {b"one"}}
     (disk / "in" / "now").rename(disk / "out")
     (disk / "out" / "sub" / "two").touch()
-    assert watched.drain().names == {b"": {b"now"}}
+    assert touched(watched.drain()) == {b"": {b"now"}}
 
 
 def test_the_root_itself_may_move(disk: Path, watch: Watch) -> None:
@@ -80,7 +79,7 @@ def test_the_root_itself_may_move(disk: Path, watch: Watch) -> None:
     watched = watch(disk / "in")
     (disk / "in").rename(disk / "elsewhere")
     (disk / "elsewhere" / "sub" / "one").touch()
-    assert watched.drain().names[b"sub"] == {b"one"}
+    assert touched(watched.drain())[b"sub"] == {b"one"}
 
 
 def test_a_directory_that_was_removed_is_told_by_its_own_name_only(names: Watched) -> None:
@@ -88,7 +87,7 @@ def test_a_directory_that_was_removed_is_told_by_its_own_name_only(names: Watche
     (root / "dir" / "sub" / "one").touch()
     (root / "dir" / "sub" / "one").unlink()
     (root / "dir" / "sub").rmdir()
-    assert names.drain().names == {b"dir": {b"sub"}}
+    assert touched(names.drain()) == {b"dir": {b"sub"}}
 
 
 def test_a_removed_directory_that_somebody_is_in_is_gone(names: Watched) -> None:
@@ -96,7 +95,7 @@ def test_a_removed_directory_that_somebody_is_in_is_gone(names: Watched) -> None
         os.chmod(fd, 0o711)
         (names.path / "dir" / "sub").rmdir()
         os.chmod(fd, 0o700)
-        assert names.drain().names == {b"dir": {b"sub"}}
+        assert touched(names.drain()) == {b"dir": {b"sub"}}
 
 
 def test_a_name_that_looks_as_if_it_were_deleted(names: Watched) -> None:
@@ -104,7 +103,7 @@ def test_a_name_that_looks_as_if_it_were_deleted(names: Watched) -> None:
     odd.mkdir()
     names.drain()
     (odd / "one").touch()
-    assert names.drain().names == {b"sub (deleted)": {b"one"}}
+    assert touched(names.drain()) == {b"sub (deleted)": {b"one"}}
 
 
 def test_names_that_are_mounted_over_are_seen_by_a_view_of_their_own(disk: Path) -> None:
@@ -115,7 +114,7 @@ def test_names_that_are_mounted_over_are_seen_by_a_view_of_their_own(disk: Path)
         with _bound(disk / "other", disk / "hidden"), opened(disk) as top:
             capture.watch("top", top)
             os.mknod("one", dir_fd=below)
-            assert capture.drain() == {"view": Changes(names={b"hidden": {b"one"}})}
+            assert capture.drain() == {"view": Changes(appeared={b"hidden": {b"one"}})}
 
 
 def test_each_root_gets_what_is_below_it(ext4: Path, tmp_path: Path) -> None:
@@ -136,7 +135,7 @@ def test_each_root_gets_what_is_below_it(ext4: Path, tmp_path: Path) -> None:
         (tmp_path / "bound" / "b" / "one").mkdir()
         (second / "two").mkdir()
         (ext4 / "three").mkdir()
-        found = {name: changes.names for name, changes in capture.drain().items()}
+        found = {name: touched(changes) for name, changes in capture.drain().items()}
     assert found == {
         "top": {b"a/b": {b"one"}, b"": {b"three"}},
         "below": {b"": {b"one"}},
@@ -159,7 +158,7 @@ def test_a_root_on_a_bind_mount_does_not_take_what_only_looks_below_it(ext4: Pat
         (ext4 / "same" / "outside").mkdir()
         (ext4 / "a" / "same" / "inside").mkdir()
         (changes,) = capture.drain().values()
-    assert changes.names == {b"same": {b"inside"}}
+    assert changes.appeared == {b"same": {b"inside"}}
 
 
 @pytest.mark.parametrize("top_mounted", [True, False])
@@ -187,7 +186,7 @@ def test_subvolumes_are_watched_each_by_itself(btrfs: Path, tmp_path: Path, top_
             capture.watch("/home", home)
             (tmp_path / "@" / "dir" / "one").mkdir()
             (tmp_path / "@home" / "dir" / "two").mkdir()
-            found = {name: changes.names for name, changes in capture.drain().items()}
+            found = {name: touched(changes) for name, changes in capture.drain().items()}
         assert found == {"/": {b"dir": {b"one"}}, "/home": {b"dir": {b"two"}}}
     finally:
         if not top_mounted:

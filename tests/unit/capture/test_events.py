@@ -97,7 +97,8 @@ def test_a_name_is_kept_once_and_by_what_happened_to_it() -> None:
         (MODIFY, 1, [(b"d", b"new")], b"file"),
         (ATTRIB, 1, [(b"d", b"old")], b"file"),
     )
-    assert batch.names == {b"d": {b"new", b"old"}}
+    assert batch.appeared == {b"d": {b"new"}}
+    assert batch.names == {b"d": {b"old"}}
     assert batch.written == {b"d": {b"new"}}
     assert (batch.files, batch.moved, batch.waiting) == (set(), set(), 3)
 
@@ -107,7 +108,16 @@ def test_files_without_a_name_and_moved_directories_are_kept_apart() -> None:
     batch = _batch((MODIFY, 1, [], b"file"), (RENAME | ON_DIRECTORY, 1, both, b""), (RENAME, 1, both, b""))
     assert batch.files == {b"file"}
     assert batch.moved == set(both)
-    assert batch.names == {b"d": {b"from"}, b"e": {b"to"}}
+    assert (batch.names, batch.appeared) == ({b"d": {b"from"}}, {b"e": {b"to"}})
+
+
+def test_of_what_is_not_to_be_told_only_the_directories_that_moved_are_kept() -> None:
+    batch = Batch()
+    both = [(b"d", b"from"), (b"e", b"to")]
+    batch.note((RENAME | ON_DIRECTORY, 1, both, b"it"), told=False)
+    batch.note((CREATE | MODIFY, 1, [(b"d", b"new")], b"new"), told=False)
+    assert (batch.moved, batch.history.origins, batch.waiting) == (set(both), {b"it": both[0]}, 0)
+    assert (batch.appeared, batch.names, batch.written, batch.history.directories) == ({}, {}, {}, set())
 
 
 def test_a_lost_batch_notes_no_more() -> None:
@@ -120,6 +130,7 @@ def test_a_lost_batch_notes_no_more() -> None:
 @given(st.lists(events), st.lists(events))
 def test_a_repeated_directory_says_what_both_batches_say(first: list[Event], second: list[Event]) -> None:
     earlier, later, both = _batch(*first), _batch(*second), _batch(*first, *second)
-    for place in earlier.names | earlier.written:
+    for place in earlier.appeared | earlier.names | earlier.written:
         later.repeat(place, earlier)
-    assert (later.names, later.written, later.waiting) == (both.names, both.written, both.waiting)
+    assert (later.appeared, later.names, later.written) == (both.appeared, both.names, both.written)
+    assert later.waiting == both.waiting
