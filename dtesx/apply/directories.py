@@ -8,7 +8,7 @@ import stat
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from dtesx.apply.names import components
+from dtesx.apply.names import check_name, components
 from dtesx.apply.opening import open_directory
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -51,13 +51,14 @@ class Directories:
         if path in self._open:
             self._open.move_to_end(path)
             return self._open[path]
+        above, _, name = path.rpartition(b"/")
+        if (parent := self._open.get(above)) is not None:
+            return self._descend(parent, above, [check_name(name)])
         names = components(path)
-        parent, known = self._root, 0
         for count in range(len(names) - 1, 0, -1):
-            if (found := self._open.get(b"/".join(names[:count]))) is not None:
-                parent, known = found, count
-                break
-        return self._descend(parent, names, known)
+            if (parent := self._open.get(above := b"/".join(names[:count]))) is not None:
+                return self._descend(parent, above, names[count:])
+        return self._descend(self._root, b"", names)
 
     def publish(self, path: bytes) -> None:
         """Give a staged directory its name; raises OSError, among others when that is taken."""
@@ -83,18 +84,17 @@ class Directories:
             os.close(self._open.popitem()[1].fd)
         os.close(self._root.fd)
 
-    def _descend(self, parent: OpenDirectory, names: list[bytes], known: int) -> OpenDirectory:
+    def _descend(self, parent: OpenDirectory, path: bytes, names: list[bytes]) -> OpenDirectory:
+        """Open the directory that ``names`` lead to from ``parent``, which is at ``path``."""
         fd = parent.fd
         try:
-            for count in range(known, len(names)):
-                name = names[count]
-                if self.staged:
-                    name = self.staged.get(b"/".join(names[: count + 1]), name)
-                below = open_directory(fd, name)
+            for name in names:
+                path = path + b"/" + name if path else name
+                below = open_directory(fd, self.staged.get(path, name))
                 if fd != parent.fd:
                     os.close(fd)
                 fd = below
-            found = self._look(b"/".join(names), fd)
+            found = self._look(path, fd)
         except BaseException:
             if fd != parent.fd:
                 os.close(fd)

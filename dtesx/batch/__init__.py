@@ -70,6 +70,9 @@ class Native(Protocol):
         many files were made, and where the next content begins.
         """
 
+    def room(self, size: int, /) -> bytearray:
+        """A buffer with whatever was in its memory before: all of it must be overwritten."""
+
 
 def _load() -> Native | None:
     if os.environ.get(PURE):

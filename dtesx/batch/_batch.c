@@ -526,6 +526,20 @@ static PyObject *put_files(PyObject *module, PyObject *arguments)
     return Py_BuildValue("nn", done, at);
 }
 
+/* ---- A buffer ---- */
+
+static PyObject *room(PyObject *module, PyObject *size)
+{
+    (void)module;
+    Py_ssize_t bytes = PyLong_AsSsize_t(size);
+    if (bytes < 0) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_ValueError, "a buffer of less than nothing");
+        return NULL;
+    }
+    return PyByteArray_FromStringAndSize(NULL, bytes);
+}
+
 /* ---- The module ---- */
 
 static PyMethodDef methods[] = {
@@ -533,6 +547,7 @@ static PyMethodDef methods[] = {
     {"facts", facts, METH_VARARGS, NULL},
     {"read", read_files, METH_VARARGS, NULL},
     {"put", put_files, METH_VARARGS, NULL},
+    {"room", room, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 

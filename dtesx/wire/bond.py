@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from dtesx.base.errors import ConnectionFailed, from_code
+from dtesx.base.memory import keep_freed_memory
 from dtesx.wire import messages
 from dtesx.wire.channel import TICK
 from dtesx.wire.compression import Compressor
@@ -44,6 +45,7 @@ class Bond:
         compressor: Compressor | None = None,
         limiter: Limiter | None = None,
     ) -> None:
+        keep_freed_memory()
         self.outgoing = Outgoing(retention, queue)
         self.incoming = Incoming()
         self.slots: dict[int, Connection] = {}

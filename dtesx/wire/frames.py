@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from dtesx import batch
 from dtesx.wire import compression
 from dtesx.wire.compression import Compressor
 from dtesx.wire.errors import ProtocolError
@@ -111,9 +112,24 @@ def encode(
             header = _HEADER.pack(MAGIC, kind, _COMPRESSED, 0, sequence, len(table), length, len(packed))
             return (header + packed,), HEADER_SIZE + size
     header = _HEADER.pack(MAGIC, kind, 0, 0, sequence, len(table), length, size)
-    if len(blob) == 1 and length >= _PART:
-        return (header + table, blob[0]), HEADER_SIZE + size
-    return (b"".join((header, table, *blob)),), HEADER_SIZE + size
+    return _parts((header, table, *blob)), HEADER_SIZE + size
+
+
+def _parts(pieces: Sequence[bytes | memoryview]) -> Encoded:
+    """The same bytes in fewer pieces: only small ones are copied to be joined."""
+    parts: list[bytes | memoryview] = []
+    small: list[bytes | memoryview] = []
+    for piece in pieces:
+        if len(piece) < _PART:
+            small.append(piece)
+            continue
+        if small:
+            parts.append(b"".join(small))
+            small = []
+        parts.append(piece)
+    if small:
+        parts.append(b"".join(small))
+    return tuple(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +172,7 @@ class Decoder:
             return None
         if self._header is None:
             self._header = _read_header(self._start)
-            self._body = bytearray(self._header.body)
+            self._body = _room(self._header.body)
             self._target, self._filled = memoryview(self._body), 0
             if self._header.body:
                 return None
@@ -170,6 +186,11 @@ class Decoder:
         self._header, self._body = None, self._start
         self._target, self._filled = memoryview(self._start), 0
         return Frame(header.type, header.sequence, view[: header.table], view[header.table :])
+
+
+def _room(size: int) -> bytearray:
+    """A buffer whose content does not matter yet."""
+    return bytearray(size) if batch.native is None else batch.native.room(size)
 
 
 def _read_header(data: bytearray) -> _Header:
