@@ -133,14 +133,14 @@ class Applier:
     def _many(
         self, operations: list[Operation], number: int, blob: memoryview, at: int
     ) -> tuple[int, int] | None:
-        """Make new files from operation ``number`` and content ``at`` on, if any; returns where to go on."""
+        """Make new files and symlinks from operation ``number`` and content ``at`` on, if any; returns where to go on."""
         work = self._work
         here = work.here
         if not work.unseen or here.inherits or self._stale or not self._reachable or batch.native is None:
             return None
         own = (os.geteuid(), here.gid)
         done, end = batch.native.put(
-            here.fd, operations, number, Put, blob, at, *own, flags.SETTABLE, TEMPORARY_PREFIX
+            here.fd, operations, number, Put, Make, blob, at, *own, flags.SETTABLE, TEMPORARY_PREFIX
         )
         work.counts.files += done
         work.counts.content_bytes += end - at

@@ -54,6 +54,7 @@ class Native(Protocol):
         operations: list[Any],
         start: int,
         put: type,
+        make: type,
         content: memoryview,
         at: int,
         uid: int,
@@ -62,12 +63,13 @@ class Native(Protocol):
         reserved: bytes,
         /,
     ) -> tuple[int, int]:
-        """Make the files of the ``put`` operations from number ``start`` on, with the umask 0.
+        """Make the files and symlinks of the operations from number ``start`` on, with the umask 0.
 
-        Stops at the first operation that is another, that could not be carried out, or that has
-        extended attributes, a flag of ``settable`` or an improper or ``reserved`` name. ``uid`` and
+        A file is a ``put``, a symlink a ``make``. Stops at the first operation that is another, that
+        could not be carried out, or that has extended attributes, a flag of ``settable`` or an improper
+        or ``reserved`` name. ``uid`` and
         ``gid`` are what a new file has. ``at`` is where the contents begin in ``content``; returns how
-        many files were made, and where the next content begins.
+        many were made, and where the next content begins.
         """
 
     def room(self, size: int, /) -> bytearray:

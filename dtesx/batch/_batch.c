@@ -30,7 +30,7 @@
 #define MOST 1024 /* files made by one call */
 
 static struct {
-    PyObject *item, *name, *mode, *uid, *gid, *mtime_ns, *size, *xattrs, *atime_ns, *flags;
+    PyObject *item, *name, *mode, *uid, *gid, *mtime_ns, *size, *target, *xattrs, *atime_ns, *flags;
 } words;
 
 /* ---- From and to Python ---- */
@@ -60,15 +60,15 @@ static bool number_of(PyObject *object, PyObject *word, int64_t *number)
 }
 
 /* The characters of a bytes attribute, which the object keeps alive. */
-static const char *name_of(PyObject *object)
+static const char *text_at(PyObject *object, PyObject *word)
 {
-    PyObject *name = PyObject_GetAttr(object, words.name);
-    if (name == NULL) {
+    PyObject *value = PyObject_GetAttr(object, word);
+    if (value == NULL) {
         PyErr_Clear();
         return NULL;
     }
-    const char *text = text_of(name);
-    Py_DECREF(name);
+    const char *text = text_of(value);
+    Py_DECREF(value);
     return text;
 }
 
@@ -342,7 +342,7 @@ static bool read_file(int directory, Wanted *file, int64_t dense, char *to)
 
 static bool want(PyObject *item, Wanted *file)
 {
-    file->name = name_of(item);
+    file->name = text_at(item, words.name);
     return file->name != NULL && number_of(item, words.mode, &file->mode)
         && number_of(item, words.uid, &file->uid) && number_of(item, words.gid, &file->gid)
         && number_of(item, words.mtime_ns, &file->mtime) && number_of(item, words.size, &file->size)
@@ -421,13 +421,13 @@ end:
 /* ---- Making the files of a target ---- */
 
 typedef struct {
-    const char *name;
+    const char *name, *target; /* a symlink has a target */
     int64_t mode, uid, gid, mtime, size, atime;
 } New;
 
 static bool good_name(const char *name, const char *reserved)
 {
-    return *name && strlen(name) <= NAME_MAX && strcmp(name, ".") && strcmp(name, "..")
+    return name != NULL && *name && strlen(name) <= NAME_MAX && strcmp(name, ".") && strcmp(name, "..")
         && strchr(name, '/') == NULL && strncmp(name, reserved, strlen(reserved));
 }
 
@@ -436,25 +436,46 @@ static bool is_id(int64_t number)
     return number >= 0 && number < UINT32_MAX;
 }
 
-/* Whether an operation makes a plain file; then ``file`` says which. */
-static bool new_of(PyObject *operation, PyObject *class, int64_t settable, const char *reserved, New *file)
+/* What files and symlinks have in common. */
+static bool new_item(PyObject *item, const char *reserved, New *made)
 {
-    if ((PyObject *)Py_TYPE(operation) != class)
-        return false;
-    int64_t flags;
-    PyObject *item = PyObject_GetAttr(operation, words.item);
-    PyObject *xattrs = item == NULL ? NULL : PyObject_GetAttr(item, words.xattrs);
+    PyObject *xattrs = PyObject_GetAttr(item, words.xattrs);
     bool plain = xattrs != NULL && PyObject_Size(xattrs) == 0
-        && number_of(operation, words.flags, &flags) && (flags < 0 || !(flags & settable))
-        && number_of(operation, words.atime_ns, &file->atime) && (file->name = name_of(item)) != NULL
-        && good_name(file->name, reserved) && number_of(item, words.mode, &file->mode)
-        && S_ISREG(file->mode) && file->mode == (file->mode & (S_IFMT | 07777))
-        && number_of(item, words.uid, &file->uid) && is_id(file->uid)
-        && number_of(item, words.gid, &file->gid) && is_id(file->gid)
-        && number_of(item, words.mtime_ns, &file->mtime) && number_of(item, words.size, &file->size)
-        && file->size >= 0;
+        && good_name(made->name = text_at(item, words.name), reserved)
+        && number_of(item, words.mode, &made->mode) && made->mode == (made->mode & (S_IFMT | 07777))
+        && number_of(item, words.uid, &made->uid) && is_id(made->uid)
+        && number_of(item, words.gid, &made->gid) && is_id(made->gid)
+        && number_of(item, words.mtime_ns, &made->mtime);
     PyErr_Clear();
     Py_XDECREF(xattrs);
+    return plain;
+}
+
+static bool new_file(PyObject *put, PyObject *item, int64_t settable, New *file)
+{
+    int64_t flags;
+    return S_ISREG(file->mode) && number_of(item, words.size, &file->size) && file->size >= 0
+        && number_of(put, words.flags, &flags) && (flags < 0 || !(flags & settable))
+        && number_of(put, words.atime_ns, &file->atime);
+}
+
+static bool new_link(PyObject *item, New *link)
+{
+    link->atime = link->mtime;
+    link->target = text_at(item, words.target);
+    return S_ISLNK(link->mode) && link->target != NULL && *link->target;
+}
+
+/* Whether an operation makes a plain file or a symlink; then ``made`` says which. */
+static bool new_of(PyObject *operation, PyObject *const *classes, int64_t settable, const char *reserved, New *made)
+{
+    PyObject *class = (PyObject *)Py_TYPE(operation);
+    if (class != classes[0] && class != classes[1])
+        return false;
+    PyObject *item = PyObject_GetAttr(operation, words.item);
+    bool plain = item != NULL && new_item(item, reserved, made)
+        && (class == classes[0] ? new_file(operation, item, settable, made) : new_link(item, made));
+    PyErr_Clear();
     Py_XDECREF(item);
     return plain;
 }
@@ -487,6 +508,24 @@ static bool make_file(int directory, const New *file, const char *from, uid_t ui
     return well;
 }
 
+static bool make_link(int directory, const New *link, uid_t uid, gid_t gid)
+{
+    const struct timespec times[2] = {time_of(link->atime), time_of(link->mtime)};
+    if (symlinkat(link->target, directory, link->name) < 0)
+        return false;
+    bool owned = link->uid == uid && link->gid == gid;
+    if ((owned || fchownat(directory, link->name, (uid_t)link->uid, (gid_t)link->gid, AT_SYMLINK_NOFOLLOW) == 0)
+        && utimensat(directory, link->name, times, AT_SYMLINK_NOFOLLOW) == 0)
+        return true;
+    unlinkat(directory, link->name, 0);
+    return false;
+}
+
+static bool make(int directory, const New *new, const char *from, uid_t uid, gid_t gid)
+{
+    return new->target ? make_link(directory, new, uid, gid) : make_file(directory, new, from, uid, gid);
+}
+
 static PyObject *put_files(PyObject *module, PyObject *arguments)
 {
     (void)module;
@@ -495,11 +534,11 @@ static PyObject *put_files(PyObject *module, PyObject *arguments)
     unsigned uid, gid;
     long long settable;
     const char *reserved;
-    PyObject *operations, *class;
+    PyObject *operations, *classes[2];
     Py_buffer content;
     if (!PyArg_ParseTuple(
-            arguments, "iO!nOy*nIILy", &directory, &PyList_Type, &operations, &start, &class, &content, &at,
-            &uid, &gid, &settable, &reserved))
+            arguments, "iO!nOOy*nIILy", &directory, &PyList_Type, &operations, &start, &classes[0], &classes[1],
+            &content, &at, &uid, &gid, &settable, &reserved))
         return NULL;
     if (at < 0 || at > content.len) {
         PyErr_SetString(PyExc_ValueError, "contents begin beyond what there is");
@@ -511,11 +550,11 @@ static PyObject *put_files(PyObject *module, PyObject *arguments)
     int64_t end = at;
     New *files = calloc((size_t)given + 1, sizeof *files);
     while (files != NULL && count < given
-           && new_of(PyList_GetItem(some, count), class, settable, reserved, &files[count])
+           && new_of(PyList_GetItem(some, count), classes, settable, reserved, &files[count])
            && files[count].size <= content.len - end)
         end += files[count++].size;
     Py_BEGIN_ALLOW_THREADS
-    while (done < count && make_file(directory, &files[done], (char *)content.buf + at, uid, gid))
+    while (done < count && make(directory, &files[done], (char *)content.buf + at, uid, gid))
         at += files[done++].size;
     Py_END_ALLOW_THREADS
     free(files);
@@ -560,7 +599,7 @@ static int prepare(PyObject *module)
     } all[] = {
         {&words.item, "item"}, {&words.name, "name"}, {&words.mode, "mode"}, {&words.uid, "uid"},
         {&words.gid, "gid"}, {&words.mtime_ns, "mtime_ns"}, {&words.size, "size"},
-        {&words.xattrs, "xattrs"}, {&words.atime_ns, "atime_ns"}, {&words.flags, "flags"},
+        {&words.target, "target"}, {&words.xattrs, "xattrs"}, {&words.atime_ns, "atime_ns"}, {&words.flags, "flags"},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if ((*all[i].word = PyUnicode_InternFromString(all[i].text)) == NULL)

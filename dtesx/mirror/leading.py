@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from dtesx.mirror.reading import Reader, Reading
 from dtesx.mirror.scan import Visit
@@ -19,8 +20,7 @@ Ask = Callable[[list[tuple[bytes, bytes]], bool], None]
 """Asks the target about directories: (path, digest) each, and whether these are the last."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True, eq=False):
     """A directory that the walk entered, with what it read there, or left (``reading`` is None)."""
 
     visit: Visit

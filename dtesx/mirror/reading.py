@@ -8,7 +8,6 @@ there, and no extended attribute is read and no Item is made.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
 from operator import attrgetter
 
@@ -28,8 +27,7 @@ _SIZE, _LINK = attrgetter("size"), attrgetter("link")
 _ENCODER = msgspec.msgpack.Encoder()
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, eq=False):
     """What a directory holds.
 
     ``digest`` is empty where it must be compared name by name. ``items`` is None when they were not

@@ -7,7 +7,7 @@ import os
 import stat
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
@@ -47,8 +47,7 @@ class WalkOptions:
     sums: bool = False
 
 
-@dataclass(slots=True)
-class Visit:
+class Visit(msgspec.Struct, eq=False):
     """A directory that is being looked at (``entered``) or left with everything below it.
 
     ``fd`` is valid until the walk goes on; it is -1 on leaving a directory that was moved away
@@ -70,12 +69,12 @@ class Visit:
     scope: Scope | None = None
     top: bool = False
     plain: bool = False
-    names: list[bytes] = field(default_factory=list)
-    below: list[bytes] = field(default_factory=list)
-    scopes: dict[bytes, Scope] = field(default_factory=dict)
-    followed: set[bytes] = field(default_factory=set)
-    hidden: set[bytes] = field(default_factory=set)
-    mounts: set[bytes] = field(default_factory=set)
+    names: list[bytes] = []
+    below: list[bytes] = []
+    scopes: dict[bytes, Scope] = {}
+    followed: set[bytes] = set()
+    hidden: set[bytes] = set()
+    mounts: set[bytes] = set()
     sockets: int = 0
     state: State | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -45,6 +46,7 @@ class Answering:
         self._problem = problem
         self._questions: deque[tuple[bytes, bytes]] = deque()
         self._unfinished = False
+        self._missing = b""
         self._parts: Iterator[int | Directory] = iter(())
         doubt = doubt_from(fd)
         options = WalkOptions(problem=self._unlisted, leftover=self._leftover, doubt_from=doubt, sums=sums)
@@ -97,10 +99,15 @@ class Answering:
         self._stack.close()
 
     def _about(self, path: bytes, digest: bytes) -> Iterator[int | Directory]:
+        if self._missing and path.startswith(self._missing):  # as most are at a first mirror
+            yield -1
+            return
         try:
             visit = self._look(path)
         except OSError as error:
             self._unlisted(path, reason(error))
+            if error.errno == errno.ENOENT:
+                self._missing = path + b"/"
             yield -1
             return
         reading = self._reader.read(visit)

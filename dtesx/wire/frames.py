@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 from dtesx import batch
 from dtesx.wire import compression
@@ -74,8 +75,7 @@ _TYPES = {int(kind): kind for kind in FrameType}
 _COMPRESSED = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True, eq=False):
     """A received frame. ``table`` is msgpack, ``blob`` raw content; both are views of one buffer."""
 
     type: FrameType
@@ -132,8 +132,7 @@ def _parts(pieces: Sequence[bytes | memoryview]) -> Encoded:
     return tuple(parts)
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
+class _Header(msgspec.Struct, frozen=True, eq=False):
     type: FrameType
     compressed: bool
     sequence: int
