@@ -21,6 +21,9 @@ T = TypeVar("T")
 class Native(Protocol):
     """The extension. Directories are descriptors; whatever fails is left out and told by no error."""
 
+    def names(self, directory: int, /) -> list[bytes]:
+        """The names in a directory, sorted. Raises OSError, alone of all."""
+
     def look(
         self, directory: int, prefix: bytes, names: list[bytes], xattrs: bool, item: Callable[..., T], /
     ) -> tuple[list[T | None], list[int], bytes, int]:

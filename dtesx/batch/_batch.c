@@ -8,6 +8,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -19,6 +20,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -27,6 +29,7 @@
 #define OPEN_OLD (O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
 #define OPEN_NEW (O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC)
 #define FACTS 9 /* 64-bit numbers that a name's state consists of */
+#define LISTING 65536 /* bytes of a directory at a time */
 #define MOST 1024 /* files made by one call */
 
 static struct {
@@ -90,7 +93,46 @@ static bool fits_nanoseconds(time_t seconds)
     return seconds < INT64_MAX / SECOND && seconds > INT64_MIN / SECOND;
 }
 
-/* ---- What is there: look, facts ---- */
+/* ---- What is there: names, look, facts ---- */
+
+/* Add the names that getdents64(2) gave. */
+static bool add_names(PyObject *names, const char *from, ssize_t size)
+{
+    for (const char *end = from + size; from < end; from += ((const struct dirent64 *)from)->d_reclen) {
+        const char *text = ((const struct dirent64 *)from)->d_name;
+        if (!strcmp(text, ".") || !strcmp(text, ".."))
+            continue;
+        PyObject *name = PyBytes_FromString(text);
+        bool added = name != NULL && PyList_Append(names, name) == 0;
+        Py_XDECREF(name);
+        if (!added)
+            return false;
+    }
+    return true;
+}
+
+static PyObject *names(PyObject *module, PyObject *descriptor)
+{
+    (void)module;
+    _Alignas(struct dirent64) char entries[LISTING];
+    long directory = PyLong_AsLong(descriptor);
+    PyObject *found = PyErr_Occurred() ? NULL : PyList_New(0);
+    ssize_t size = found == NULL ? 0 : lseek((int)directory, 0, SEEK_SET) < 0 ? -1 : 1;
+    while (size > 0) {
+        Py_BEGIN_ALLOW_THREADS
+        size = syscall(SYS_getdents64, (int)directory, entries, sizeof entries);
+        Py_END_ALLOW_THREADS
+        if (size > 0 && !add_names(found, entries, size))
+            Py_CLEAR(found);
+        if (found == NULL)
+            return NULL;
+    }
+    if (size < 0)
+        PyErr_SetFromErrno(PyExc_OSError);
+    if (found != NULL && (size < 0 || PyList_Sort(found) < 0))
+        Py_CLEAR(found);
+    return found;
+}
 
 typedef struct {
     const char *name;
@@ -582,6 +624,7 @@ static PyObject *room(PyObject *module, PyObject *size)
 /* ---- The module ---- */
 
 static PyMethodDef methods[] = {
+    {"names", names, METH_O, NULL},
     {"look", look, METH_VARARGS, NULL},
     {"facts", facts, METH_VARARGS, NULL},
     {"read", read_files, METH_VARARGS, NULL},

@@ -122,7 +122,7 @@ class Scanner:
         ``above`` is the device that the directory above is on; None for the root.
         """
         status = os.fstat(fd)
-        names = sorted(map(os.fsencode, os.listdir(fd)))
+        names = _listed(fd)
         visit = Visit(path, fd, True, iter(()), status, scope, names=names)
         visit.top = status.st_dev != above
         if visit.top and _is_mount_root(fd):
@@ -233,6 +233,12 @@ class Scanner:
         if error.errno != errno.ENOENT:
             visit.hidden.add(name)
             self._options.problem(join(visit.path, name), reason(error))
+
+
+def _listed(fd: int) -> list[bytes]:
+    if batch.native is not None:
+        return batch.native.names(fd)
+    return sorted(map(os.fsencode, os.listdir(fd)))
 
 
 def _wanted(visit: Visit) -> tuple[list[bytes], dict[bytes, Choice]]:
