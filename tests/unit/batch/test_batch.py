@@ -19,7 +19,7 @@ from dtesx.mirror.content import DENSE
 from dtesx.mirror.scan import Scanner, WalkOptions
 from dtesx.mirror.state import State, look
 from dtesx.wire.items import TEMPORARY_PREFIX, Item
-from dtesx.wire.operations import Abort, Operation, Put
+from dtesx.wire.operations import Abort, Make, Operation, Put
 
 pytestmark = pytest.mark.skipif(batch.native is None, reason="the extension was not built")
 
@@ -173,7 +173,7 @@ def _apply(fd: int, operations: list[Operation], content: bytes, number: int = 0
     try:
         own = (os.geteuid(), os.getegid())
         view = memoryview(content)
-        return batch.native.put(fd, operations, number, Put, view, 0, *own, _SETTABLE, TEMPORARY_PREFIX)
+        return batch.native.put(fd, operations, number, Put, Make, view, 0, *own, _SETTABLE, TEMPORARY_PREFIX)
     finally:
         os.umask(before)
 
@@ -190,6 +190,47 @@ def test_files_are_made_with_everything_about_them() -> None:
             assert (status.st_mode, status.st_mtime_ns, status.st_atime_ns) == (mode, -1, 10**18 + 1)
             with open(os.open(b"%o" % mode, os.O_RDONLY, dir_fd=fd), "rb") as file:
                 assert file.read() == data
+
+
+def _link(name: bytes, target: bytes, mode: int = 0o120777, **changes: int) -> Make:
+    uid, gid = changes.get("uid", os.geteuid()), changes.get("gid", os.getegid())
+    return Make(Item(name, mode, uid, gid, changes.get("mtime_ns", 7), target=target))
+
+
+def test_symlinks_are_made_between_files_with_their_times() -> None:
+    with _directory() as fd:
+        operations = [_put(b"a", 1), _link(b"b", b"\xff/..", mtime_ns=-1), _put(b"c", 2)]
+        assert _apply(fd, operations, b"xyz") == (3, 3)
+        status = os.stat("b", dir_fd=fd, follow_symlinks=False)
+        assert (os.readlink(b"b", dir_fd=fd), status.st_mtime_ns) == (b"\xff/..", -1)
+        with open(os.open("c", os.O_RDONLY, dir_fd=fd), "rb") as file:
+            assert file.read() == b"yz"
+
+
+def test_names_are_sorted_and_the_next_to_list_them_finds_them_all() -> None:
+    assert batch.native is not None
+    with _directory() as fd:
+        made = sorted(b"%d" % number + b"x" * (number % 200) for number in range(3000))
+        for name in made:
+            os.mknod(name, 0o100600, dir_fd=fd)
+        for _ in range(2):
+            assert batch.native.names(fd) == made
+            assert sorted(map(os.fsencode, os.listdir(fd))) == made
+
+
+def test_what_is_no_directory_has_no_names() -> None:
+    assert batch.native is not None
+    with tempfile.TemporaryFile() as file, pytest.raises(NotADirectoryError):
+        batch.native.names(file.fileno())
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        batch.native.names(-1)
+
+
+def test_a_buffer_has_the_size_asked_for() -> None:
+    assert batch.native is not None
+    assert [len(batch.native.room(size)) for size in (0, 1, 1 << 20)] == [0, 1, 1 << 20]
+    with pytest.raises(ValueError, match="less than nothing"):
+        batch.native.room(-1)
 
 
 @pytest.mark.parametrize(
@@ -215,6 +256,13 @@ def test_files_are_made_with_everything_about_them() -> None:
         _put(b"new", 100),
         _put(b"new", -1),
         Put(Item(b"new", 0o100600, 0, 0, 1, 1, xattrs=((b"user.x", b"y"),)), 1),
+        _link(b"there", b"x"),
+        _link(b"../out", b"x"),
+        _link(b"new", b""),
+        _link(b"new", b"a\0b"),
+        _link(b"new", b"x", mode=0o010600),
+        _link(b"new", b"x", mode=0o040755),
+        Make(Item(b"new", 0o120777, 0, 0, 1, target=b"x", xattrs=((b"trusted.x", b"y"),))),
     ],
 )
 def test_whatever_is_not_plain_ends_the_run_and_leaves_nothing(stopper: Operation) -> None:
@@ -251,4 +299,4 @@ def test_nonsense_is_an_error_and_no_crash() -> None:
         content = memoryview(b"abc")
         for at in (-1, 4):
             with pytest.raises(ValueError, match="beyond"):
-                batch.native.put(fd, [_put(b"x", 1)], 0, Put, content, at, 0, 0, 0, TEMPORARY_PREFIX)
+                batch.native.put(fd, [_put(b"x", 1)], 0, Put, Make, content, at, 0, 0, 0, TEMPORARY_PREFIX)
