@@ -70,9 +70,8 @@ class Native(Protocol):
 
         A file is a ``put``, a symlink a ``make``. Stops at the first operation that is another, that
         could not be carried out, or that has extended attributes, a flag of ``settable`` or an improper
-        or ``reserved`` name. ``uid`` and
-        ``gid`` are what a new file has. ``at`` is where the contents begin in ``content``; returns how
-        many were made, and where the next content begins.
+        or ``reserved`` name. ``uid`` and ``gid`` are what a new file has. ``at`` is where the contents
+        begin in ``content``; returns how many were made, and where the next content begins.
         """
 
     def room(self, size: int, /) -> bytearray:

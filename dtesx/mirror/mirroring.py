@@ -35,6 +35,7 @@ from dtesx.wire.messages import Directory
 from dtesx.wire.operations import Finish, Link, Make, Remove
 
 # Up to which size equal items mean that nothing is to be done about a file.
+_AT_ONCE = 1024  # new files, whose names and metadata go into one frame
 _TOLD = {Compare.NONE: -1, Compare.ATTRIBUTES: (1 << 63) - 1, Compare.DATA: content.SMALL}
 
 
@@ -55,6 +56,11 @@ class _New:
 
     items: list[Item] = field(default_factory=list)
     size: int = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether these are enough for a frame."""
+        return self.size >= FRAME_BLOB or len(self.items) >= _AT_ONCE
 
     def takes(self, item: Item) -> bool:
         """Take a file, if it is of that kind; what else there is about a name is dealt with one by one."""
@@ -211,7 +217,7 @@ class TreeMirror:
                     tally.files_skipped += 1
                     tally.bytes_skipped += source.size
                 elif target is None and new.takes(source):
-                    if new.size >= FRAME_BLOB:
+                    if new.full:
                         self._new(visit, new)
                 else:
                     self._name(visit, source, target)

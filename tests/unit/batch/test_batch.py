@@ -199,7 +199,7 @@ def _link(name: bytes, target: bytes, mode: int = 0o120777, **changes: int) -> M
 
 def test_symlinks_are_made_between_files_with_their_times() -> None:
     with _directory() as fd:
-        operations = [_put(b"a", 1), _link(b"b", b"\xff/..", mtime_ns=-1), _put(b"c", 2)]
+        operations: list[Operation] = [_put(b"a", 1), _link(b"b", b"\xff/..", mtime_ns=-1), _put(b"c", 2)]
         assert _apply(fd, operations, b"xyz") == (3, 3)
         status = os.stat("b", dir_fd=fd, follow_symlinks=False)
         assert (os.readlink(b"b", dir_fd=fd), status.st_mtime_ns) == (b"\xff/..", -1)
