@@ -1,4 +1,4 @@
-"""Freed memory stays with the process, to be the next buffer: what is new from the kernel is slow at first."""
+"""Freed memory stays with the process, to be the next buffer: what the kernel gives is slow at first."""
 
 from __future__ import annotations
 
