@@ -133,7 +133,7 @@ class Applier:
     def _many(
         self, operations: list[Operation], number: int, blob: memoryview, at: int
     ) -> tuple[int, int] | None:
-        """Make what is new from operation ``number`` and content ``at`` on; returns where to go on, if any was."""
+        """Make what is new from operation ``number`` and content ``at`` on; returns where to go on."""
         work = self._work
         here = work.here
         if not work.unseen or here.inherits or self._stale or not self._reachable or batch.native is None:

@@ -25,13 +25,14 @@ class Native(Protocol):
         """The names in a directory, sorted. Raises OSError, alone of all."""
 
     def look(
-        self, directory: int, prefix: bytes, names: list[bytes], xattrs: bool, item: Callable[..., T], /
+        self, directory: int, prefix: bytes, names: list[bytes], own: bytes | None, item: Callable[..., T], /
     ) -> tuple[list[T | None], list[int], bytes, int]:
         """What the names of a directory are.
 
-        Returns the items (``item`` makes them, see wire.items) of regular files and symlinks without
-        extended attributes, which are looked for by ``prefix`` and name if ``xattrs``; the numbers of
-        the names that have None for an item; and all facts with the latest ctime, as ``facts`` does.
+        Returns the items (``item`` makes them, see wire.items) of regular files and symlinks; the
+        numbers of the names that have None for an item; and all facts with the latest ctime, as
+        ``facts`` does. Extended attributes are read by ``prefix`` and name, unless ``own`` is None; a
+        name with many or large ones, or one that begins with ``own``, has no item.
         """
 
     def facts(self, directory: int, names: list[bytes], device: int, /) -> tuple[bytes, int, list[bytes]]:
@@ -69,7 +70,7 @@ class Native(Protocol):
         """Make the files and symlinks of the operations from number ``start`` on, with the umask 0.
 
         A file is a ``put``, a symlink a ``make``. Stops at the first operation that is another, that
-        could not be carried out, or that has extended attributes, a flag of ``settable`` or an improper
+        could not be carried out, or that has many extended attributes, a flag of ``settable`` or an improper
         or ``reserved`` name. ``uid`` and ``gid`` are what a new file has. ``at`` is where the contents
         begin in ``content``; returns how many were made, and where the next content begins.
         """

@@ -31,6 +31,14 @@ bool fits_nanoseconds(time_t seconds);
 int64_t nanoseconds(struct timespec time);
 struct timespec time_of(int64_t nanoseconds);
 
+#define ATTRIBUTES 8 /* that a plain name has at most */
+
+/* An extended attribute. */
+struct attribute {
+    const char *name, *value;
+    Py_ssize_t size;
+};
+
 /* See batch.Native. */
 PyObject *names(PyObject *module, PyObject *descriptor);
 PyObject *look(PyObject *module, PyObject *arguments);

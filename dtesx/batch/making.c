@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define OPEN_NEW (O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC)
@@ -14,6 +15,8 @@
 typedef struct {
     const char *name, *target; /* a symlink has a target */
     int64_t mode, uid, gid, mtime, size, atime;
+    int count;
+    struct attribute *attributes;
 } New;
 
 static bool good_name(const char *name, const char *reserved)
@@ -27,12 +30,35 @@ static bool is_id(int64_t number)
     return number >= 0 && number < UINT32_MAX;
 }
 
+static bool new_attribute(PyObject *pair, struct attribute *one)
+{
+    char *value;
+    if (!PyTuple_Check(pair) || PyTuple_Size(pair) != 2
+        || (one->name = text_of(PyTuple_GetItem(pair, 0))) == NULL
+        || PyBytes_AsStringAndSize(PyTuple_GetItem(pair, 1), &value, &one->size) < 0)
+        return false;
+    one->value = value;
+    return true;
+}
+
+/* Extended attributes, if they are few. */
+static bool new_attributes(PyObject *xattrs, New *made)
+{
+    Py_ssize_t count = xattrs != NULL && PyTuple_Check(xattrs) ? PyTuple_Size(xattrs) : -1;
+    if (count <= 0 || count > ATTRIBUTES)
+        return count == 0;
+    if ((made->attributes = calloc((size_t)count, sizeof *made->attributes)) == NULL)
+        return false;
+    while (made->count < count && new_attribute(PyTuple_GetItem(xattrs, made->count), &made->attributes[made->count]))
+        made->count++;
+    return made->count == count;
+}
+
 /* What files and symlinks have in common. */
 static bool new_item(PyObject *item, const char *reserved, New *made)
 {
     PyObject *xattrs = PyObject_GetAttr(item, words.xattrs);
-    bool plain = xattrs != NULL && PyObject_Size(xattrs) == 0
-        && good_name(made->name = text_at(item, words.name), reserved)
+    bool plain = new_attributes(xattrs, made) && good_name(made->name = text_at(item, words.name), reserved)
         && number_of(item, words.mode, &made->mode) && made->mode == (made->mode & (S_IFMT | 07777))
         && number_of(item, words.uid, &made->uid) && is_id(made->uid)
         && number_of(item, words.gid, &made->gid) && is_id(made->gid)
@@ -54,7 +80,7 @@ static bool new_link(PyObject *item, New *link)
 {
     link->atime = link->mtime;
     link->target = text_at(item, words.target);
-    return S_ISLNK(link->mode) && link->target != NULL && *link->target;
+    return S_ISLNK(link->mode) && !link->count && link->target != NULL && *link->target;
 }
 
 /* Whether an operation makes a plain file or a symlink; then ``made`` says which. */
@@ -83,6 +109,16 @@ static bool write_all(int fd, const char *from, int64_t size)
     return true;
 }
 
+static bool set_attributes(int fd, const New *file)
+{
+    for (int i = 0; i < file->count; i++) {
+        const struct attribute *one = &file->attributes[i];
+        if (fsetxattr(fd, one->name, one->value, (size_t)one->size, 0) < 0)
+            return false;
+    }
+    return true;
+}
+
 static bool make_file(int directory, const New *file, const char *from, uid_t uid, gid_t gid)
 {
     int fd = openat(directory, file->name, OPEN_NEW, (mode_t)(file->mode & 0777));
@@ -92,7 +128,7 @@ static bool make_file(int directory, const New *file, const char *from, uid_t ui
     bool well = write_all(fd, from, file->size)
         && ((file->uid == uid && file->gid == gid) || fchown(fd, (uid_t)file->uid, (gid_t)file->gid) == 0)
         && (!(file->mode & 07000) || fchmod(fd, (mode_t)(file->mode & 07777)) == 0)
-        && futimens(fd, times) == 0;
+        && set_attributes(fd, file) && futimens(fd, times) == 0;
     well = close(fd) == 0 && well;
     if (!well)
         unlinkat(directory, file->name, 0);
@@ -148,6 +184,8 @@ PyObject *put_files(PyObject *module, PyObject *arguments)
     while (done < count && make(directory, &files[done], (char *)content.buf + at, uid, gid))
         at += files[done++].size;
     Py_END_ALLOW_THREADS
+    for (Py_ssize_t i = 0; files != NULL && i < given; i++)
+        free(files[i].attributes);
     free(files);
     Py_XDECREF(some);
     PyBuffer_Release(&content);

@@ -13,6 +13,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#define ROOM 1024 /* bytes of the names, and of the values, of all extended attributes of a name */
 #define FACTS 9 /* 64-bit numbers that a name's state consists of */
 #define LISTING 65536 /* bytes of a directory at a time */
 
@@ -59,9 +60,16 @@ PyObject *names(PyObject *module, PyObject *descriptor)
 }
 
 typedef struct {
+    int count;
+    struct attribute all[ATTRIBUTES];
+    char names[ROOM], values[ROOM];
+} Attributes;
+
+typedef struct {
     const char *name;
     struct stat status;
     char *target;
+    Attributes *attributes;
     bool found, plain;
 } Seen;
 
@@ -78,16 +86,43 @@ static void note_facts(const struct stat *status, int64_t *facts)
     facts[8] = (int64_t)status->st_rdev;
 }
 
-static bool has_attributes(const char *prefix, const char *name)
+static int by_name(const void *a, const void *b)
 {
-    char path[PATH_MAX];
-    if (*prefix) {
-        if ((size_t)snprintf(path, sizeof path, "%s%s", prefix, name) >= sizeof path)
-            return true;
-        name = path;
+    return strcmp(((const struct attribute *)a)->name, ((const struct attribute *)b)->name);
+}
+
+/* Read the attributes whose names, in so many bytes, are there already. */
+static bool read_values(const char *path, const char *own, Attributes *attributes, ssize_t names)
+{
+    Py_ssize_t used = 0;
+    for (ssize_t at = 0; at < names; at += strlen(attributes->names + at) + 1) {
+        if (attributes->count == ATTRIBUTES || !strncmp(attributes->names + at, own, strlen(own)))
+            return false;
+        struct attribute *one = &attributes->all[attributes->count++];
+        *one = (struct attribute){attributes->names + at, attributes->values + used, 0};
+        one->size = used < ROOM ? lgetxattr(path, one->name, attributes->values + used, ROOM - used) : -1;
+        if (one->size < 0)
+            return false;
+        used += one->size;
     }
-    ssize_t size = llistxattr(name, NULL, 0);
-    return size > 0 || (size < 0 && errno != ENOTSUP && errno != ENOSYS);
+    qsort(attributes->all, attributes->count, sizeof *attributes->all, by_name);
+    return true;
+}
+
+/* Few and small extended attributes; false when there are others, or ``own`` ones. */
+static bool read_attributes(const char *prefix, const char *own, Seen *seen)
+{
+    char path[PATH_MAX], names[ROOM];
+    if ((size_t)snprintf(path, sizeof path, "%s%s", prefix, seen->name) >= sizeof path)
+        return false;
+    ssize_t size = llistxattr(path, names, sizeof names);
+    if (size <= 0)
+        return size == 0 || errno == ENOTSUP || errno == ENOSYS;
+    if ((seen->attributes = malloc(sizeof *seen->attributes)) == NULL)
+        return false;
+    seen->attributes->count = 0;
+    memcpy(seen->attributes->names, names, size);
+    return read_values(path, own, seen->attributes, size);
 }
 
 static bool read_link(int directory, Seen *seen)
@@ -106,13 +141,28 @@ static bool look_at(int directory, Seen *seen)
     return seen->found;
 }
 
-/* Files and symlinks are plain, without extended attributes. */
-static bool is_plain(int directory, const char *prefix, bool xattrs, Seen *seen)
+/* Files and symlinks are plain. */
+static bool is_plain(int directory, const char *prefix, const char *own, Seen *seen)
 {
     const struct stat *status = &seen->status;
     bool link = S_ISLNK(status->st_mode);
     return (link || S_ISREG(status->st_mode)) && fits_nanoseconds(status->st_mtim.tv_sec)
-        && (!link || read_link(directory, seen)) && !(xattrs && has_attributes(prefix, seen->name));
+        && (!link || read_link(directory, seen)) && (own == NULL || read_attributes(prefix, own, seen));
+}
+
+/* The attributes as an item has them. */
+static PyObject *pairs_of(const Attributes *attributes)
+{
+    PyObject *pairs = PyTuple_New(attributes == NULL ? 0 : attributes->count);
+    for (Py_ssize_t i = 0; pairs != NULL && i < PyTuple_Size(pairs); i++) {
+        const struct attribute *one = &attributes->all[i];
+        PyObject *pair = Py_BuildValue("(yy#)", one->name, one->value, one->size);
+        if (pair == NULL)
+            Py_CLEAR(pairs);
+        else
+            PyTuple_SetItem(pairs, i, pair);
+    }
+    return pairs;
 }
 
 /* The item of a plain name, None of any other. */
@@ -124,12 +174,19 @@ static PyObject *item_of(PyObject *class, PyObject *name, const Seen *seen)
     unsigned mode = status->st_mode, uid = status->st_uid, gid = status->st_gid;
     long long mtime = nanoseconds(status->st_mtim), size = S_ISREG(mode) ? status->st_size : 0;
     unsigned long long link = status->st_nlink > 1 ? status->st_ino : 0;
-    if (seen->target)
+    if (seen->target || seen->attributes)
         return PyObject_CallFunction(
-            class, "OIIILLKiy", name, mode, uid, gid, mtime, size, link, 0, seen->target);
+            class, "OIIILLKiyN", name, mode, uid, gid, mtime, size, link, 0,
+            seen->target ? seen->target : "", pairs_of(seen->attributes));
     if (link)
         return PyObject_CallFunction(class, "OIIILLK", name, mode, uid, gid, mtime, size, link);
     return PyObject_CallFunction(class, "OIIILL", name, mode, uid, gid, mtime, size);
+}
+
+static void forget(const Seen *seen)
+{
+    free(seen->target);
+    free(seen->attributes);
 }
 
 /* The names of a list as Seen; NULL with an exception. */
@@ -188,12 +245,13 @@ static PyObject *items_of(PyObject *class, PyObject *names, const Seen *seen, Py
 PyObject *look(PyObject *module, PyObject *arguments)
 {
     (void)module;
-    int directory, xattrs;
-    const char *prefix;
+    int directory;
+    const char *prefix, *own; /* z# takes bytes or None, with a length that says nothing new */
+    Py_ssize_t length;
     int64_t latest;
     PyObject *names, *class, *items = NULL, *facts = NULL, *rest = PyList_New(0);
     if (rest == NULL
-        || !PyArg_ParseTuple(arguments, "iyO!pO", &directory, &prefix, &PyList_Type, &names, &xattrs, &class))
+        || !PyArg_ParseTuple(arguments, "iyO!z#O", &directory, &prefix, &PyList_Type, &names, &own, &length, &class))
         goto end;
     Py_ssize_t count = PyList_Size(names);
     if ((names = PyList_GetSlice(names, 0, count)) == NULL) /* ours alone while the lock is away */
@@ -202,12 +260,12 @@ PyObject *look(PyObject *module, PyObject *arguments)
     if (seen != NULL) {
         Py_BEGIN_ALLOW_THREADS
         for (Py_ssize_t i = 0; i < count; i++)
-            seen[i].plain = look_at(directory, &seen[i]) && is_plain(directory, prefix, xattrs, &seen[i]);
+            seen[i].plain = look_at(directory, &seen[i]) && is_plain(directory, prefix, own, &seen[i]);
         Py_END_ALLOW_THREADS
         facts = facts_of(seen, count, &latest);
         items = facts == NULL ? NULL : items_of(class, names, seen, count, rest);
         for (Py_ssize_t i = 0; i < count; i++)
-            free(seen[i].target);
+            forget(&seen[i]);
         free(seen);
     }
     Py_DECREF(names);

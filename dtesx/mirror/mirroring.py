@@ -21,7 +21,7 @@ from dtesx.mirror.directories import Directories
 from dtesx.mirror.files import FileSender
 from dtesx.mirror.leading import Ask, Lead
 from dtesx.mirror.orphans import OrphanRule
-from dtesx.mirror.packing import FRAME_BLOB, Packer
+from dtesx.mirror.packing import FRAME_BLOB, Packer, weight_of
 from dtesx.mirror.protection import may_protect, protection, scope_of
 from dtesx.mirror.reading import Reader, Reading
 from dtesx.mirror.scan import Scanner, Visit, WalkOptions, join, own_item, reason
@@ -35,7 +35,8 @@ from dtesx.wire.messages import Directory
 from dtesx.wire.operations import Finish, Link, Make, Remove
 
 # Up to which size equal items mean that nothing is to be done about a file.
-_AT_ONCE = 1024  # new files, whose names and metadata go into one frame
+# So many new files, with so many bytes of extended attributes each, go into one frame.
+_AT_ONCE, _XATTRS = 1024, 2048
 _TOLD = {Compare.NONE: -1, Compare.ATTRIBUTES: (1 << 63) - 1, Compare.DATA: content.SMALL}
 
 
@@ -64,7 +65,9 @@ class _New:
 
     def takes(self, item: Item) -> bool:
         """Take a file, if it is of that kind; what else there is about a name is dealt with one by one."""
-        if item.link or item.xattrs or item.size > content.SMALL or item.mode & 0o170000 != stat.S_IFREG:
+        if item.link or item.size > content.SMALL or item.mode & 0o170000 != stat.S_IFREG:
+            return False
+        if item.xattrs and weight_of(item.xattrs) > _XATTRS:
             return False
         self.items.append(item)
         self.size += item.size

@@ -50,15 +50,15 @@ class Packer:
         """
         weight = _OPERATION + names
         if xattrs:
-            weight += sum(len(name) + len(value) + 8 for name, value in xattrs)
+            weight += weight_of(xattrs)
             if weight > MAX_TABLE // 2:
                 raise TooLarge(0, "its extended attributes are too large to travel")
         self._make_room(directory, weight, blob)
         self._operations.append(operation)
 
     def add_files(self, directory: bytes, files: Sequence[Put], contents: Content) -> None:
-        """Add new files without extended attributes, whose contents lie one after another."""
-        weight = sum(_OPERATION + len(file.item.name) for file in files)
+        """Add new files, whose contents lie one after another; together they must fit into a frame."""
+        weight = sum(_OPERATION + len(file.item.name) + weight_of(file.item.xattrs) for file in files)
         self._make_room(directory, weight, contents)
         self._operations += files
 
@@ -82,3 +82,8 @@ class Packer:
         self._operations, self._blob = [], []
         self._blob_bytes = self._table_bytes = 0
         self._directory = None
+
+
+def weight_of(xattrs: Xattrs) -> int:
+    """What extended attributes take of a frame's table (bytes)."""
+    return sum(len(name) + len(value) + 8 for name, value in xattrs) if xattrs else 0

@@ -149,7 +149,8 @@ class Scanner:
         reserved = bisect_left(names, TEMPORARY_PREFIX)
         if reserved < len(names) and names[reserved].startswith(TEMPORARY_PREFIX):
             return None
-        items, rest, facts, newest = batch.native.look(visit.fd, prefix, names, self._options.xattrs, Item)
+        own = OWN_XATTRS if self._options.xattrs else None
+        items, rest, facts, newest = batch.native.look(visit.fd, prefix, names, own, Item)
         if visit.state is not None:
             visit.state.add(facts, newest)
         if self._options.remap is not None:

@@ -8,7 +8,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from hypothesis import given, settings
@@ -18,13 +18,23 @@ from dtesx import batch
 from dtesx.mirror.content import DENSE
 from dtesx.mirror.scan import Scanner, WalkOptions
 from dtesx.mirror.state import State, look
-from dtesx.wire.items import TEMPORARY_PREFIX, Item
+from dtesx.wire.items import OWN_XATTRS, TEMPORARY_PREFIX, Item
 from dtesx.wire.operations import Abort, Make, Operation, Put
 
 pytestmark = pytest.mark.skipif(batch.native is None, reason="the extension was not built")
 
 _SETTABLE = 0x10
-_KINDS = ("file", "empty", "old", "link", "symlink", "directory", "fifo", "socket", "attribute", "leftover")
+_ATTRIBUTES = {
+    "attribute": {b"user.x": b"y"},
+    "attributes": {b"user.3": b"\0", b"user.1": b"", b"user.2": b"xx"},
+    "many": {b"user.%d" % number: b"y" for number in range(20)},
+    "large": {b"user.x": bytes(1500)},
+    "own": {b"user.x": b"y", OWN_XATTRS + b"x": b"y"},
+}
+_KINDS = (
+    *("file", "empty", "old", "link", "symlink", "directory", "fifo", "socket", "leftover"),
+    *_ATTRIBUTES,
+)
 _NAMES = st.binary(min_size=1, max_size=255).filter(
     lambda name: not set(name) & set(b"/\0") and name not in (b".", b"..")
 )
@@ -63,8 +73,9 @@ def _make(fd: int, name: bytes, kind: str) -> None:
         os.utime(name, ns=(-(10**18), -(10**18) - 1), dir_fd=fd)
     elif kind == "link":
         os.link(name, name[:200] + b".link", src_dir_fd=fd, dst_dir_fd=fd)
-    elif kind == "attribute":
-        os.setxattr(path, "user.x", b"y")
+    with suppress(PermissionError):  # only root may make our own ones
+        for attribute, value in _ATTRIBUTES.get(kind, {}).items():
+            os.setxattr(path, attribute, value)
 
 
 def _seen(fd: int, *, pure: bool) -> tuple[object, ...]:
@@ -233,6 +244,14 @@ def test_a_buffer_has_the_size_asked_for() -> None:
         batch.native.room(-1)
 
 
+def test_extended_attributes_are_set_before_the_times() -> None:
+    xattrs = ((b"user.x", b""), (b"user.y", b"\0\xff"))
+    with _directory() as fd:
+        item = Item(b"a", 0o104755, os.geteuid(), os.getegid(), 7, 1, xattrs=xattrs)
+        assert _apply(fd, [Put(item, 8), _put(b"b", 1)], b"12") == (2, 2)
+        assert _items(fd)[0] == item
+
+
 @pytest.mark.parametrize(
     "stopper",
     [
@@ -255,7 +274,9 @@ def test_a_buffer_has_the_size_asked_for() -> None:
         _put(b"new", 1, flags=_SETTABLE),
         _put(b"new", 100),
         _put(b"new", -1),
-        Put(Item(b"new", 0o100600, 0, 0, 1, 1, xattrs=((b"user.x", b"y"),)), 1),
+        Put(Item(b"new", 0o100600, 0, 0, 1, 1, xattrs=((b"nonsense", b"y"),)), 1),
+        Put(Item(b"new", 0o100600, 0, 0, 1, 1, xattrs=((b"user.\0", b"y"),)), 1),
+        Put(Item(b"new", 0o100600, 0, 0, 1, 1, xattrs=tuple((b"user.%d" % n, b"") for n in range(9))), 1),
         _link(b"there", b"x"),
         _link(b"../out", b"x"),
         _link(b"new", b""),
