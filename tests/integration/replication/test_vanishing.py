@@ -49,7 +49,8 @@ def vanish(site: Site, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         """The extension, which opens files unseen."""
 
         def __init__(self, native: batch.Native) -> None:
-            self.look, self.facts, self.put = native.look, native.facts, native.put
+            self.names, self.look, self.facts = native.names, native.look, native.facts
+            self.put, self.room = native.put, native.room
             self._native = native
 
         def read(self, directory: int, items: list[Item], dense: int, put: type[Put], /) -> Any:
