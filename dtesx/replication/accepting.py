@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import select
 import socket
 import ssl
@@ -69,11 +70,12 @@ class Host(Protocol):
 
 @dataclass(frozen=True)
 class Guest:
-    """A source that was let in, and has not been welcomed yet."""
+    """A source that was let in, and has not been welcomed yet; ``number`` counts callers as they called."""
 
     channel: Channel
     hello: Hello
     place: Place
+    number: int
 
 
 def accept(
@@ -90,6 +92,7 @@ def accept(
     poll = select.poll()
     poll.register(listener, select.POLLIN)
     listener.setblocking(False)
+    numbers = itertools.count()
     while not stop.is_set():
         if not poll.poll(1000 * TICK):
             continue
@@ -102,7 +105,7 @@ def accept(
         if not slots.acquire(blocking=False):
             plain.close()
             continue
-        door = _Door(plain, peer[0], host, enter, stop, slots)
+        door = _Door(plain, peer[0], next(numbers), host, enter, stop, slots)
         threading.Thread(target=door.run, name="dtesx-handshake", daemon=True).start()
 
 
@@ -112,6 +115,7 @@ class _Door:
 
     plain: socket.socket
     peer: str
+    number: int
     host: Host
     enter: Callable[[Guest], None]
     stop: threading.Event
@@ -188,7 +192,7 @@ class _Door:
             self._enter(channel, message, visit.recognise(message.proof))
 
     def _enter(self, channel: Channel, hello: Hello, certificate: bytes) -> None:
-        self.enter(Guest(channel, hello, self.host.admit(hello, certificate)))
+        self.enter(Guest(channel, hello, self.host.admit(hello, certificate), self.number))
 
     def _tick(self, deadline: float) -> None:
         if self.stop.is_set() or time.monotonic() > deadline:

@@ -135,6 +135,7 @@ class _Lane:
         self._lock = threading.Condition()
         self._waiting: deque[Guest] = deque()
         self._stream = b""
+        self._since = 0
         self._superseded: deque[bytes] = deque(maxlen=_SUPERSEDED)
         self._session: TargetSession | None = None
         self._phase = WorkerPhase.LISTENING
@@ -156,8 +157,11 @@ class _Lane:
                 )
             if not hello.resume and hello.stream != self._stream:
                 if self._stream:
+                    # A source that was killed in its greeting must not take over from its successor.
+                    if guest.number < self._since:
+                        raise _taken_over()
                     self._superseded.append(self._stream)
-                self._stream = hello.stream
+                self._stream, self._since = hello.stream, guest.number
             self._waiting.append(guest)
             self._lock.notify()
             if self._session is not None:

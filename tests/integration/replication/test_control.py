@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dtesx.base.errors import DtesxError, Interrupted
+from dtesx.base.errors import Conflict, DtesxError, Interrupted
 from dtesx.base.retry import wait_until
 from dtesx.model.mirror import LinkOptions
 from dtesx.model.queue import MIB, QueueLimits
@@ -21,8 +21,12 @@ from dtesx.model.target import WorkerPhase
 from dtesx.replication.control import MirrorControl
 from dtesx.replication.pausing import Gate
 from dtesx.replication.sending import DEFAULT_LINK
+from dtesx.wire.channel import Channel
+from dtesx.wire.messages import Welcome
+from dtesx.wire.protocol import answer, greeting
 
 from .cutting import Cut
+from .dialling import connected
 
 if TYPE_CHECKING:
     from .conftest import Site
@@ -219,3 +223,15 @@ def test_a_paused_target_lets_a_source_come_back(
     assert mirror.stats is not None
     assert site.differences() == ""
     assert (mirror.stats.files_sent, mirror.stats.files_skipped) == (504, 0)
+
+
+def test_a_caller_that_died_in_its_greeting_does_not_take_over(site: Site, much: None) -> None:
+    early = Channel(connected(site))  # and before it says anything, its successor is at work
+    with running(site, link=SLOW) as mirror:
+        mirror.until(MirrorPhase.RUNNING)
+        early.send(greeting("job", ("/data",), os.urandom(16)))
+        with pytest.raises(Conflict, match="took over"):
+            answer(early.receive(), Welcome)
+        early.close()
+    assert mirror.error is None
+    assert site.differences() == ""

@@ -9,7 +9,7 @@ import socket
 import stat
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,22 +124,33 @@ def _both(source: Path, target: Path, options: MirrorOptions) -> None:
 
 
 def _facts(root: Path, *, metadata: bool) -> dict[str, Fact]:
-    """What each name that can be seen stands for; directories only with ``metadata``."""
+    """What each name that can be seen stands for; directories only with ``metadata``.
+
+    A target whose source was killed may still be applying what had arrived: names come and go.
+    """
     found: dict[str, Fact] = {}
     for directory, below, names in os.walk(root):
         below[:] = [name for name in below if not name.startswith(TEMPORARY_PREFIX.decode())]
-        for name in names + below + ([""] if metadata else []):
+        shown = [name for name in names if not name.startswith(TEMPORARY_PREFIX.decode())]
+        for name in shown + below + ([""] if metadata else []):
             path = os.path.join(directory, name)
-            status = os.lstat(path)
-            if name.startswith(TEMPORARY_PREFIX.decode()) or (stat.S_ISDIR(status.st_mode) and not metadata):
-                continue
-            fact: Fact = (stat.S_IFMT(status.st_mode), _content(path, status))
-            if metadata:
-                xattrs = [(key, os.getxattr(path, key, follow_symlinks=False)) for key in _xattrs(path)]
-                fact += (status.st_mode, status.st_uid, status.st_gid, status.st_mtime_ns, status.st_rdev)
-                fact += (_names(root, status) if status.st_nlink > 1 else [], xattrs)
-            found[os.path.relpath(path, root)] = fact
+            with suppress(FileNotFoundError):
+                fact = _fact(root, path, metadata=metadata)
+                if fact is not None:
+                    found[os.path.relpath(path, root)] = fact
     return found
+
+
+def _fact(root: Path, path: str, *, metadata: bool) -> Fact | None:
+    status = os.lstat(path)
+    if stat.S_ISDIR(status.st_mode) and not metadata:
+        return None
+    fact: Fact = (stat.S_IFMT(status.st_mode), _content(path, status))
+    if metadata:
+        xattrs = [(key, os.getxattr(path, key, follow_symlinks=False)) for key in _xattrs(path)]
+        fact += (status.st_mode, status.st_uid, status.st_gid, status.st_mtime_ns, status.st_rdev)
+        fact += (_names(root, status) if status.st_nlink > 1 else [], xattrs)
+    return fact
 
 
 def _names(root: Path, status: os.stat_result) -> list[str]:
