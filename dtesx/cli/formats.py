@@ -17,6 +17,11 @@ def size(count: int) -> str:
     return f"{int(value)} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
+def rate(limit: int) -> str:
+    """A bandwidth limit in bytes per second: ``9.5 MiB/s``, ``no limit`` for 0."""
+    return f"{size(limit)}/s" if limit else "no limit"
+
+
 def seconds(duration: float) -> str:
     """A duration: ``0.4 s``, ``2 min 05 s``, ``1 h 02 min``."""
     if duration < 60:

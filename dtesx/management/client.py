@@ -10,6 +10,7 @@ from dtesx.model.api import (
     API_PORT,
     FailoverRequest,
     JobInfo,
+    NewBandwidth,
     NewMirror,
     NewServer,
     NewSnapshot,
@@ -103,6 +104,9 @@ class Appliance:
 
     def stop_mirror(self, name: str) -> None:
         self._http.send("POST", f"/v1/jobs/{_part(name)}/mirror/stop")
+
+    def limit(self, name: str, bandwidth: int | None) -> None:
+        self._http.send("POST", f"/v1/jobs/{_part(name)}/bandwidth", NewBandwidth(bandwidth))
 
     def pause_target(self, name: str) -> Paused:
         return self._http.call("POST", f"/v1/jobs/{_part(name)}/target/pause", Paused)

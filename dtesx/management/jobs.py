@@ -247,6 +247,7 @@ class Jobs:
             mirror=self._live(record) or record.mirror,
             mirrored_at=record.mirrored_at,
             target_paused=self._workers.paused(record.id),
+            bandwidth=self._store.bandwidth(record.id),
             operation=operation,
             problem=operation.problem if operation is not None else None,
         )

@@ -43,6 +43,9 @@ class _Mirror:
     def runs(self) -> bool:
         return self.thread is not None and self.thread.is_alive()
 
+    def shown(self) -> MirrorStatus:
+        return replace(self.status, bandwidth=self.control.bandwidth)
+
 
 class Mirrors:
     """Starts, watches and stops mirrors; ``identity`` is what the source shows to targets."""
@@ -62,25 +65,26 @@ class Mirrors:
             if present is not None and present.runs:
                 # One that has its result, but whose thread still lives for a moment, is over: it
                 # must not pass for the new mirror.
-                same = replace(present.request, paused=request.paused) == request
-                if same and present.status.phase not in FINAL_PHASES:
-                    return present.status
+                asked = replace(present.request, paused=request.paused, bandwidth=request.bandwidth)
+                if asked == request and present.status.phase not in FINAL_PHASES:
+                    return present.shown()
                 self._end(present)
             status = MirrorStatus(request.job, MirrorPhase.CONNECTING, started=time.time())
-            mirror = _Mirror(request, status, MirrorControl(paused=request.paused))
+            control = MirrorControl(paused=request.paused, bandwidth=request.bandwidth)
+            mirror = _Mirror(request, status, control)
             mirror.thread = threading.Thread(
                 target=self._run, args=(mirror,), name=f"mirror-{request.job}", daemon=True
             )
             self._mirrors[request.job] = mirror
             mirror.thread.start()
-            return mirror.status
+            return mirror.shown()
 
     def status(self, job: str) -> MirrorStatus:
         """Where the job's latest mirror stands; NotFound when there was none since the start."""
         mirror = self._mirrors.get(job)
         if mirror is None:
             raise NotFound(f"there is no mirror of job {job} here", hint="start one: `dtesx job mirror`")
-        return mirror.status
+        return mirror.shown()
 
     def stop(self, job: str) -> None:
         """Stop a running mirror and wait for it; does nothing when there is none."""
@@ -96,6 +100,10 @@ class Mirrors:
     def resume(self, job: str) -> None:
         """Have a mirror go on where it was. Raises NotFound when none is under way."""
         self._under_way(job).control.resume()
+
+    def limit(self, job: str, bandwidth: int | None) -> None:
+        """Have a limit hold (MirrorControl). Raises NotFound when no mirror is under way."""
+        self._under_way(job).control.bandwidth = bandwidth
 
     def _under_way(self, job: str) -> _Mirror:
         mirror = self._mirrors.get(job)

@@ -10,7 +10,7 @@ from dtesx.base.log import get_logger
 from dtesx.management.mirrors import Mirrors
 from dtesx.management.pairings import Pairings
 from dtesx.management.web import Call, Rule
-from dtesx.model.api import MirrorStatus, PairReply, PairRequest, ServiceStatus
+from dtesx.model.api import MirrorStatus, NewBandwidth, PairReply, PairRequest, ServiceStatus
 from dtesx.model.inventory import Inventory
 from dtesx.model.request import MirrorRequest
 
@@ -35,6 +35,20 @@ def rules(
     def take_inventory(_call: Call) -> Inventory:
         return inventory()
 
+    def shut_down(_call: Call) -> None:
+        log.warning("shutting this server down, as its appliance asked")
+        power_off()
+
+    return (
+        Rule("POST", "/v1/pair", pair, public=True),
+        Rule("GET", "/v1/status", status),
+        Rule("GET", "/v1/inventory", take_inventory),
+        *_mirror_rules(mirrors),
+        Rule("POST", "/v1/shutdown", shut_down),
+    )
+
+
+def _mirror_rules(mirrors: Mirrors) -> tuple[Rule, ...]:
     def start_mirror(call: Call) -> MirrorStatus:
         return mirrors.start(call.decoded(MirrorRequest))
 
@@ -50,18 +64,14 @@ def rules(
     def resume_mirror(call: Call) -> None:
         mirrors.resume(call.path["job"])
 
-    def shut_down(_call: Call) -> None:
-        log.warning("shutting this server down, as its appliance asked")
-        power_off()
+    def limit_mirror(call: Call) -> None:
+        mirrors.limit(call.path["job"], call.decoded(NewBandwidth).bandwidth)
 
     return (
-        Rule("POST", "/v1/pair", pair, public=True),
-        Rule("GET", "/v1/status", status),
-        Rule("GET", "/v1/inventory", take_inventory),
         Rule("POST", "/v1/mirrors", start_mirror),
         Rule("GET", "/v1/mirrors/{job}", show_mirror),
         Rule("DELETE", "/v1/mirrors/{job}", stop_mirror),
         Rule("POST", "/v1/mirrors/{job}/pause", pause_mirror),
         Rule("POST", "/v1/mirrors/{job}/resume", resume_mirror),
-        Rule("POST", "/v1/shutdown", shut_down),
+        Rule("POST", "/v1/mirrors/{job}/bandwidth", limit_mirror),
     )

@@ -7,7 +7,15 @@ import socket
 from dtesx.base.errors import ConnectionFailed, Refused
 from dtesx.management.http_client import HttpClient
 from dtesx.management.records import PairedServer
-from dtesx.model.api import MirrorStatus, NewServer, PairReply, PairRequest, ServerInfo, ServiceStatus
+from dtesx.model.api import (
+    MirrorStatus,
+    NewBandwidth,
+    NewServer,
+    PairReply,
+    PairRequest,
+    ServerInfo,
+    ServiceStatus,
+)
 from dtesx.model.inventory import Inventory
 from dtesx.model.request import MirrorRequest
 from dtesx.wire import pairing
@@ -86,6 +94,9 @@ class SourceClient:
 
     def resume_mirror(self, job: str) -> None:
         self._http.send("POST", f"/v1/mirrors/{job}/resume")
+
+    def limit_mirror(self, job: str, bandwidth: int | None) -> None:
+        self._http.send("POST", f"/v1/mirrors/{job}/bandwidth", NewBandwidth(bandwidth))
 
     def shut_down(self) -> None:
         self._http.send("POST", "/v1/shutdown")

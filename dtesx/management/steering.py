@@ -1,4 +1,4 @@
-"""What users change about a job while it runs: its mirror and its target pause, go on or stop."""
+"""What users change about a job while it runs: its mirror and its target pause, go on, stop or slow down."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ class Steering:
     def resume_target(self, name: str) -> Paused:
         """Have the job's target go on."""
         return self._workers.resume(self._store.job(name).id)
+
+    def limit(self, name: str, bandwidth: int | None) -> None:
+        """Set the limit of the job's mirrors (NewBandwidth); the one under way learns of it soon."""
+        self._store.set_bandwidth(self._store.job(name).id, bandwidth)
 
     # --- these raise Conflict when the job's mirror is not under way
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, delete, event, select
+from sqlalchemy import create_engine, delete, event, select, update
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -96,6 +96,17 @@ class Store:
         """All jobs by name."""
         with self._read() as session:
             return tuple(row.body for row in session.scalars(select(JobRow).order_by(JobRow.name)))
+
+    def bandwidth(self, job: str) -> int | None:
+        """The limit that users set for the job (by its id); None when they set none."""
+        with self._read() as session:
+            row = session.get(JobRow, job)
+            return None if row is None else row.bandwidth
+
+    def set_bandwidth(self, job: str, bandwidth: int | None) -> None:
+        """Keep a limit for the job (by its id), or none."""
+        with self._write() as session:
+            session.execute(update(JobRow).where(JobRow.id == job).values(bandwidth=bandwidth))
 
     def operation(self, operation: str) -> Operation:
         """The operation with that id; NotFound when there is none."""

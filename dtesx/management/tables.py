@@ -14,7 +14,7 @@ from dtesx.model.job import Operation
 from dtesx.model.record import JobRecord
 from dtesx.model.vmware import VmwareServer
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class VmwareRow(Base):
 
 
 class JobRow(Base):
-    """A job."""
+    """A job; ``bandwidth`` is the limit that users set since (bytes/s, 0 for none)."""
 
     __tablename__ = "jobs"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -76,6 +76,7 @@ class JobRow(Base):
     state: Mapped[str] = mapped_column(index=True)
     source: Mapped[str] = mapped_column(index=True)
     vmware: Mapped[str] = mapped_column(index=True)
+    bandwidth: Mapped[int | None]
     body: Mapped[JobRecord] = mapped_column(Body(JobRecord))
 
 

@@ -9,6 +9,7 @@ from dtesx.model.job import JobSpec, JobState, Operation, Problem
 from dtesx.model.layout import Layout
 from dtesx.model.request import MirrorPhase
 from dtesx.model.stats import MirrorStats
+from dtesx.model.transmission import check_bandwidth
 from dtesx.model.vmware import About, Datastore, Network, VirtualMachine
 
 API_PORT = 6325
@@ -35,13 +36,14 @@ class PairReply:
 
 @dataclass(frozen=True)
 class MirrorStatus:
-    """A mirror as its source sees it."""
+    """A mirror as its source sees it; ``bandwidth`` as in its request, or as set since."""
 
     job: str
     phase: MirrorPhase
     stats: MirrorStats = MirrorStats()
     problem: Problem | None = None
     started: float = 0.0
+    bandwidth: int | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class SnapshotInfo:
 
 @dataclass(frozen=True)
 class JobInfo:
-    """A job as the API shows it."""
+    """A job as the API shows it. ``bandwidth``: see NewBandwidth."""
 
     id: str
     spec: JobSpec
@@ -128,6 +130,7 @@ class JobInfo:
     mirror: MirrorStats | None = None
     mirrored_at: float = 0.0
     target_paused: bool = False
+    bandwidth: int | None = None
     operation: Operation | None = None
     problem: Problem | None = None
 
@@ -144,6 +147,16 @@ class NewMirror:
     """Body of ``dtesx job mirror``. ``rebind``: the source's file systems may be others than before."""
 
     rebind: bool = False
+
+
+@dataclass(frozen=True)
+class NewBandwidth:
+    """A limit (bytes/s, 0 for none) in place of those of the job's link; null: these hold again."""
+
+    bandwidth: int | None = None
+
+    def __post_init__(self) -> None:
+        check_bandwidth(self.bandwidth or 0)
 
 
 @dataclass(frozen=True)

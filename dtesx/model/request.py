@@ -8,6 +8,7 @@ from enum import StrEnum
 from dtesx.model.job import MirrorSpec
 from dtesx.model.link import LinkSpec
 from dtesx.model.mounting import mount_key
+from dtesx.model.transmission import check_bandwidth
 
 
 class MirrorPhase(StrEnum):
@@ -35,8 +36,9 @@ class MirrorRequest:
 
     ``mount_points`` are the file systems that travel; ``certificate`` is the target's (PEM), the
     only one the source will talk to. With ``rebind`` they may be others than at the last mirror, and
-    empty (mirror.safety). A mirror that is ``paused`` begins when it is resumed. ``secret`` is what the
-    two share, for links without TLS.
+    empty (mirror.safety). A mirror that is ``paused`` begins when it is resumed. ``bandwidth`` (bytes/s,
+    0 for no limit) takes the place of the link's limits; None leaves these in force. ``secret`` is what
+    the two share, for links without TLS.
     """
 
     job: str
@@ -48,7 +50,11 @@ class MirrorRequest:
     link: LinkSpec = LinkSpec()
     rebind: bool = False
     paused: bool = False
+    bandwidth: int | None = None
     secret: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        check_bandwidth(self.bandwidth or 0)
 
     @property
     def roots(self) -> tuple[str, ...]:

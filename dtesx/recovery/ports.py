@@ -46,6 +46,9 @@ class Source(Protocol):
     def resume_mirror(self, job: str) -> None:
         """Have a paused mirror go on; NotFound when none is under way."""
 
+    def limit_mirror(self, job: str, bandwidth: int | None) -> None:
+        """Set a running mirror's limit (MirrorRequest); NotFound when none is under way."""
+
     def shut_down(self) -> None:
         """Ask the server to power off; returns when it accepted.
 
@@ -89,6 +92,9 @@ class Journal(Protocol):
 
     def save_operation(self, operation: Operation) -> None:
         """Store the operation with its steps."""
+
+    def bandwidth(self, job: str) -> int | None:
+        """The limit that users set in place of the job's own (bytes/s, 0 for none); None: they set none."""
 
 
 @dataclass(frozen=True)

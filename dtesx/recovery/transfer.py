@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 from dtesx.base.errors import ConnectionFailed, DtesxError, NotFound, from_code
@@ -89,7 +90,8 @@ def mirror(run: Run) -> None:
     """Have the source mirror to the worker and follow it to the end.
 
     A source service that restarts is asked again, a worker that died is started again; both
-    continue by difference, the first paused if it was. Gives up when the source is away for a minute.
+    continue by difference, the first paused if it was. A limit that users set meanwhile is passed on.
+    Gives up when the source is away for a minute.
     """
     request = _request(run)
     status = run.site.source.start_mirror(request)
@@ -98,8 +100,12 @@ def mirror(run: Run) -> None:
         run.pause(_POLL)
         if run.site.workers.status(run.job) is None:
             run.site.workers.start(worker_spec(run))
+        request = replace(
+            request, paused=status.phase is MirrorPhase.PAUSED, bandwidth=run.site.journal.bandwidth(run.job)
+        )
         try:
-            status = _ask(run, replace(request, paused=status.phase is MirrorPhase.PAUSED))
+            status = _ask(run, request)
+            _limit(run, status, request.bandwidth)
             last_seen = time.monotonic()
         except ConnectionFailed:
             if time.monotonic() - last_seen > _SOURCE_PATIENCE:
@@ -117,6 +123,12 @@ def _ask(run: Run, request: MirrorRequest) -> MirrorStatus:
         return run.site.source.mirror_status(run.job)
     except NotFound:
         return run.site.source.start_mirror(request)
+
+
+def _limit(run: Run, status: MirrorStatus, bandwidth: int | None) -> None:
+    if status.bandwidth != bandwidth and status.phase not in FINAL_PHASES:
+        with suppress(NotFound):  # it ended meanwhile
+            run.site.source.limit_mirror(run.job, bandwidth)
 
 
 def _conclude(run: Run, status: MirrorStatus) -> None:
@@ -140,6 +152,7 @@ def _request(run: Run) -> MirrorRequest:
         mirror=spec.mirror,
         link=spec.link,
         rebind=run.param("rebind"),
+        bandwidth=run.site.journal.bandwidth(run.job),
     )
 
 

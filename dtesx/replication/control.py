@@ -6,13 +6,16 @@ import threading
 
 
 class MirrorControl:
-    """Has a mirror pause, go on or stop; from any thread, at any time, also before it began.
+    """Has a mirror pause, go on, stop or be slower; from any thread, at any time, also before it began.
 
     A paused mirror reads nothing and queues nothing. What it has queued still travels, and it goes on
-    where it was. A stopped one ends; the next one goes on with what differs.
+    where it was. A stopped one ends; the next one goes on with what differs. ``bandwidth`` (bytes/s on
+    the wire, 0 for no limit) takes the place of the link's limits, and of its plan's; None leaves
+    these in force.
     """
 
-    def __init__(self, *, paused: bool = False) -> None:
+    def __init__(self, *, paused: bool = False, bandwidth: int | None = None) -> None:
+        self.bandwidth = bandwidth
         self._paused = paused
         self._stopped = threading.Event()
 

@@ -70,7 +70,8 @@ def run_mirror(
     target took something. A full target is waited for (phase TARGET_FULL), and so is the time
     to transmit by the link's plan (phase SCHEDULED). In the directory ``catalogue`` what was read of
     the sources is kept for the next time. While ``control`` pauses it (phase PAUSED) nothing is read;
-    a target that is paused itself is waited for (phase TARGET_PAUSED).
+    a target that is paused itself is waited for (phase TARGET_PAUSED). A limit that ``control`` sets
+    holds from the next tick on.
 
     Before anything is sent, and while it is, the roots are checked to be what they were at the last
     mirror (mirror.safety); with the request's ``rebind`` they may have changed before.
@@ -104,7 +105,7 @@ class _Mirror:
         self._options = options
         self._link = link
         self._limiter = Limiter(link.bandwidth)
-        self._timetable = Timetable(link.plan, self._limiter) if link.plan is not None else None
+        self._timetable = Timetable(link.plan, link.bandwidth) if link.plan is not None else None
         self._progress = progress
         self._control = control
         self._opener = opener
@@ -213,9 +214,16 @@ class _Mirror:
             session.schedule(self._timetable)
             if self._timetable.holding and session.connected:
                 phase = MirrorPhase.SCHEDULED
+        self._limit()
         if phase is not self._phase:
             self._phase, self._next_report = phase, 0.0
         self._tick()
+
+    def _limit(self) -> None:
+        rate = self._control.bandwidth
+        if rate is None:
+            rate = self._link.bandwidth if self._timetable is None else self._timetable.bandwidth
+        self._limiter.rate = rate
 
     def _enter(self, phase: MirrorPhase) -> None:
         self._phase, self._next_report = phase, 0.0

@@ -140,7 +140,6 @@ class Bond:
         if self._pull():
             return
         for connection in self.slots.values():
-            connection.pace(self._limiter.flow // len(self.slots))
             self._poll.modify(connection, connection.events)
         waiting = self.outgoing.waiting and not self.held
         if self._limiter.rate and (waiting or any(c.busy for c in self.slots.values())):
@@ -163,6 +162,7 @@ class Bond:
         for index in range(len(order)):
             slot = order[(index + self._turn) % len(order)]
             connection = self.slots[slot]
+            connection.pace(self._limiter.flow // len(order))
             if self._unsaid:
                 connection.queue(Acknowledgement(*self._acknowledged))
                 self._unsaid = False

@@ -55,8 +55,9 @@ class Limiter:
         return int(self._tokens) if self._tokens >= bucket / 2 else 0
 
     def spend(self, count: int) -> None:
-        """Note ``count`` bytes as sent."""
-        self._tokens -= count
+        """Note ``count`` bytes as sent. What was sent without a limit is not owed when there is one."""
+        if self.rate:
+            self._tokens -= count
 
     def pause(self) -> float:
         """Seconds until it is worth asking again."""

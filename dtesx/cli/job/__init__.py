@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dtesx.cli import teach
+from dtesx.cli.job.bandwidth import limit_job
 from dtesx.cli.job.create import create_job
 from dtesx.cli.job.delete import delete_job
 from dtesx.cli.job.list import list_jobs
@@ -25,6 +26,9 @@ teach.add(app, "mirror", mirror_job, "dtesx job mirror alpha")
 teach.add(app, "pause", pause_job, "dtesx job pause alpha", "dtesx job pause alpha --target")
 teach.add(app, "resume", resume_job, "dtesx job resume alpha", "dtesx job resume alpha --target")
 teach.add(app, "stop", stop_job, "dtesx job stop alpha")
+teach.add(
+    app, "bandwidth", limit_job, "dtesx job bandwidth alpha 20MB/s", "dtesx job bandwidth alpha default"
+)
 teach.add(
     app, "delete", delete_job, "dtesx job delete alpha", "dtesx job delete alpha --delete-replica --yes"
 )

@@ -16,7 +16,7 @@ Target = Annotated[
 
 
 def pause_job(job: Job, target: Target = False, json: Json = False) -> None:
-    """Pause the mirror of a job that is under way, or the job's target.
+    """Pause the mirror of a job, or the job's target.
 
     A paused mirror reads nothing more; what it has queued still travels. A paused target completes
     what is in progress and applies nothing more, so that its files stay as they are; what arrives is

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dtesx.cli import output, session, steps, watching
-from dtesx.cli.formats import moment, seconds, size
+from dtesx.cli.formats import moment, rate, seconds, size
 from dtesx.cli.params import Job, Json
 from dtesx.model.api import JobInfo
 from dtesx.model.stats import MirrorStats
@@ -32,6 +32,7 @@ def print_job(job: JobInfo) -> None:
             ("created", moment(job.created)),
             ("last mirror", _mirror(job.mirror, job.mirrored_at) if job.mirror else "none yet"),
             *_replica(job),
+            *([("bandwidth", rate(job.bandwidth))] if job.bandwidth is not None else []),
             *([("target", "paused; nothing is applied")] if job.target_paused else []),
         ]
     )

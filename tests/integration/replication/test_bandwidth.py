@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from dtesx.model.mirror import LinkOptions
+from dtesx.model.request import MirrorPhase
+from dtesx.model.stats import MirrorStats
+from dtesx.model.transmission import Transmission
+from dtesx.replication.control import MirrorControl
 
 from .cutting import Cut
 from .timeline import Timeline
@@ -43,4 +48,37 @@ def test_a_link_that_stood_still_does_not_catch_up(bare_site: Site, much: int) -
         site.mirror(port=link.port, link=LinkOptions(bandwidth=RATE))
     assert sum(packet.bytes for packet in timeline.sent) >= much
     assert 0 < timeline.most(SECOND) <= RATE
+    assert site.differences() == ""
+
+
+FAST = [LinkOptions(bandwidth=5 * RATE), LinkOptions(plan=Transmission(bandwidth=5 * RATE))]
+
+
+@pytest.mark.parametrize("link", FAST, ids=["link", "plan"])
+def test_a_limit_that_is_there_from_the_start_holds_in_place_of_others(
+    site: Site, much: int, link: LinkOptions
+) -> None:
+    with Timeline(site.port) as timeline:
+        site.mirror(link=link, control=MirrorControl(bandwidth=RATE))
+    assert sum(packet.bytes for packet in timeline.sent) >= much
+    assert 0 < timeline.most(SECOND) <= RATE
+
+
+@pytest.mark.parametrize("link", FAST, ids=["link", "plan"])
+def test_a_limit_that_is_set_while_data_travel_holds_from_then_on(
+    site: Site, much: int, link: LinkOptions
+) -> None:
+    control = MirrorControl(bandwidth=2 * RATE)
+    since = 0
+
+    def slower(_: MirrorPhase, stats: MirrorStats) -> None:
+        nonlocal since
+        if stats.bytes_wire > 1_000_000 and not since:
+            control.bandwidth = RATE
+            since = time.time_ns() + SECOND // 4  # what the kernel has taken already leaves until then
+
+    with Timeline(site.port) as timeline:
+        site.mirror(link=link, control=control, on_progress=slower)
+    assert since
+    assert 0 < timeline.most(SECOND, since=since) <= RATE
     assert site.differences() == ""

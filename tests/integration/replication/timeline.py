@@ -45,13 +45,14 @@ class Timeline:
         self._thread.join()
         self._socket.close()
 
-    def most(self, nanoseconds: int) -> int:
-        """The most bytes in any window of that length."""
+    def most(self, nanoseconds: int, *, since: int = 0) -> int:
+        """The most bytes in any window of that length that begins at ``since`` or later."""
         most = inside = first = 0
-        for packet in self.sent:
+        sent = [packet for packet in self.sent if packet.when >= since]
+        for packet in sent:
             inside += packet.bytes
-            while packet.when - self.sent[first].when >= nanoseconds:
-                inside -= self.sent[first].bytes
+            while packet.when - sent[first].when >= nanoseconds:
+                inside -= sent[first].bytes
                 first += 1
             most = max(most, inside)
         return most

@@ -168,6 +168,9 @@ class FakeApi:
     def stop_mirror(self, name: str) -> None:
         self._called("stop_mirror", name)
 
+    def limit(self, name: str, bandwidth: int | None) -> None:
+        self._called("limit", (name, bandwidth))
+
     def pause_target(self, name: str) -> Paused:
         self._called("pause_target", name)
         return Paused(all=True)

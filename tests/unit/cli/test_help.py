@@ -38,6 +38,7 @@ def test_the_commands_are_those_of_the_product() -> None:
         "job create",
         "job list",
         "job show",
+        "job bandwidth",
         "job pause",
         "job resume",
         "job stop",

@@ -153,6 +153,20 @@ def test_a_mirror_that_was_paused_when_its_source_ended_begins_paused(
     assert engine.runs == 1
 
 
+def test_a_limit_is_set_while_a_mirror_is_under_way(mirrors: Mirrors, engine: Engine) -> None:
+    first = mirrors.start(replace(REQUEST, bandwidth=9_000))
+    assert first.bandwidth == 9_000
+    mirrors.limit("job-1", 0)
+    assert mirrors.status("job-1").bandwidth == 0
+    assert mirrors.start(replace(REQUEST, bandwidth=9_000)).started == first.started
+    mirrors.limit("job-1", None)
+    assert mirrors.status("job-1").bandwidth is None
+    engine.end.set()
+    wait(mirrors, lambda s: s.phase is MirrorPhase.DONE)
+    with pytest.raises(NotFound, match="under way"):
+        mirrors.limit("job-1", 9_000)
+
+
 def test_no_mirror(mirrors: Mirrors) -> None:
     with pytest.raises(NotFound):
         mirrors.status("job-1")

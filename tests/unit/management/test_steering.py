@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,16 @@ def test_the_target_pauses_without_its_source(site: FakeSite, steering: Steering
     assert site.workers.halted
     assert not steering.resume_target("alpha").all
     assert not site.workers.halted
+
+
+def test_a_limit_is_kept_for_mirrors_to_come(site: FakeSite, steering: Steering) -> None:
+    site.error = AssertionError("the source is not needed")
+    steering.limit("alpha", 9_000)
+    assert site.store.bandwidth("id-1") == 9_000
+    site.store.save_job(replace(site.store.job("alpha"), state=JobState.PROTECTED))
+    assert site.store.bandwidth("id-1") == 9_000
+    steering.limit("alpha", None)
+    assert site.store.bandwidth("id-1") is None
 
 
 def test_there_is_no_such_job(steering: Steering) -> None:

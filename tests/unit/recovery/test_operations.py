@@ -86,6 +86,14 @@ def test_a_failover_does_not_wait_for_a_paused_target(world: World) -> None:
     assert job.state is JobState.FAILED_OVER
 
 
+def test_a_limit_that_users_set_reaches_the_source_whenever_they_do(world: World) -> None:
+    job = protected(world)
+    world.limit = 9_000
+    world.under_way = [None, None, 7_000, 8_000, 8_000]  # one after the other, from the end
+    perform(world, job, K.MIRROR)
+    assert world.limits == [9_000, 8_000, 7_000, None]
+
+
 def test_a_source_that_is_empty_neither_empties_the_replica_nor_keeps_it_from_starting(world: World) -> None:
     job = protected(world)
     world.halted = True

@@ -67,6 +67,9 @@ class World:
     mirrors: int = 0
     halted: bool = False
     paused_target: bool = False
+    limit: int | None = None
+    limits: list[int | None] = field(default_factory=list)
+    under_way: list[int | None] = field(default_factory=list)
     bootable: bool = False
     calls: int = 0
     die_at: int = 0
@@ -100,13 +103,17 @@ class World:
         assert self.worker, "a mirror needs a listening worker"
         assert request.mount_points == ("/",)
         self.halted = self.halted and not request.rebind
-        return MirrorStatus(request.job, MirrorPhase.RUNNING)
+        self.limits = [request.bandwidth]
+        return MirrorStatus(request.job, MirrorPhase.RUNNING, bandwidth=request.bandwidth)
 
     def mirror_status(self, job: str) -> MirrorStatus:
         self._source()
         if self.halted:
             problem = Problem("root-empty", "/ is empty", "--rebind")
             return MirrorStatus(job, MirrorPhase.FAILED, problem=problem)
+        if self.under_way:
+            self.limit = self.under_way.pop()
+            return MirrorStatus(job, MirrorPhase.RUNNING, bandwidth=self.limits[-1])
         self.mirrors += 1
         return MirrorStatus(job, MirrorPhase.DONE, MirrorStats(files_total=5, files_sent=5))
 
@@ -118,6 +125,10 @@ class World:
 
     def resume_mirror(self, job: str) -> None:
         self._source()
+
+    def limit_mirror(self, job: str, bandwidth: int | None) -> None:
+        self._source()
+        self.limits.append(bandwidth)
 
     def shut_down(self) -> None:
         self._source()
@@ -169,6 +180,9 @@ class World:
     def save_operation(self, operation: Operation) -> None:
         self.tick()
         self.operations.append(operation)
+
+    def bandwidth(self, job: str) -> int | None:
+        return self.limit
 
     # -- vSphere --------------------------------------------------------------------------
     @contextmanager

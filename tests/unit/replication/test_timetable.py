@@ -5,7 +5,6 @@ from datetime import datetime, time, timedelta
 from dtesx.model.transmission import Rate, Transmission, Window
 from dtesx.replication.schedule import Queued
 from dtesx.replication.timetable import Timetable
-from dtesx.wire.limiter import Limiter
 
 NIGHT = Window(time(22), time(4))
 LITTLE = Queued(1000, 1.0)
@@ -15,10 +14,8 @@ class Clock:
     def __init__(self, hour: int) -> None:
         self.now = datetime(2026, 11, 21, hour)
 
-    def timetable(self, plan: Transmission, limiter: Limiter | None = None) -> Timetable:
-        return Timetable(
-            plan, limiter or Limiter(0), now=lambda: self.now, clock=lambda: self.now.timestamp()
-        )
+    def timetable(self, plan: Transmission, limit: int = 0) -> Timetable:
+        return Timetable(plan, limit, now=lambda: self.now, clock=lambda: self.now.timestamp())
 
 
 def test_frames_wait_for_the_window_even_when_the_mirror_waits_for_them() -> None:
@@ -65,12 +62,12 @@ def test_a_session_ends_after_so_many_bytes() -> None:
 
 
 def test_the_lower_limit_of_link_and_plan_holds() -> None:
-    clock, limiter = Clock(23), Limiter(10_000)
+    clock = Clock(23)
     plan = Transmission(rates=(Rate(NIGHT, 50_000), Rate(Window(time(4), time(5)), 5_000)))
-    timetable = clock.timetable(plan, limiter)
+    timetable = clock.timetable(plan, 10_000)
     seen = []
     for _ in range(7):
         timetable.look(LITTLE, 0, waits=False)
-        seen.append(limiter.rate)
+        seen.append(timetable.bandwidth)
         clock.now += timedelta(hours=1)
     assert seen == [10_000] * 5 + [5_000, 10_000]

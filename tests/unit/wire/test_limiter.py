@@ -49,6 +49,15 @@ def test_the_rate_may_change_while_it_runs() -> None:
     assert limiter.allowance() is None
 
 
+def test_what_was_sent_without_a_limit_is_not_owed() -> None:
+    now = 0.0
+    limiter = Limiter(0, clock=lambda: now)
+    assert limiter.allowance() is None
+    limiter.spend(10**9)
+    limiter.rate, now = 1_000_000, 1.0
+    assert limiter.allowance() == 50_000
+
+
 @given(st.integers(0, 10**7))
 def test_tls_takes_its_share(count: int) -> None:
     room = tls_room(count)
