@@ -9,16 +9,13 @@ from enum import Enum, auto
 
 from dtesx.base.errors import DtesxError
 
-RETRY_DELAY = 3.0
-"""Seconds between two tries of an operation that failed for a passing reason."""
-
 TRIES = 3
 """So often an operation is repeated before a passing reason counts as lasting; want of space never does."""
 
 _ROOM = 16 << 20  # more than any single operation takes
 
 Hold = Callable[[bool, str], None]
-"""Waits for RETRY_DELAY seconds or raises to end it all. Takes whether space is missing, and a reason."""
+"""Waits before the next try, or raises to end it all. Takes whether space is missing, and a reason."""
 
 
 class Fate(Enum):

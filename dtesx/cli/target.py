@@ -26,6 +26,21 @@ Tls = Annotated[
         " as others on the link can then read and change what travels.",
     ),
 ]
+RetryDelay = Annotated[
+    str,
+    typer.Option("--retry-delay", metavar="TIME", help="When to try again what failed for a passing reason."),
+]
+MemoryHigh = Annotated[
+    int,
+    typer.Option(
+        "--memory-high",
+        metavar="PERCENT",
+        help="How much of the memory data may take that wait to be applied; then their sources wait.",
+    ),
+]
+MemoryLow = Annotated[
+    int, typer.Option("--memory-low", metavar="PERCENT", help="The sources go on when it is less than that.")
+]
 
 
 def run_target(
@@ -33,6 +48,9 @@ def run_target(
     listen: Listen = "0.0.0.0:1500",
     state: State = Path("/var/lib/dtesx/target"),
     tls: Tls = True,
+    retry_delay: RetryDelay = "3s",
+    memory_high: MemoryHigh = 20,
+    memory_low: MemoryLow = 10,
 ) -> None:
     """Hold replicas for dtesx mirror, until SIGTERM.
 
@@ -42,14 +60,20 @@ def run_target(
     then the two know each other's certificate.
     """
     from dtesx.model.location import parse_listen
+    from dtesx.model.quantities import parse_duration
+    from dtesx.model.target import TargetOptions
     from dtesx.services import target
 
     try:
         address, port = parse_listen(listen)
     except ValueError as error:
         raise UsageError(f"--listen: {error}", hint="write --listen 0.0.0.0:1500") from error
+    try:
+        options = TargetOptions(parse_duration(retry_delay), memory_high, memory_low)
+    except ValueError as error:
+        raise UsageError(str(error), hint="the defaults are 3s, 20 and 10") from error
     log.configure()
-    target.run(address, port, data, state, tls=tls)
+    target.run(address, port, data, state, tls=tls, options=options)
 
 
 app = teach.command(

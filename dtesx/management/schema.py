@@ -11,6 +11,7 @@ import msgspec
 from dtesx.model.job import DiskFormat, JobSpec, MirrorSpec, ReplicaSpec
 from dtesx.model.link import LinkSpec, QueueSpec, RateSpec
 from dtesx.model.mirror import MAX_STREAMS, Compare
+from dtesx.model.target import MAX_MEMORY, MAX_RETRY_DELAY, TargetOptions
 
 NAME_PATTERN = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 
@@ -32,6 +33,7 @@ FIELDS: dict[type, dict[str, dict[str, Any]]] = {
         "replica": {"description": "The replica VM."},
         "mirror": {"description": "Which files travel."},
         "link": {"description": "How source and target are joined: when and how fast data travel."},
+        "target": {"description": "How the target deals with what arrives."},
         "route": {
             "description": "The appliance's address as the source reaches it; "
             "empty: the address from which the appliance reaches the source."
@@ -96,6 +98,24 @@ FIELDS: dict[type, dict[str, dict[str, Any]]] = {
         },
         "streams": {"description": "Connections side by side.", "minimum": 1, "maximum": MAX_STREAMS},
     },
+    TargetOptions: {
+        "retry_delay": {
+            "description": "Seconds until an operation that failed for a passing reason is tried again.",
+            "exclusiveMinimum": 0,
+            "maximum": MAX_RETRY_DELAY,
+        },
+        "memory_high": {
+            "description": "Percentage of the target's memory that data may take that wait to be applied; "
+            "then their source sends nothing more.",
+            "minimum": 1,
+            "maximum": MAX_MEMORY,
+        },
+        "memory_low": {
+            "description": "The source goes on when they take less than that.",
+            "minimum": 1,
+            "maximum": MAX_MEMORY,
+        },
+    },
     RateSpec: {
         "window": {"description": "When the limit holds, every day.", "examples": ["08:00-18:00"]},
         "bandwidth": {"description": "Most that is sent in any second.", "examples": ["2MB/s"]},
@@ -119,6 +139,7 @@ _TYPES: tuple[type, ...] = (
     ReplicaSpec,
     MirrorSpec,
     LinkSpec,
+    TargetOptions,
     RateSpec,
     QueueSpec,
     DiskFormat,

@@ -9,6 +9,7 @@ from enum import StrEnum
 from dtesx.model.link import LinkSpec
 from dtesx.model.mirror import Compare
 from dtesx.model.rules import Rule
+from dtesx.model.target import TargetOptions
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -83,6 +84,7 @@ class JobSpec:
     replica: ReplicaSpec
     mirror: MirrorSpec = MirrorSpec()
     link: LinkSpec = LinkSpec()
+    target: TargetOptions = TargetOptions()
     route: str = ""
 
     def __post_init__(self) -> None:

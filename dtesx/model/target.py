@@ -8,6 +8,32 @@ from enum import StrEnum
 from dtesx.model.layout import Layout
 from dtesx.model.stats import MirrorStats
 
+MAX_RETRY_DELAY = 3600
+MAX_MEMORY = 80
+
+
+@dataclass(frozen=True)
+class TargetOptions:
+    """How a target deals with what arrives.
+
+    An operation that failed for a passing reason is tried again after ``retry_delay`` seconds. When
+    what has arrived and waits to be applied takes ``memory_high`` percent of the machine's memory, all
+    places of the target together, the sources that it is from send nothing more until it is below
+    ``memory_low`` percent.
+    """
+
+    retry_delay: float = 3.0
+    memory_high: int = 20
+    memory_low: int = 10
+
+    def __post_init__(self) -> None:
+        if not 0 < self.retry_delay <= MAX_RETRY_DELAY:
+            raise ValueError(f"retry_delay: more than 0 and at most {MAX_RETRY_DELAY} seconds")
+        if not 1 <= self.memory_low <= self.memory_high <= MAX_MEMORY:
+            raise ValueError(
+                f"memory_low, memory_high: 1 to {MAX_MEMORY} percent, the low mark not above the high one"
+            )
+
 
 @dataclass(frozen=True)
 class WorkerSpec:
@@ -25,6 +51,7 @@ class WorkerSpec:
     port: int
     source_certificate: str
     identity_directory: str
+    options: TargetOptions = TargetOptions()
 
 
 class WorkerPhase(StrEnum):

@@ -83,6 +83,7 @@ def worker_spec(run: Run) -> WorkerSpec:
         port=run.record.data_port,
         source_certificate=run.site.source.certificate,
         identity_directory=str(run.site.identity_directory),
+        options=run.record.spec.target,
     )
 
 

@@ -17,8 +17,9 @@ from dtesx.base.errors import Conflict, ConnectionFailed, DtesxError, Interrupte
 from dtesx.base.log import get_logger
 from dtesx.base.working_directory import own_working_directory
 from dtesx.model.stats import MirrorStats
-from dtesx.model.target import WorkerPhase
+from dtesx.model.target import TargetOptions, WorkerPhase
 from dtesx.replication.accepting import Guest, Host, Place, Status, accept
+from dtesx.replication.backlog import Backlog
 from dtesx.replication.binding import Binding
 from dtesx.replication.pausing import Gate
 from dtesx.replication.target_session import TargetSession
@@ -27,6 +28,8 @@ from dtesx.wire.errors import StreamUnknown
 from dtesx.wire.messages import Hello, Hold
 
 log = get_logger(__name__)
+
+DEFAULTS = TargetOptions()
 
 _REPORT = 0.5
 _SUPERSEDED = 16
@@ -42,6 +45,7 @@ def serve(
     stop: threading.Event,
     catalogue: Path | None = None,
     gate: Gate | None = None,
+    options: TargetOptions = DEFAULTS,
 ) -> None:
     """Receive the mirrors of one job on ``listener`` until ``stop`` is set; returns within a second of it.
 
@@ -54,18 +58,20 @@ def serve(
     """
     status(WorkerPhase.LISTENING, MirrorStats(), "")
     place = Place("", roots, binding, status, catalogue, gate or Gate())
-    receive(listener, _Job(context, place), stop=stop)
+    receive(listener, _Job(context, place), stop=stop, options=options)
     status(WorkerPhase.STOPPED, MirrorStats(), "")
 
 
-def receive(listener: socket.socket, host: Host, *, stop: threading.Event) -> None:
+def receive(
+    listener: socket.socket, host: Host, *, stop: threading.Event, options: TargetOptions = DEFAULTS
+) -> None:
     """Receive what the sources of ``host`` mirror until ``stop`` is set; returns within a second of it.
 
     Places are served side by side, each by a thread of its own. Where a source comes to a place
     that has one, the newcomer takes over: it is the same source, whose first connection broke
     unnoticed.
     """
-    lanes = _Lanes(stop)
+    lanes = _Lanes(stop, options)
     with _no_umask():
         try:
             accept(listener, host, lanes.enter, stop)
@@ -105,8 +111,8 @@ class _Job:
 class _Lanes:
     """The lane of every place that a source came to."""
 
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
+    def __init__(self, stop: threading.Event, options: TargetOptions) -> None:
+        self._stop, self._options, self._backlog = stop, options, Backlog(options)
         self._lock = threading.Lock()
         self._lanes: dict[str, _Lane] = {}
         self._closed = False
@@ -117,7 +123,7 @@ class _Lanes:
                 raise ConnectionFailed("the target is shutting down")
             name = guest.place.name
             if name not in self._lanes:
-                self._lanes[name] = _Lane(self._stop)
+                self._lanes[name] = _Lane(self._stop, self._options, self._backlog)
             self._lanes[name].enter(guest)
 
     def close(self) -> None:
@@ -130,8 +136,8 @@ class _Lanes:
 class _Lane:
     """Serves one place: its sources' streams one after another, in a thread of its own."""
 
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
+    def __init__(self, stop: threading.Event, options: TargetOptions, backlog: Backlog) -> None:
+        self._stop, self._options, self._backlog = stop, options, backlog
         self._lock = threading.Condition()
         self._waiting: deque[Guest] = deque()
         self._stream = b""
@@ -195,6 +201,8 @@ class _Lane:
             tick=lambda: self._tick(place),
             report=lambda stats: self._report(place, stats),
             held=lambda why, reason: self._say_held(place, why, reason),
+            options=self._options,
+            backlog=self._backlog,
         )
         with self._lock:
             self._session = session

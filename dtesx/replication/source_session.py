@@ -106,6 +106,7 @@ class SourceSession:
         self._listed: list[Listing] = []
         self._answered: deque[Answer] = deque()
         self._sums: deque[Sums] = deque()
+        self._early = self._stopped = False
         self.held: MirrorPhase | None = None
         self.replicas: tuple[ReplicaRoot, ...] = ()
         self.waits = True
@@ -124,7 +125,11 @@ class SourceSession:
         """Hold frames back as long as the timetable says."""
         assert self._queue is not None
         sent = self._wire_before + self._bond.wire_bytes
-        self._bond.held = not timetable.look(self._queue.level(), sent, waits=self.waits)
+        self._early = not timetable.look(self._queue.level(), sent, waits=self.waits)
+        self._hold_back()
+
+    def _hold_back(self) -> None:
+        self._bond.held = self._early or self._stopped
 
     def greet(self) -> None:
         """Introduce ourselves; returns when the target let us in."""
@@ -263,9 +268,11 @@ class SourceSession:
         elif isinstance(message, Paused):
             if self.held is None:
                 log.warning("the target waits", why=message.why, reason=message.reason)
-            self.held = _HELD.get(message.why)
+            self.held, self._stopped = _HELD.get(message.why), message.stop
+            self._hold_back()
         elif isinstance(message, Resumed):
-            self.held = None
+            self.held, self._stopped = None, False
+            self._hold_back()
 
     def _reported(self, report: Report) -> None:
         self._tally.orphans_removed += report.removed

@@ -12,7 +12,7 @@ from typing import NoReturn
 from dtesx import __version__
 from dtesx.apply.applying import Applier
 from dtesx.apply.durable import clear_mark, distrust, set_mark
-from dtesx.apply.errors import RETRY_DELAY, Fate, check_broken, fate, persist
+from dtesx.apply.errors import Fate, check_broken, fate, persist
 from dtesx.apply.orphans import open_beside
 from dtesx.apply.staging import Staging
 from dtesx.base.errors import ConnectionFailed, DtesxError, Interrupted, Refused, TargetFull
@@ -23,8 +23,10 @@ from dtesx.mirror.roots import is_empty
 from dtesx.mirror.sums import Summer
 from dtesx.model.roots import ReplicaRoot
 from dtesx.model.stats import MirrorStats
+from dtesx.model.target import TargetOptions
 from dtesx.replication.accepting import Guest
 from dtesx.replication.answering import Answering
+from dtesx.replication.backlog import Backlog
 from dtesx.replication.durability import Durability
 from dtesx.replication.listing import TargetListing
 from dtesx.replication.summing import Summing
@@ -56,6 +58,7 @@ log = get_logger(__name__)
 _LINGER = 5.0
 _KEEP = 900.0
 _REASON = 300
+_PAUSED = "the target is paused"
 _OPEN_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -74,6 +77,8 @@ class TargetSession:
         tick: Callable[[], None],
         report: Callable[[MirrorStats], None],
         held: Callable[[Hold, str], None],
+        options: TargetOptions,
+        backlog: Backlog,
     ) -> None:
         self._bond = Bond(tick=tick)
         self.stream = guest.hello.stream
@@ -84,8 +89,12 @@ class TargetSession:
         self._report = report
         self._held = held
         self._holding = False
+        self._retry_delay = options.retry_delay
+        self._backlog = backlog
+        self._stopped = False
         self._gate = guest.place.gate
         self._stack = ExitStack()
+        self._stack.callback(backlog.note, self, 0)
         self._fds: dict[int, int] = {}
         self._appliers: dict[int, Applier] = {}
         self._marked: set[int] = set()
@@ -193,6 +202,7 @@ class TargetSession:
 
     def _settle(self) -> None:
         """See what has become durable meanwhile, and whether anybody is still there."""
+        self._backlog.note(self, self._bond.incoming.held)
         durability = self._durability
         try:
             durability.look()
@@ -227,10 +237,11 @@ class TargetSession:
 
     def _hold(self, full: bool, reason: str) -> None:
         """Tell the source that an operation waits, and let it wait."""
-        self._say_held(Hold.FULL if full else Hold.BUSY, reason)
-        deadline = time.monotonic() + RETRY_DELAY
+        why = Hold.FULL if full else Hold.BUSY
+        self._say_held(why, reason)
+        deadline = time.monotonic() + self._retry_delay
         while (left := deadline - time.monotonic()) > 0:
-            self._bond.step(left)
+            self._idle(left, why, reason)
         self._rest()
 
     def _rest(self) -> None:
@@ -242,19 +253,26 @@ class TargetSession:
             while self._gate.shut:
                 if self.connected and not said:
                     said = True
-                    self._say_held(Hold.PAUSED, "the target is paused")
-                self._bond.step(TICK)
+                    self._say_held(Hold.PAUSED, _PAUSED)
+                self._idle(TICK, Hold.PAUSED, _PAUSED)
                 self._settle()
         self._go_on()
+
+    def _idle(self, seconds: float, why: Hold, reason: str) -> None:
+        """Wait for a moment, and see that what arrives meanwhile does not become too much."""
+        self._bond.step(seconds)
+        if self._backlog.note(self, self._bond.incoming.held) != self._stopped and self.connected:
+            self._stopped = not self._stopped
+            self._say_held(why, reason)
 
     def _say_held(self, why: Hold, reason: str) -> None:
         self._holding = True
         self._held(why, reason)
-        self._bond.send(Paused(why, reason))
+        self._bond.send(Paused(why, reason, self._stopped))
 
     def _go_on(self) -> None:
         if self._holding:
-            self._holding = False
+            self._holding = self._stopped = False
             self._bond.send(Resumed())
             self._tell_stats()
 

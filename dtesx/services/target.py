@@ -22,7 +22,7 @@ from dtesx.management.local_calls import answering
 from dtesx.management.process import alone
 from dtesx.model.location import checked_set_name
 from dtesx.model.stats import MirrorStats
-from dtesx.model.target import Paused, WorkerPhase
+from dtesx.model.target import Paused, TargetOptions, WorkerPhase
 from dtesx.replication.accepting import Place
 from dtesx.replication.binding import Binding
 from dtesx.replication.receiving import receive
@@ -36,7 +36,7 @@ log = get_logger(__name__)
 _BINDINGS = "roots"
 
 
-def run(address: str, port: int, data: Path, state: Path, *, tls: bool) -> None:
+def run(address: str, port: int, data: Path, state: Path, *, tls: bool, options: TargetOptions) -> None:
     """Serve until SIGTERM or SIGINT; prints one line when ready.
 
     Replicas are directories below ``data``; identity, token and the known sources are kept in
@@ -64,7 +64,7 @@ def run(address: str, port: int, data: Path, state: Path, *, tls: bool) -> None:
             log.warning("the target is paused", what=target.pauses.paused)
         _say_ready(address, listener.getsockname()[1], target.token_file)
         log.info("target ready", data=str(data), certificate=target.identity.fingerprint)
-        receive(listener, target, stop=stop)
+        receive(listener, target, stop=stop, options=options)
     log.info("target ended")
 
 

@@ -110,6 +110,7 @@ def _serve(spec: WorkerSpec, directory: Path, reporter: Reporter, stop: threadin
             stop=stop,
             catalogue=catalogues,
             gate=pauses.gate(""),
+            options=spec.options,
         )
 
 

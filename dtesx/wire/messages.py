@@ -196,11 +196,13 @@ class Hold(StrEnum):
 class Paused(msgspec.Struct, frozen=True):
     """Nothing is applied on the target for the time being; Resumed ends that.
 
-    Unless it is paused by its user, it tries again by itself, and says so each time.
+    Unless it is paused by its user, it tries again by itself, and says so each time. With ``stop`` it
+    has no memory for more: nothing is to be sent until it says otherwise.
     """
 
     why: Hold
     reason: str
+    stop: bool = False
 
 
 class Resumed(msgspec.Struct, frozen=True, array_like=True):

@@ -169,6 +169,11 @@ class Incoming:
         self._held = 0
 
     @property
+    def held(self) -> int:
+        """Bytes of the frames that nobody took yet."""
+        return self._held
+
+    @property
     def ready(self) -> bool:
         """Whether the next frame is there."""
         return bool(self._ready)

@@ -20,11 +20,11 @@ from dtesx.model.job import MirrorSpec
 from dtesx.model.mirror import LinkOptions, MirrorOptions
 from dtesx.model.request import MirrorPhase, MirrorRequest
 from dtesx.model.stats import MirrorStats
-from dtesx.model.target import WorkerPhase
+from dtesx.model.target import TargetOptions, WorkerPhase
 from dtesx.replication.binding import Binding
 from dtesx.replication.control import MirrorControl
 from dtesx.replication.pausing import Gate
-from dtesx.replication.receiving import serve
+from dtesx.replication.receiving import DEFAULTS, serve
 from dtesx.replication.sending import DEFAULT_LINK, run_mirror
 from dtesx.wire.identity import Identity, create
 from dtesx.wire.tls import server_context
@@ -111,7 +111,12 @@ class Site:
 
     @contextmanager
     def receiver(
-        self, roots: Mapping[str, Path] | None = None, *, gate: Gate | None = None, port: int = 0
+        self,
+        roots: Mapping[str, Path] | None = None,
+        *,
+        gate: Gate | None = None,
+        port: int = 0,
+        options: TargetOptions = DEFAULTS,
     ) -> Iterator[None]:
         listener = socket.create_server(("127.0.0.1", port))
         self.port = listener.getsockname()[1]
@@ -125,6 +130,7 @@ class Site:
                 "status": lambda phase, stats, message: self.reports.append((phase, stats, message)),
                 "stop": stop,
                 "gate": gate,
+                "options": options,
                 "catalogue": self.catalogues and self.catalogues / "target",
             },
         )

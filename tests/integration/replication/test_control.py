@@ -18,12 +18,15 @@ from dtesx.model.queue import MIB, QueueLimits
 from dtesx.model.request import MirrorPhase
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
+from dtesx.model.transmission import Transmission
+from dtesx.replication import backlog
 from dtesx.replication.control import MirrorControl
 from dtesx.replication.pausing import Gate
 from dtesx.replication.sending import DEFAULT_LINK
 from dtesx.wire.channel import Channel
 from dtesx.wire.messages import Welcome
 from dtesx.wire.protocol import answer, greeting
+from dtesx.wire.stream import WINDOW
 
 from .cutting import Cut
 from .dialling import connected
@@ -91,6 +94,10 @@ def last_report(site: Site) -> WorkerPhase:
 
 def contents(root: Path) -> list[tuple[str, int]]:
     return sorted((str(path), path.lstat().st_size) for path in root.rglob("*"))
+
+
+def wire(site: Site) -> int:
+    return site.progress[-1][1].bytes_wire
 
 
 @pytest.fixture
@@ -190,6 +197,24 @@ def test_while_its_target_is_paused_a_mirror_queues(bare_site: Site, much: None,
     with site.receiver(gate=gate), running(site, link=ahead) as mirror:
         mirror.until(MirrorPhase.TARGET_PAUSED)
         assert still(lambda: contents(site.target))
+        gate.turn(shut=False)
+    assert mirror.error is None
+    assert site.differences() == ""
+
+
+@pytest.mark.parametrize("plan", [None, Transmission()], ids=["at once", "by plan"])
+def test_a_target_without_memory_for_more_has_its_source_wait(
+    bare_site: Site, much: None, monkeypatch: pytest.MonkeyPatch, plan: Transmission | None
+) -> None:
+    site, gate, high = bare_site, Gate(), 4 * MIB
+    monkeypatch.setattr(backlog, "memory", lambda: 5 * high)
+    link, control = LinkOptions(plan=plan), MirrorControl(bandwidth=20 * MIB)
+    with site.receiver(gate=gate), running(site, control, link) as mirror:
+        assert wait_until(lambda: bool(site.progress) and wire(site) > MIB, timeout=20)
+        gate.turn(shut=True)
+        mirror.until(MirrorPhase.TARGET_PAUSED)
+        assert wait_until(lambda: still(lambda: wire(site)), timeout=20)
+        assert wire(site) < WINDOW  # without the mark, a whole window waits to be applied
         gate.turn(shut=False)
     assert mirror.error is None
     assert site.differences() == ""

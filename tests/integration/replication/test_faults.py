@@ -20,8 +20,8 @@ from dtesx.base.retry import Backoff, wait_until
 from dtesx.base.run import run
 from dtesx.model.request import MirrorPhase
 from dtesx.model.stats import MirrorStats
-from dtesx.model.target import WorkerPhase
-from dtesx.replication import sending, target_session
+from dtesx.model.target import TargetOptions, WorkerPhase
+from dtesx.replication import sending
 from dtesx.replication.control import MirrorControl
 from dtesx.wire.identity import create
 from dtesx.wire.items import TEMPORARY_PREFIX
@@ -154,9 +154,8 @@ def _small_disk(where: Path, image: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize("size", [10_000, 4 << 20])
 def test_a_full_target_waits_and_goes_on_when_there_is_space(
-    bare_site: Site, tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+    bare_site: Site, tmp_path: Path, size: int
 ) -> None:
-    monkeypatch.setattr(target_session, "RETRY_DELAY", 0.3)
     _fill(bare_site.source, (20 << 20) // size, size)
     ballast = tmp_path / "mount" / "ballast"
     ballast.parent.mkdir()
@@ -173,7 +172,7 @@ def test_a_full_target_waits_and_goes_on_when_there_is_space(
                 assert "no space is left" in bare_site.reports[-1][2]
                 ballast.unlink()
 
-        with bare_site.receiver():
+        with bare_site.receiver(options=TargetOptions(retry_delay=0.3)):
             stats = bare_site.mirror(on_progress=on_progress)
         assert full.is_set()
         assert (stats.problems, stats.files_sent) == ((), (20 << 20) // size)

@@ -205,6 +205,29 @@ def test_an_appliance_that_restarts_meanwhile_is_waited_for(api: FakeApi, run: R
     assert run("job", "mirror", "web").code == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (("--memory-low", "30"), "memory_low"),
+        (("--memory-high", "100"), "memory_high"),
+        (("--retry-delay", "0s"), "retry_delay"),
+        (("--retry-delay", "soon"), "not a time"),
+    ],
+)
+def test_a_target_says_what_it_cannot_keep_to(run: Run, options: tuple[str, ...], word: str) -> None:
+    refused = run("target", "--data", "/nonexistent", *options)
+    assert refused.code == ExitCode.USAGE
+    assert word in refused.err
+
+
+@pytest.mark.parametrize("rate", ["1kB/s", "fast", "-5"])
+def test_a_rate_that_cannot_be_kept_to(api: FakeApi, run: Run, rate: str) -> None:
+    refused = run("job", "bandwidth", "web", "--", rate)
+    assert refused.code == ExitCode.USAGE
+    assert "default" in refused.err
+    assert api.calls == []
+
+
 def test_failover_needs_its_kind_and_a_yes(api: FakeApi, run: Run) -> None:
     assert "--live" in run("failover", "web").err
     refused = run("failover", "web", "--live")

@@ -55,7 +55,7 @@ def test_a_whole_file() -> None:
         ReplicaSpec("ds1", cpus=2, disk_format=DiskFormat.THICK, networks={"*": "Office", "eth1": "Backup"}),
         MirrorSpec(Compare.NONE, ("/var/cache",)),
         LinkSpec("20MB/s", window="21:00-04:00", rates=(RateSpec("22:00-23:00", 5000),), compress="off"),
-        "10.0.0.1",
+        route="10.0.0.1",
     )
 
 
