@@ -18,6 +18,7 @@ from dtesx.base.retry import Backoff
 from dtesx.replication import knocking
 from dtesx.wire.bond import Bond
 from dtesx.wire.channel import Channel, tune
+from dtesx.wire.limiter import Limiter
 from dtesx.wire.messages import Hello, Welcome
 from dtesx.wire.pairing import Shared
 from dtesx.wire.protocol import answer
@@ -26,6 +27,7 @@ log = get_logger(__name__)
 
 _CONNECT_TIMEOUT = 20.0
 _GREETING = 30.0
+_GREETING_BYTES = 3072  # at most, with TLS and a certificate; about 1000 with the keys of wire.identity
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ def call(route: Route, hello: Hello) -> tuple[Channel, Welcome]:
 class _Slot:
     delays: Iterator[float]
     due: float = 0.0
+    paid: bool = False
     calling: bool = False
     connected: bool = False
     progress: int = 0
@@ -112,6 +115,9 @@ class Dialer:
     ``hello`` is that of the first connection. A lost connection is made again after ``backoff``'s
     delays; the tries count anew whenever the target has taken something. ``maintain`` is to be called
     often, by the thread that owns the bond; calls are made by threads of their own.
+
+    ``limiter`` learns what a call sends: before it, as other connections may have used up the present
+    second, and after it, as the call may have taken long and they have more to send in the next.
     """
 
     def __init__(
@@ -122,6 +128,7 @@ class Dialer:
         *,
         slots: int,
         backoff: Backoff,
+        limiter: Limiter,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bond = bond
@@ -129,6 +136,7 @@ class Dialer:
         self._hello = hello
         self._slots = [_Slot(backoff.delays()) for _ in range(slots)]
         self._backoff = backoff
+        self._limiter = limiter
         self._clock = clock
         self._begun = False
         self._patient = False
@@ -153,7 +161,7 @@ class Dialer:
                 slot.connected = False
                 self._failed(number, self._bond.lost[number])
             if not slot.connected and not slot.calling and now >= slot.due and (self._begun or not number):
-                self._call(number)
+                self._prepare(number, now)
 
     def close(self) -> None:
         """Make no more calls; one that is under way is given up when it gets through."""
@@ -164,8 +172,16 @@ class Dialer:
             if channel is not None:
                 channel.close()
 
+    def _prepare(self, number: int, now: float) -> None:
+        """Call, if what the call sends has been saved up; the first one ever finds the second unused."""
+        slot = self._slots[number]
+        wait = self._limiter.charge(_GREETING_BYTES) if self._begun and not slot.paid else 0.0
+        slot.paid, slot.due = True, now + wait
+        if not wait:
+            self._call(number)
+
     def _call(self, number: int) -> None:
-        self._slots[number].calling = True
+        self._slots[number].calling, self._slots[number].paid = True, False
         received = self._bond.incoming.received
         hello = msgspec.structs.replace(self._hello, slot=number, resume=self._begun, received=received)
         threading.Thread(target=self._run, args=(number, hello), name="dtesx-call", daemon=True).start()
@@ -190,6 +206,7 @@ class Dialer:
         if outcome.channel is not None and outcome.welcome is not None:
             self._bond.attach(outcome.slot, outcome.channel.connection, outcome.welcome.received)
             self._begun = slot.connected = True
+            self._limiter.charge(_GREETING_BYTES)
         elif isinstance(outcome.error, ConnectionFailed):
             self._failed(outcome.slot, outcome.error)
         elif outcome.error is not None:

@@ -94,7 +94,12 @@ class SourceSession:
         hello = greeting(job, names, secrets.token_bytes(_STREAM_BYTES), existing=existing)
         self._summer = Summer(hello.stream)
         self._dialer = Dialer(
-            self._bond, lambda hello: call(route, hello), hello, slots=link.streams, backoff=backoff
+            self._bond,
+            lambda hello: call(route, hello),
+            hello,
+            slots=link.streams,
+            backoff=backoff,
+            limiter=limiter,
         )
         self._protocol = SourceProtocol()
         self._roots = roots

@@ -162,7 +162,7 @@ class Bond:
         for index in range(len(order)):
             slot = order[(index + self._turn) % len(order)]
             connection = self.slots[slot]
-            connection.pace(self._limiter.flow // len(order))
+            connection.pace(self._limiter.flow, self._limiter.piece(len(order)))
             if self._unsaid:
                 connection.queue(Acknowledgement(*self._acknowledged))
                 self._unsaid = False

@@ -47,6 +47,7 @@ class Connection:
         self._retry = 0
         self._blocked = 0
         self._paced = 0
+        self._most = _SLICE
 
     def fileno(self) -> int:
         """The descriptor, for poll(2)."""
@@ -105,17 +106,20 @@ class Connection:
             return _SLICE
         if self._secured:
             allowance = tls_room(allowance)
-        return min(allowance, _SLICE)
+        return min(allowance, self._most)
 
-    def pace(self, rate: int) -> None:
-        """Have the kernel send at most ``rate`` bytes a second of what it took from us; 0: no limit.
+    def pace(self, rate: int, piece: int) -> None:
+        """Have the kernel send at most ``rate`` bytes a second, and take at most about two pieces ahead.
 
-        It may have taken much while the link stood still, and would send it at once.
+        It would take much while the link stands still, and send it at once afterwards. A rate of 0 is
+        no limit.
         """
-        if rate != self._paced:
-            self._paced = rate
+        most = piece if rate else _SLICE
+        if (rate, most) != (self._paced, self._most):
+            self._paced, self._most = rate, most
             limit = struct.pack("I", min(rate or _UNPACED, _UNPACED))
             self._sock.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, limit)
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, piece if rate else 0)
 
     def read(self) -> Frame | None:
         """The next frame, if it has arrived."""

@@ -6,6 +6,10 @@ import time
 from collections.abc import Callable
 
 _BURST = 0.05
+_FLOW = 0.92
+_KERNELS = 0.01
+_LEAST_PIECE = 1024
+_MOST_PIECE = 16 << 10
 _LEAST_BURST = 256
 _PAUSE = 0.01
 _RECORD = 16 << 10
@@ -25,8 +29,9 @@ def tls_room(count: int) -> int:
 class Limiter:
     """Lets through at most ``rate`` bytes in any second; a rate of 0 lets everything through.
 
-    In a second at most a full bucket and what flows into it get through; so the bucket holds 5 % of
-    the rate and 95 % flow in. ``rate`` may be changed at any time, from any thread.
+    In a second at most a full bucket and what flows into it get through, and what the kernel had taken
+    before: the bucket holds 5 % of the rate, 92 % flow in, and the kernel holds about twice a ``piece``
+    for each connection, 2 % in all. ``rate`` may be changed at any time, from any thread.
     """
 
     def __init__(self, rate: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -38,20 +43,20 @@ class Limiter:
     @property
     def flow(self) -> int:
         """What goes through steadily, in bytes per second; 0: any number."""
-        return self.rate - int(self.rate * _BURST)
+        return int(self.rate * _FLOW)
+
+    def piece(self, connections: int) -> int:
+        """The most bytes that one of so many connections hands to the kernel at once."""
+        return min(max(int(self.rate * _KERNELS) // connections, _LEAST_PIECE), _MOST_PIECE)
 
     def allowance(self) -> int | None:
         """Bytes of the wire that may be sent now; None: any number.
 
         It is 0 until half a bucket has flowed in, else a sender would go on and on with tiny records.
         """
-        rate = self.rate
-        if not rate:
+        if not self.rate:
             return None
-        now = self._clock()
-        bucket = max(_LEAST_BURST, rate * _BURST)
-        self._tokens = min(bucket, self._tokens + (now - self._then) * (rate - bucket))
-        self._then = now
+        bucket = self._fill()
         return int(self._tokens) if self._tokens >= bucket / 2 else 0
 
     def spend(self, count: int) -> None:
@@ -59,6 +64,22 @@ class Limiter:
         if self.rate:
             self._tokens -= count
 
+    def charge(self, count: int) -> float:
+        """Note bytes that will be sent past the limiter; returns after how many seconds they may be."""
+        if not self.rate:
+            return 0.0
+        self._fill()
+        self.spend(count)
+        return count / self.flow
+
     def pause(self) -> float:
         """Seconds until it is worth asking again."""
         return _PAUSE
+
+    def _fill(self) -> float:
+        """Let flow in what has come since the last time; returns what the bucket holds."""
+        now = self._clock()
+        bucket = max(_LEAST_BURST, self.rate * _BURST)
+        self._tokens = min(bucket, self._tokens + (now - self._then) * self.flow)
+        self._then = now
+        return bucket

@@ -42,10 +42,22 @@ def test_no_second_carries_more_than_the_limit(site: Site, much: int, streams: i
     assert site.differences() == ""
 
 
-def test_a_link_that_stood_still_does_not_catch_up(bare_site: Site, much: int) -> None:
-    site = bare_site
+@pytest.mark.parametrize("streams", [1, 2])
+def test_what_makes_the_connections_counts(site: Site, streams: int) -> None:
+    rate = 8192
+    (site.source / "file").write_bytes(os.urandom(20_000))
+    with Timeline(site.port) as timeline:
+        site.mirror(link=LinkOptions(bandwidth=rate, streams=streams))
+    assert sum(packet.bytes for packet in timeline.sent) > 20_000
+    assert 0 < timeline.most(SECOND) <= rate
+    assert site.differences() == ""
+
+
+@pytest.mark.parametrize("streams", [1, 3])
+def test_a_link_that_stood_still_does_not_catch_up(bare_site: Site, much: int, streams: int) -> None:
+    site, options = bare_site, LinkOptions(bandwidth=RATE, streams=streams)
     with site.receiver(), Cut(site.port, stall=(1 << 20, 1.5)) as link, Timeline(link.port) as timeline:
-        site.mirror(port=link.port, link=LinkOptions(bandwidth=RATE))
+        site.mirror(port=link.port, link=options)
     assert sum(packet.bytes for packet in timeline.sent) >= much
     assert 0 < timeline.most(SECOND) <= RATE
     assert site.differences() == ""

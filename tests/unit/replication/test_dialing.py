@@ -12,6 +12,7 @@ from dtesx.replication.dialing import Dialer
 from dtesx.wire.bond import Bond
 from dtesx.wire.channel import Channel
 from dtesx.wire.errors import StreamUnknown
+from dtesx.wire.limiter import Limiter
 from dtesx.wire.messages import Credit, Hello, Welcome
 from dtesx.wire.protocol import PROTOCOL, greeting
 
@@ -21,8 +22,9 @@ Answer = Callable[[Hello], tuple[Channel, Welcome]]
 class Line:
     """A dialer whose calls are answered by ``answers``, one after the other, the last one for good."""
 
-    def __init__(self, stack: ExitStack, answers: list[Answer], slots: int = 1) -> None:
+    def __init__(self, stack: ExitStack, answers: list[Answer], slots: int = 1, rate: int = 0) -> None:
         self.now = 0.0
+        self.limiter = Limiter(rate, clock=lambda: self.now)
         self.hellos: list[Hello] = []
         self.ends: list[socket.socket] = []
         self.bond = Bond(tick=lambda: None)
@@ -33,6 +35,7 @@ class Line:
             greeting("job", ("/",), bytes(16)),
             slots=slots,
             backoff=Backoff(first=1, cap=4, tries=3),
+            limiter=self.limiter,
             clock=lambda: self.now,
         )
         stack.callback(self.bond.close)
@@ -46,6 +49,12 @@ class Line:
     def _call(self, hello: Hello) -> tuple[Channel, Welcome]:
         self.hellos.append(hello)
         return (self._answers.pop(0) if len(self._answers) > 1 else self._answers[0])(hello)
+
+    def goes_on(self, seconds: float) -> int:
+        """What may be sent after so many seconds."""
+        self.now += seconds
+        self.maintain(lambda: True)
+        return self.limiter.allowance() or 0
 
     def welcome(self, _hello: Hello) -> tuple[Channel, Welcome]:
         ours, theirs = socket.socketpair()
@@ -152,3 +161,17 @@ def test_refusals_end_it(stack: ExitStack, error: Refused) -> None:
     line = Line(stack, [refuse])
     with pytest.raises(type(error)):
         line.maintain(lambda: False)
+
+
+def test_what_a_call_sends_is_saved_up_before_it_and_counted_after_it(stack: ExitStack) -> None:
+    line = Line(stack, [], slots=2, rate=100_000)
+    line._answers.append(line.welcome)
+    line.maintain(lambda: len(line.bond.slots) == 1)
+    assert len(line.hellos) == 1  # at once; the other one has to wait
+    assert line.goes_on(0.02) == 0
+    line.maintain(lambda: True)
+    assert len(line.hellos) == 1
+    line.goes_on(0.02)
+    line.maintain(lambda: len(line.bond.slots) == 2)
+    assert line.goes_on(0.02) == 0
+    assert line.goes_on(1.0) == 5_000
