@@ -84,7 +84,7 @@ class FakeExecutor:
         journal.save_job(record)
         journal.save_operation(operation)
         while not self.go.wait(0.01):
-            if surroundings.cancel.is_set():
+            if surroundings.cancel.is_set() and not self.go.is_set():
                 operation = replace(operation, state=StepState.INTERRUPTED)
                 record = replace(record, state=failed)
                 journal.save_job(record)
