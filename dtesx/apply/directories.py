@@ -54,11 +54,9 @@ class Directories:
         above, _, name = path.rpartition(b"/")
         if (parent := self._open.get(above)) is not None:
             return self._descend(parent, above, [check_name(name)])
-        names = components(path)
-        for count in range(len(names) - 1, 0, -1):
-            if (parent := self._open.get(above := b"/".join(names[:count]))) is not None:
-                return self._descend(parent, above, names[count:])
-        return self._descend(self._root, b"", names)
+        parent = self._lowest_above(path)
+        below = path[len(parent.path) :].removeprefix(b"/") if parent.path else path
+        return self._descend(parent, parent.path, components(below))
 
     def publish(self, path: bytes) -> None:
         """Give a staged directory its name; raises OSError, among others when that is taken."""
@@ -83,6 +81,11 @@ class Directories:
         while self._open:
             os.close(self._open.popitem()[1].fd)
         os.close(self._root.fd)
+
+    def _lowest_above(self, path: bytes) -> OpenDirectory:
+        """The lowest directory above ``path`` that is open, found in time linear in the path's length."""
+        above = (found for known, found in self._open.items() if path.startswith(known + b"/"))
+        return max(above, key=lambda found: len(found.path), default=self._root)
 
     def _descend(self, parent: OpenDirectory, path: bytes, names: list[bytes]) -> OpenDirectory:
         """Open the directory that ``names`` lead to from ``parent``, which is at ``path``."""

@@ -14,6 +14,7 @@ PORTION = 2048
 """Names after which the target is asked about their directories."""
 
 _DIRECTORY = 8  # a directory weighs as much as so many names
+_PATH = 64  # and so many bytes of its path as one
 
 
 Ask = Callable[[list[tuple[bytes, bytes]], bool], None]
@@ -56,7 +57,8 @@ class Lead:
         for visit in self._walk:
             if visit.entered:
                 reading = self._reader.read(visit)
-                stop = Stop(visit, reading, len(visit.names) + _DIRECTORY)
+                weight = len(visit.names) + _DIRECTORY + len(visit.path) // _PATH
+                stop = Stop(visit, reading, weight)
                 visit.names = []
                 questions.append((visit.path, reading.digest))
             else:

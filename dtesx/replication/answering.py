@@ -16,6 +16,7 @@ from dtesx.mirror.catalogue import open_catalogue
 from dtesx.mirror.reading import Reader
 from dtesx.mirror.scan import Scanner, Visit, WalkOptions, own_item, reason
 from dtesx.replication.listing import tidy, weight_of
+from dtesx.wire.errors import ProtocolError
 from dtesx.wire.items import Item
 from dtesx.wire.messages import Answer, Ask, Directory
 
@@ -23,6 +24,7 @@ log = get_logger(__name__)
 
 _FRAME = 512 << 10
 _ANSWER = 16
+_QUESTIONS = 8 << 20
 
 
 class Answering:
@@ -45,6 +47,7 @@ class Answering:
         self._root = root
         self._problem = problem
         self._questions: deque[tuple[bytes, bytes]] = deque()
+        self._weight = 0
         self._unfinished = False
         self._missing = b""
         self._parts: Iterator[int | Directory] = iter(())
@@ -62,8 +65,11 @@ class Answering:
             self._stack = stack.pop_all()
 
     def ask(self, message: Ask) -> None:
-        """Take questions."""
+        """Take questions; raises ProtocolError when they are more than a source ever has."""
         self._questions += message.directories
+        self._weight += sum(len(path) + len(digest) for path, digest in message.directories)
+        if self._weight > _QUESTIONS:
+            raise ProtocolError("too much was asked at once")
 
     @property
     def waiting(self) -> bool:
@@ -84,7 +90,9 @@ class Answering:
                 _count(answers, answer)
                 weight += _ANSWER
             elif self._questions:
-                self._parts = self._about(*self._questions.popleft())
+                path, digest = self._questions.popleft()
+                self._weight -= len(path) + len(digest)
+                self._parts = self._about(path, digest)
             else:
                 break
         return Answer(self._root, answers)

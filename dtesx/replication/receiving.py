@@ -168,10 +168,19 @@ class _Lane:
                         raise _taken_over()
                     self._superseded.append(self._stream)
                 self._stream, self._since = hello.stream, guest.number
+            self._turn_away(hello)
             self._waiting.append(guest)
             self._lock.notify()
             if self._session is not None:
                 self._session.wake()
+
+    def _turn_away(self, hello: Hello) -> None:
+        """Those who wait in vain once another has come: so never more wait than there are slots."""
+        for guest in list(self._waiting):
+            theirs = guest.hello
+            if theirs.stream != hello.stream or (theirs.slot, theirs.resume) == (hello.slot, hello.resume):
+                self._waiting.remove(guest)
+                guest.channel.close()
 
     def close(self) -> None:
         """Wait for the end of the present session, which ``stop`` ended, and of the thread."""

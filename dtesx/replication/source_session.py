@@ -35,12 +35,10 @@ from dtesx.wire.limiter import Limiter
 from dtesx.wire.messages import (
     Answer,
     Bind,
-    Credit,
     Directory,
     Goodbye,
     Hold,
     Listing,
-    Message,
     Paused,
     Replicas,
     Report,
@@ -55,6 +53,8 @@ log = get_logger(__name__)
 _HELD = {Hold.FULL: MirrorPhase.TARGET_FULL, Hold.PAUSED: MirrorPhase.TARGET_PAUSED}
 _STREAM_BYTES = 16
 _PARTING = 5.0
+_PATH = 16 << 10  # what a target tells is kept, so it must not be of any length
+_REASON = 300
 
 
 class SourceSession:
@@ -218,7 +218,7 @@ class SourceSession:
             last = listing.last
             yield from listing.directories
             if not last:
-                self._bond.send(Credit(1))
+                self._bond.send(self._protocol.more())
 
     def _ask(self, index: int, sums: bool, directories: list[tuple[bytes, bytes]], last: bool) -> None:
         self._bond.send(self._protocol.ask(index, directories, last=last, sums=sums))
@@ -228,11 +228,15 @@ class SourceSession:
             while not self._answered:
                 self._receive()
             yield from self._answered.popleft().directories
-            self._bond.send(Credit(1))
+            self._bond.send(self._protocol.more())
 
     def asker(self, index: int) -> Asker:
         """The way to the sums of files below the target's root ``index``."""
-        return _Asker(index, self._summer, self._bond.send, self._answer)
+
+        def ask(request: SumsRequest) -> None:
+            self._bond.send(self._protocol.ask_sums(request))
+
+        return _Asker(index, self._summer, ask, self._answer)
 
     def _answer(self, wait: bool) -> Sums | None:
         while not self._sums:
@@ -272,7 +276,7 @@ class SourceSession:
             self._reported(message)
         elif isinstance(message, Paused):
             if self.held is None:
-                log.warning("the target waits", why=message.why, reason=message.reason)
+                log.warning("the target waits", why=message.why, reason=message.reason[:_REASON])
             self.held, self._stopped = _HELD.get(message.why), message.stop
             self._hold_back()
         elif isinstance(message, Resumed):
@@ -283,7 +287,7 @@ class SourceSession:
         self._tally.orphans_removed += report.removed
         self._tally.orphans_bytes += report.removed_bytes
         for path, reason in report.problems:
-            self._tally.problem(self._shown + b"/" + path, f"on the target: {reason}")
+            self._tally.problem(self._shown + b"/" + path[:_PATH], f"on the target: {reason[:_REASON]}")
 
     def _waiting(self) -> None:
         self.waits = True
@@ -310,7 +314,7 @@ class _Asker:
         self,
         root: int,
         summer: Summer,
-        send: Callable[[Message], object],
+        send: Callable[[SumsRequest], None],
         answer: Callable[[bool], Sums | None],
     ) -> None:
         self.summer = summer

@@ -51,6 +51,7 @@ from dtesx.wire.messages import (
 )
 from dtesx.wire.operations import Operations
 from dtesx.wire.protocol import PROTOCOL, TargetProtocol, failure
+from dtesx.wire.stream import WINDOW
 from dtesx.wire.sums import SumsRequest
 
 log = get_logger(__name__)
@@ -58,6 +59,8 @@ log = get_logger(__name__)
 _LINGER = 5.0
 _KEEP = 900.0
 _REASON = 300
+_PATH = 16 << 10
+_REPORT = 256 << 10
 _PAUSED = "the target is paused"
 _OPEN_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -80,7 +83,8 @@ class TargetSession:
         options: TargetOptions,
         backlog: Backlog,
     ) -> None:
-        self._bond = Bond(tick=tick)
+        self._tick = tick
+        self._bond = Bond(tick=self._waiting, queue=WINDOW)
         self.stream = guest.hello.stream
         self._protocol = TargetProtocol(guest.hello.roots)
         self._roots = guest.place.roots
@@ -106,6 +110,7 @@ class TargetSession:
         self._stack.callback(self._summing.close)
         self._problems: list[tuple[bytes, str]] = []
         self._problems_total = 0
+        self._unreported = 0
         self._removed = (0, 0)
         self._durability = Durability(self._bond.wake)
         self._committing: Commit | None = None
@@ -211,6 +216,9 @@ class TargetSession:
         if self._committing is not None and durability.idle:
             self._commit(self._committing.root)
         self._bond.acknowledge(durability.last, durability.durable)
+
+    def _waiting(self) -> None:
+        self._tick()
         if self.connected:
             self._abandoned = 0.0
         elif not self._abandoned:
@@ -233,11 +241,12 @@ class TargetSession:
         gone = names - self._removed[0], size - self._removed[1]
         if self._problems or gone != (0, 0):
             problems, self._problems, self._removed = self._problems, [], (names, size)
+            self._unreported = 0
             self._bond.send(Report(problems, *gone))
 
     def _hold(self, full: bool, reason: str) -> None:
         """Tell the source that an operation waits, and let it wait."""
-        why = Hold.FULL if full else Hold.BUSY
+        why, reason = Hold.FULL if full else Hold.BUSY, reason[:_REASON]
         self._say_held(why, reason)
         deadline = time.monotonic() + self._retry_delay
         while (left := deadline - time.monotonic()) > 0:
@@ -332,8 +341,11 @@ class TargetSession:
         return self._appliers[root]
 
     def _problem(self, path: bytes, reason: str) -> None:
-        self._problems.append((path, reason[:_REASON]))
+        self._problems.append((path[:_PATH], reason[:_REASON]))
         self._problems_total += 1
+        self._unreported += len(path[:_PATH]) + len(reason[:_REASON])
+        if self._unreported >= _REPORT:
+            self._tell_outcome()
 
     def _has_to_tell(self) -> bool:
         return self._listing is not None or (self._answering is not None and self._answering.waiting)

@@ -78,6 +78,7 @@ class Bond:
             self._detach(slot)
         if not self.slots:
             self.outgoing.resume(received)
+        connection.begin()
         connection.limiter = self._limiter
         self.slots[slot] = connection
         self._poll.register(connection, select.POLLIN)
@@ -163,7 +164,7 @@ class Bond:
             slot = order[(index + self._turn) % len(order)]
             connection = self.slots[slot]
             connection.pace(self._limiter.flow, self._limiter.piece(len(order)))
-            if self._unsaid:
+            if self._unsaid and not connection.owing:  # the next one says more
                 connection.queue(Acknowledgement(*self._acknowledged))
                 self._unsaid = False
             try:

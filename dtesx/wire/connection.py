@@ -59,9 +59,18 @@ class Connection:
         return select.POLLIN | self._blocked
 
     @property
+    def owing(self) -> bool:
+        """Whether a message of the connection itself is not on its way yet."""
+        return bool(self._own)
+
+    @property
     def busy(self) -> bool:
         """Whether something begun or queued is not on its way yet."""
         return bool(self._view) or bool(self._parts) or bool(self._own)
+
+    def begin(self) -> None:
+        """The greeting is over: take the frames of a stream, too."""
+        self._decoder.greeted = True
 
     def queue(self, message: Message) -> None:
         """Send a message of the connection itself before the next frame of a stream."""

@@ -17,6 +17,11 @@ MAGIC = b"DTSX"
 MAX_TABLE = 4 << 20
 MAX_BLOB = 8 << 20
 
+MAX_GREETING = 256 << 10
+"""Bytes of a frame before a stream begins: whoever calls may send one."""
+
+_OBJECTS = 512  # about what a frame without content takes in memory
+
 Encoded = tuple[bytes | memoryview, ...]
 """A frame's bytes, in parts that travel one after the other."""
 
@@ -85,8 +90,13 @@ class Frame(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def size(self) -> int:
-        """Bytes of the frame before compression, header included."""
-        return HEADER_SIZE + len(self.table) + len(self.blob)
+        """What the frame weighs: bytes in memory before compression."""
+        return weigh(len(self.table) + len(self.blob))
+
+
+def weigh(length: int) -> int:
+    """What a frame with ``length`` bytes of content weighs at the peer, as both ends count it."""
+    return _OBJECTS + HEADER_SIZE + length
 
 
 def encode(
@@ -97,7 +107,7 @@ def encode(
     *,
     compressor: Compressor | None = None,
 ) -> tuple[Encoded, int]:
-    """A frame's bytes, and its size before compression.
+    """A frame's bytes, and its weight.
 
     One large piece of content is not copied, so that it must not change any more. Raises ValueError
     when the frame is larger than a peer would accept.
@@ -110,9 +120,9 @@ def encode(
         packed = compressor.pack(b"".join((table, *blob)))
         if packed is not None:
             header = _HEADER.pack(MAGIC, kind, _COMPRESSED, 0, sequence, len(table), length, len(packed))
-            return (header + packed,), HEADER_SIZE + size
+            return (header + packed,), weigh(size)
     header = _HEADER.pack(MAGIC, kind, 0, 0, sequence, len(table), length, size)
-    return _parts((header, table, *blob)), HEADER_SIZE + size
+    return _parts((header, table, *blob)), weigh(size)
 
 
 def _parts(pieces: Sequence[bytes | memoryview]) -> Encoded:
@@ -144,11 +154,12 @@ class _Header(msgspec.Struct, frozen=True, eq=False):
 class Decoder:
     """Turns received bytes into frames without copying: fill ``buffer()``, then tell ``advance()``.
 
-    Memory is bounded by one header plus twice the largest allowed frame. Raises ProtocolError on
-    anything else than a frame.
+    Memory is bounded by one header plus twice the largest allowed frame, which is a small one of the
+    connection's own until ``greeted``. Raises ProtocolError on anything else than a frame.
     """
 
     def __init__(self) -> None:
+        self.greeted = False
         self._start = bytearray(HEADER_SIZE)
         self._header: _Header | None = None
         self._body = self._start
@@ -171,6 +182,8 @@ class Decoder:
             return None
         if self._header is None:
             self._header = _read_header(self._start)
+            if not self.greeted:
+                _check_greeting(self._header)
             self._body = _room(self._header.body)
             self._target, self._filled = memoryview(self._body), 0
             if self._header.body:
@@ -205,3 +218,10 @@ def _read_header(data: bytearray) -> _Header:
     if body > table + blob or (body < table + blob and not flags):
         raise ProtocolError(f"frame of {body} bytes with a table of {table} and a blob of {blob}")
     return _Header(_TYPES[kind], bool(flags), sequence, table, blob, body)
+
+
+def _check_greeting(header: _Header) -> None:
+    if header.type not in CONNECTION_TYPES:
+        raise ProtocolError(f"{header.type.name} frame before the stream began")
+    if header.table + header.blob > MAX_GREETING:
+        raise ProtocolError(f"frame too large for a greeting: {header.table + header.blob} bytes")

@@ -45,6 +45,7 @@ MAX_QUESTIONS = 8192
 """Directories that a source may ask about without an answer."""
 
 _MAX_CREDIT = 64
+_MAX_TEXT = 2000
 
 M = TypeVar("M")
 
@@ -56,31 +57,49 @@ class SourceProtocol:
         self.told = False
         self._listing: int | None = None
         self._asking = (-1, 0)
+        self._asked_all = True
+        self._credit = 0
+        self._sums = 0
         self._committing: int | None = None
 
     def receive(self, frame: Frame) -> Message:
         """Check a frame against the state; returns its message. Raises ProtocolError."""
         message = messages.decode(frame)
         if isinstance(message, Listing):
+            self._spend()
             if message.root != self._listing:
                 raise ProtocolError("a listing arrived that nobody asked for")
             if message.last:
                 self._listing = None
         elif isinstance(message, Answer):
             self._answered(message)
-        elif isinstance(message, Committed):
-            if message.root != self._committing:
-                raise ProtocolError("a commit was confirmed that nobody asked for")
-            self._committing = None
-        elif isinstance(message, Replicas):
-            if self.told:
-                raise ProtocolError("the target tells of its roots once more")
-            self.told = True
-        elif not isinstance(message, (Paused, Resumed, Report, Sums)):
+        elif isinstance(message, Sums):
+            if not self._sums:
+                raise ProtocolError("sums arrived that nobody asked for")
+            self._sums -= 1
+        elif isinstance(message, (Committed, Replicas)):
+            self._due_once(message)
+        elif not isinstance(message, (Paused, Resumed, Report)):
             raise ProtocolError(f"{type(message).__name__} is nothing that a target sends")
         return message
 
+    def _due_once(self, message: Committed | Replicas) -> None:
+        if isinstance(message, Committed):
+            if message.root != self._committing:
+                raise ProtocolError("a commit was confirmed that nobody asked for")
+            self._committing = None
+        else:
+            if self.told:
+                raise ProtocolError("the target tells of its roots once more")
+            self.told = True
+
+    def _spend(self) -> None:
+        if not self._credit:
+            raise ProtocolError("the target tells more than there is room for")
+        self._credit -= 1
+
     def _answered(self, message: Answer) -> None:
+        self._spend()
         root, unanswered = self._asking
         self._asking = root, unanswered - answered(message)
         if message.root != root or self._asking[1] < 0:
@@ -88,14 +107,27 @@ class SourceProtocol:
 
     def list_root(self, root: int, *, sums: bool = False) -> List:
         """The request for a root's listing."""
-        self._listing = root
+        self._listing, self._credit = root, LISTING_CREDIT
         return List(root, LISTING_CREDIT, sums)
+
+    def more(self) -> Credit:
+        """Room for another frame of a listing or of answers: one was dealt with."""
+        self._credit += 1
+        return Credit(1)
+
+    def ask_sums(self, request: SumsRequest) -> SumsRequest:
+        """A request that one answer is due to."""
+        self._sums += 1
+        return request
 
     def ask(
         self, root: int, directories: list[tuple[bytes, bytes]], *, last: bool, sums: bool = False
     ) -> Ask:
         """The question what the target has in directories of a root: (path, digest) each."""
         unanswered = self._asking[1] if self._asking[0] == root else 0
+        if self._asked_all:
+            self._credit = LISTING_CREDIT
+        self._asked_all = last
         self._asking = root, unanswered + len(directories)
         return Ask(root, directories, last, sums)
 
@@ -236,12 +268,12 @@ def answer(frame: Frame, cls: type[M]) -> M:
 
 def refusal(error: DtesxError) -> Refusal:
     """The frame that tells a source why it is not let in."""
-    return Refusal(error.code, error.message, error.hint, PROTOCOL)
+    return Refusal(error.code, error.message[:_MAX_TEXT], error.hint[:_MAX_TEXT], PROTOCOL)
 
 
 def failure(error: DtesxError) -> Failure:
     """The frame that tells a source why the session ends."""
-    return Failure(error.code, error.message, error.hint)
+    return Failure(error.code, error.message[:_MAX_TEXT], error.hint[:_MAX_TEXT])
 
 
 def _ended(message: Refusal | Failure) -> DtesxError:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+
+_Blocks = Annotated[tuple[int, ...], msgspec.Meta(max_length=1 << 12)]
+_Fine = Annotated[bytes, msgspec.Meta(max_length=256 << 10)]
 
 
 class Basis(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -43,6 +48,6 @@ class Sums(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     number: int
     basis: Basis | None = None
-    differing: tuple[int, ...] = ()
-    fine: bytes = b""
+    differing: _Blocks = ()
+    fine: _Fine = b""
     staged: bool = False

@@ -421,8 +421,9 @@ def test_a_file_with_a_name_outside_is_not_changed_in_place(site: Site, outside:
 def _ask(site: Site, request: SumsRequest) -> object:
     bond = _opened(site)
     try:
-        bond.send(request)
-        return SourceProtocol().receive(bond.receive())
+        protocol = SourceProtocol()
+        bond.send(protocol.ask_sums(request))
+        return protocol.receive(bond.receive())
     finally:
         bond.close()
 

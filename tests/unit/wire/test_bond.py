@@ -6,8 +6,9 @@ import os
 import random
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 from hypothesis import given, settings
@@ -20,11 +21,11 @@ from dtesx.wire.channel import TICK
 from dtesx.wire.compression import Compressor
 from dtesx.wire.connection import Connection
 from dtesx.wire.errors import ProtocolError
-from dtesx.wire.frames import Encoded, FrameType, encode
+from dtesx.wire.frames import MAX_BLOB, Encoded, FrameType, encode
 from dtesx.wire.messages import Credit, Goodbye, decode
 from dtesx.wire.operations import Operations
 from dtesx.wire.protocol import failure
-from dtesx.wire.stream import Memory
+from dtesx.wire.stream import WINDOW, Memory
 
 
 class Pair:
@@ -336,3 +337,39 @@ def test_frames_run_ahead_of_what_is_held_back_until_there_is_no_room() -> None:
         pair.here.send(Credit(3))
         assert pair.here.outgoing.last == 4
         assert seen[:1] == [1]
+
+
+def test_a_peer_that_does_not_read_has_one_acknowledgement_waiting(pair: Pair) -> None:
+    wire = pair.there.slots[0]
+    pair.there._put(Operations(0, []), [bytes(MAX_BLOB)])  # more than the socket takes
+    pair.there.step(0)
+    for number in range(1, 50):
+        pair.there.acknowledge(number, number)
+        pair.there.step(0)
+    assert wire.busy
+    assert len(wire._own) == 1
+
+
+def test_a_peer_that_acknowledges_nothing_gets_a_window_full() -> None:
+    with ExitStack() as stack:
+        pair = Pair(stack, queue=WINDOW)
+        over = threading.Event()
+
+        def tick() -> None:
+            if over.is_set():
+                raise ConnectionFailed("enough")
+
+        def send() -> None:
+            with suppress(ConnectionFailed):
+                while True:
+                    pair.here.send(Operations(0, []), [bytes(1 << 20)])
+
+        pair.here._tick = tick
+        sender = threading.Thread(target=send, daemon=True)
+        sender.start()
+        stack.callback(sender.join, 10)
+        stack.callback(over.set)
+        deadline = time.monotonic() + 60
+        while pair.there.poll(TICK) is not None or pair.there.wire_bytes <= WINDOW:
+            assert time.monotonic() < deadline
+        assert pair.there.wire_bytes <= WINDOW + (2 << 20)

@@ -28,6 +28,7 @@ def sockets() -> Iterator[Sockets]:
 
 def test_own_messages_go_before_the_stream_s(sockets: Sockets) -> None:
     here, there = Connection(sockets[0]), Connection(sockets[1])
+    there.begin()
     frames = [encode(FrameType.OPERATIONS, number, b"", [b"x"])[0] for number in (1, 2)]
     here.queue(Acknowledgement(1, 1))
     here.write(lambda: frames.pop(0) if frames else None)
@@ -40,6 +41,7 @@ def test_own_messages_go_before_the_stream_s(sockets: Sockets) -> None:
 
 def test_a_full_socket_keeps_the_rest_for_later(sockets: Sockets) -> None:
     here, there = Connection(sockets[0]), Connection(sockets[1])
+    there.begin()
     blob = os.urandom(8 << 20)
     frames = [encode(FrameType.OPERATIONS, 1, b"", [blob])[0]]
     here.write(lambda: frames.pop() if frames else None)

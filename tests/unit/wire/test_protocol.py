@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from dtesx.base.errors import Conflict, DtesxError, Refused, TargetFull
+from dtesx.wire import messages
 from dtesx.wire.errors import ProtocolError, StreamUnknown
 from dtesx.wire.frames import Frame
 from dtesx.wire.messages import (
@@ -41,6 +42,7 @@ from dtesx.wire.protocol import (
     refusal,
     response,
 )
+from dtesx.wire.sums import Sums, SumsRequest
 
 
 def frame(message: Message) -> Frame:
@@ -231,3 +233,53 @@ def test_one_listing_at_a_time_within_its_credit() -> None:
     there.receive(frame(List(1, 2)))
     there.receive(frame(Credit(3)))
     assert there.credit == 5
+
+
+def test_a_target_tells_no_more_than_there_is_room_for() -> None:
+    here = SourceProtocol()
+    here.list_root(0)
+    for _ in range(LISTING_CREDIT):
+        here.receive(frame(Listing(0, [])))
+    assert here.more() == Credit(1)
+    here.receive(frame(Listing(0, [])))
+    with pytest.raises(ProtocolError, match="room"):
+        here.receive(frame(Listing(0, [])))
+
+
+def test_room_for_answers_begins_anew_with_each_root() -> None:
+    here, there = SourceProtocol(), TargetProtocol(("/a", "/b"))
+    for root in (0, 1):
+        for count in range(10):
+            there.receive(frame(here.ask(root, [(b"", b"")], last=count == 9)))
+            here.receive(frame(Answer(root, [1])))
+            there.told(Answer(root, [1]))
+            there.all_told()
+            there.receive(frame(here.more()))
+            assert here._credit == there.credit == LISTING_CREDIT
+    here.ask(0, [(b"", b"")] * 10, last=True)
+    for _ in range(LISTING_CREDIT):
+        here.receive(frame(Answer(0, [1])))
+    with pytest.raises(ProtocolError, match="room"):
+        here.receive(frame(Answer(0, [1])))
+
+
+def test_sums_come_once_for_each_request() -> None:
+    here = SourceProtocol()
+    here.ask_sums(SumsRequest(0, 1, b"", b"a", 0, 1, b""))
+    here.receive(frame(Sums(1)))
+    with pytest.raises(ProtocolError, match="nobody asked"):
+        here.receive(frame(Sums(1)))
+
+
+@pytest.mark.parametrize("sums", [Sums(1, None, (1,) * 5000), Sums(1, None, (), bytes(1 << 20))])
+def test_sums_of_more_than_anyone_asks_for(sums: Sums) -> None:
+    here = SourceProtocol()
+    here.ask_sums(SumsRequest(0, 1, b"", b"a", 0, 1, b""))
+    with pytest.raises(ProtocolError, match="malformed"):
+        here.receive(frame(sums))
+
+
+def test_long_reasons_are_cut() -> None:
+    error = DtesxError("m" * 10_000_000, hint="h" * 10_000_000)
+    assert len(messages.encode(failure(error))[1]) < 5000
+    assert len(messages.encode(refusal(error))[1]) < 5000

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtesx.wire.errors import ProtocolError
-from dtesx.wire.frames import Decoder, Encoded, Frame, FrameType, encode
+from dtesx.wire.frames import Decoder, Encoded, Frame, FrameType, encode, weigh
 from dtesx.wire.stream import MAX_HELD, Incoming, Memory, Outgoing
 
 SLOTS = 3
@@ -23,6 +23,7 @@ def operation(number: int) -> Encoded:
 def decoded(parts: Encoded) -> Frame:
     data = b"".join(parts)
     decoder = Decoder()
+    decoder.greeted = True
     frame = None
     while data:
         buffer = decoder.buffer()
@@ -259,3 +260,12 @@ def test_a_frame_for_which_there_is_no_room_is_not_part_of_the_stream() -> None:
     assert [out.put(operation(number), 1) for number in (1, 2, 3)] == [True, True, False]
     assert out.last == 2
     assert [out.take(0) for _ in range(3)] == [operation(1), operation(2), None]
+
+
+def test_frames_without_content_weigh_what_they_take() -> None:
+    into = Incoming()
+    most = MAX_HELD // weigh(0)
+    for number in range(1, most + 1):
+        into.accept(decoded(encode(FrameType.OPERATIONS, number, b"")[0]))
+    with pytest.raises(ProtocolError, match="too far ahead"):
+        into.accept(decoded(encode(FrameType.OPERATIONS, most + 1, b"")[0]))

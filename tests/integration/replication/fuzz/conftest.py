@@ -61,6 +61,21 @@ def guarded(site: Site, outside: Path) -> Iterator[Site]:
     assert new <= {"roots.json", "target.orphans", "catalogues"}
 
 
+@pytest.fixture
+def tree(guarded: Site, outside: Path) -> Site:
+    """A source with files large and small, and links to what lies outside."""
+    source = guarded.source
+    (source / "sub" / "below").mkdir(parents=True)
+    for path in (source / "file", source / "sub" / "file"):
+        path.write_bytes(b"small")
+    for path in (source / "large", source / "sub" / "below" / "large"):
+        path.write_bytes(bytes(range(256)) * 2800)
+    (source / "away").symlink_to(outside)
+    (source / "to-secret").symlink_to(outside / "secret")
+    (source / "sub" / "file2").symlink_to("../../outside/secret")
+    return guarded
+
+
 def still_serves(site: Site) -> None:
     """The next honest mirror makes all equal again."""
     (site.source / "after").write_bytes(os.urandom(8))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import cycle
-from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
@@ -144,10 +144,15 @@ SCRIPTS = st.builds(
 
 @dataclass
 class Liar:
-    """A target that follows a script on one connection, then refuses all others."""
+    """A target that follows a script on one connection, then refuses all others.
+
+    To messages of the kind ``without_end`` it says what ``flood`` gives, over and over.
+    """
 
     site: Site
     script: Script
+    without_end: type[Message] | None = None
+    flood: Callable[[Any], Message] = lambda message: message
     heard: list[bytes] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -203,6 +208,8 @@ class Liar:
         entries: Iterator[int | list[Item]],
         sums: Iterator[tuple[Basis | None, list[int], bytes]],
     ) -> Iterator[Message]:
+        while self.without_end is not None and isinstance(message, self.without_end):
+            yield self.flood(message)
         if isinstance(message, Ask):
             found = [(path, next(entries)) for path, _ in message.directories]
             yield Answer(message.root, [e if isinstance(e, int) else Directory(path, e) for path, e in found])
@@ -222,10 +229,10 @@ class Liar:
 
 
 @contextmanager
-def lying(site: Site, script: Script) -> Iterator[Liar]:
+def lying(site: Site, script: Script, **replies: Any) -> Iterator[Liar]:
     listener = socket.create_server(("127.0.0.1", 0))
     honest, site.port = site.port, listener.getsockname()[1]
-    liar = Liar(site, script)
+    liar = Liar(site, script, **replies)
     thread = threading.Thread(target=liar.run, args=(listener,))
     thread.start()
     try:
@@ -237,21 +244,6 @@ def lying(site: Site, script: Script) -> Iterator[Liar]:
         listener.close()
         thread.join(10)
         assert not thread.is_alive()
-
-
-@pytest.fixture
-def tree(guarded: Site, outside: Path) -> Site:
-    """A source with files large and small, and links to what lies outside."""
-    source = guarded.source
-    (source / "sub" / "below").mkdir(parents=True)
-    for path in (source / "file", source / "sub" / "file"):
-        path.write_bytes(b"small")
-    for path in (source / "large", source / "sub" / "below" / "large"):
-        path.write_bytes(bytes(range(256)) * 2800)
-    (source / "away").symlink_to(outside)
-    (source / "to-secret").symlink_to(outside / "secret")
-    (source / "sub" / "file2").symlink_to("../../outside/secret")
-    return guarded
 
 
 def _mirror(site: Site, compare: Compare) -> None:
