@@ -63,3 +63,10 @@ TokenFile = Annotated[Path | None, typer.Option("--token-file", help="File that 
 ListenAddress = Annotated[str, typer.Option("--address", help="Address to listen on.")]
 ListenPort = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on.")]
 State = Annotated[Path, typer.Option("--state", help="Directory for the service's state.")]
+
+Rebind = Annotated[
+    bool,
+    typer.Option(
+        "--rebind", help="The source's file systems may be others than at the last mirror, or empty."
+    ),
+]

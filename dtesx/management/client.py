@@ -80,8 +80,8 @@ class Appliance:
     def remove_vmware(self, name: str) -> None:
         self._http.send("DELETE", f"/v1/vmware/{_part(name)}")
 
-    def create_job(self, spec: JobSpec) -> JobInfo:
-        return self._http.call("POST", "/v1/jobs", JobInfo, spec)
+    def create_job(self, spec: JobSpec, *, rebind: bool = False) -> JobInfo:
+        return self._http.call("POST", f"/v1/jobs?rebind={'yes' if rebind else 'no'}", JobInfo, spec)
 
     def jobs(self) -> tuple[JobInfo, ...]:
         return self._http.call("GET", "/v1/jobs", tuple[JobInfo, ...])

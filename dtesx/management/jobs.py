@@ -71,20 +71,23 @@ class Jobs:
 
     # --- what users ask for
 
-    def create(self, spec: JobSpec) -> JobInfo:
+    def create(self, spec: JobSpec, *, rebind: bool = False) -> JobInfo:
         """Make a job and protect its source; the same spec again goes on where it stopped.
+
+        With ``rebind`` the first mirror goes on where it halted because the source's file systems
+        were not what they had been.
 
         Raises NotFound when the source or the VMware server is not known, Conflict when there is
         another job of that name.
         """
         self._let_end(spec.name)
         with self._lock:
-            record = self._store.find_job(spec.name)
+            record, params = self._store.find_job(spec.name), {"rebind": _yes(rebind)}
             if record is None:
                 self._store.server(spec.source)
                 self._store.vmware(spec.vmware)
                 record = JobRecord(uuid.uuid4().hex[:12], spec, JobState.CREATED, time.time())
-                self._begin(record, OperationKind.PROTECT, {})
+                self._begin(record, OperationKind.PROTECT, params)
             elif record.spec != spec:
                 raise Conflict(
                     f"there is a job {spec.name} already, and it is another one",
@@ -96,7 +99,7 @@ class Jobs:
                     hint=f"wait until it is gone (dtesx job watch {spec.name}), or repeat the deletion",
                 )
             elif record.state in _UNPROTECTED and record.id not in self._running:
-                self._begin(record, OperationKind.PROTECT, {})
+                self._begin(record, OperationKind.PROTECT, params)
         return self.info(spec.name)
 
     def mirror(self, name: str, *, rebind: bool = False) -> Operation:
@@ -192,8 +195,12 @@ class Jobs:
             raise Interrupted("the service is being stopped", hint="run the same command again later")
         self._executor.allowed(record.state, kind)
         last = self._store.last_operation(record.id)
-        if last is not None and last.state in _UNFINISHED and (last.kind, last.params) == (kind, params):
-            operation = self._executor.resume(last)
+        if (
+            last is not None
+            and last.state in _UNFINISHED
+            and _asked(last.kind, last.params) == _asked(kind, params)
+        ):
+            operation = replace(self._executor.resume(last), params=params)
         else:
             operation = self._executor.new_operation(record, kind, params)
         record = replace(record, state=STATES[kind][0])
@@ -271,6 +278,11 @@ def _replica(record: JobRecord) -> VirtualMachine | None:
         disks=record.disks,
         guest_address=record.address,
     )
+
+
+def _asked(kind: OperationKind, params: dict[str, str]) -> tuple[OperationKind, dict[str, str]]:
+    """What is to be done; to rebind is only a way of going on with it."""
+    return kind, {name: value for name, value in params.items() if name != "rebind"}
 
 
 def _yes(value: bool) -> str:

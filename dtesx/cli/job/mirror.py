@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from dtesx.cli import output, session, watching
 from dtesx.cli.formats import seconds, size
-from dtesx.cli.params import Job, Json, NoWait
-
-Rebind = Annotated[
-    bool,
-    typer.Option(
-        "--rebind", help="The source's file systems may be others than at the last mirror, or empty."
-    ),
-]
+from dtesx.cli.params import Job, Json, NoWait, Rebind
 
 
 def mirror_job(job: Job, rebind: Rebind = False, no_wait: NoWait = False, json: Json = False) -> None:

@@ -12,7 +12,8 @@ def rules(jobs: Jobs) -> tuple[Rule, ...]:
     """``/v1/jobs``."""
 
     def create(call: Call) -> JobInfo:
-        return jobs.create(call.decoded(JobSpec))
+        rebind = call.choice("rebind", ("no", "yes")) == "yes"
+        return jobs.create(call.decoded(JobSpec), rebind=rebind)
 
     def show_all(_call: Call) -> tuple[JobInfo, ...]:
         return jobs.all()

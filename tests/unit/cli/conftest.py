@@ -138,8 +138,8 @@ class FakeApi:
     def remove_vmware(self, name: str) -> None:
         self._called("remove_vmware", name)
 
-    def create_job(self, spec: JobSpec) -> JobInfo:
-        self._called("create_job", spec)
+    def create_job(self, spec: JobSpec, *, rebind: bool = False) -> JobInfo:
+        self._called("create_job", (spec, rebind))
         running = operation(OperationKind.PROTECT, StepState.RUNNING)
         return replace(self.job_info, spec=spec, operation=running)
 

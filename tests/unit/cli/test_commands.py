@@ -156,6 +156,13 @@ def test_job_create_no_wait_returns_at_once(api: FakeApi, run: Run, job_file: Pa
     assert [name for name, _ in api.calls] == ["create_job"]
 
 
+def test_job_create_rebinds_where_that_is_asked_for(api: FakeApi, run: Run, job_file: Path) -> None:
+    api.script = [failed(OperationKind.PROTECT, "root-empty", "/srv is empty", "look")]
+    done = run("job", "create", "-f", str(job_file), "--rebind")
+    assert api.calls[0][1][1] is True
+    assert f"go on with: dtesx job create -f {job_file} --rebind" in done.err
+
+
 def test_a_failed_operation_gives_its_exit_code_and_the_way_on(
     api: FakeApi, run: Run, job_file: Path
 ) -> None:

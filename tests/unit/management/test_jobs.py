@@ -127,6 +127,20 @@ def test_other_parameters_make_another_operation(protected: Service) -> None:
         protected.jobs.mirror("alpha")
 
 
+def test_a_halted_protection_goes_on_with_rebind(service: Service) -> None:
+    service.executor.fail = True
+    service.executor.go.set()
+    service.jobs.create(SPEC)
+    first = service.ended(JobState.PROTECT_FAILED).operation
+    assert first is not None
+    assert first.params == {"rebind": "no"}
+    service.executor.fail = False
+    service.jobs.create(SPEC, rebind=True)
+    again = service.ended(JobState.PROTECTED).operation
+    assert again is not None
+    assert (again.id, again.params) == (first.id, {"rebind": "yes"})
+
+
 def test_a_mirror_may_rebind(protected: Service) -> None:
     assert protected.jobs.mirror("alpha").params == {"rebind": "no"}
     protected.ended(JobState.PROTECTED)

@@ -101,7 +101,7 @@ def _ledger(count: int) -> bytes:
 def test_the_good_road(scenario: Scenario, api: FakeApi, shell: _Shell) -> None:
     api.script = [operation(OperationKind.PROTECT)]
     scenario.create_job()
-    assert api.calls[1][1].replica.datastore == "ds1"
+    assert api.calls[1][1][0].replica.datastore == "ds1"
     api.script = [operation(OperationKind.MIRROR)]
     scenario.mirror()
     scenario.record()
