@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dtesx.base.errors import ExitCode, Interrupted, UsageError
-from dtesx.cli import mirror, one_shot, output, teach
+from dtesx.cli import failures, mirror, one_shot, output, teach
 from dtesx.cli.formats import seconds, size
 from dtesx.cli.mirror_options import Bandwidth, Compress, NewerOnly, Streams, Tls, link_options
 from dtesx.cli.one_shot import ClientState, Exclude, Include, RemapLinks, RulesFile, Source, TargetToken, Url
 from dtesx.cli.params import Json
+from dtesx.cli.repeating import repeat, times
 from dtesx.model.mirror import Compare, LinkOptions, MirrorOptions, OrphanAction, OrphanPolicy
 from dtesx.model.stats import MirrorStats
 from dtesx.model.verify import Finding, VerifyLogOptions, VerifyReport, VerifyStats
@@ -40,6 +41,14 @@ Append = Annotated[
     bool, typer.Option("--append/--no-append", help="Add to an existing log, or start it anew.")
 ]
 
+Every = Annotated[
+    str,
+    typer.Option("--every", metavar="AGE", help="Verify again and again, say 1d. [default: once]"),
+]
+Start = Annotated[
+    str, typer.Option("--start", metavar="TIME", help='With --every: when first, say "2026-11-21 02:00".')
+]
+
 
 def verify(
     source: Source,
@@ -50,6 +59,8 @@ def verify(
     log: Log = None,
     log_length: LogLength = 1 << 20,
     append: Append = True,
+    every: Every = "",
+    start: Start = "",
     rules: RulesFile = None,
     include: Include = None,
     exclude: Exclude = None,
@@ -69,6 +80,8 @@ def verify(
 
     With --remirror, what is missing or different is mirrored afterwards; orphans stay.
 
+    With --every it stays and verifies at those times until it is ended, whatever comes of each.
+
     Exit code 1 says that the two are not the same, or, with --remirror, that some paths could not be
     mirrored.
     """
@@ -80,6 +93,24 @@ def verify(
     link = link_options(compress, bandwidth, streams, None, tls=tls)
     way = one_shot.way(source, url, token_file, state, options, tls=tls)
     kept = VerifyLogOptions(str(log), log_length, append) if log is not None else None
+    plan = times(every, start)
+
+    def once() -> int:
+        return _once(way, link, url, kept, remirror=remirror, json=json)
+
+    if plan is not None:
+        repeat(
+            once,
+            *plan,
+            waiting=lambda due: None if json else output.line(f"next verification: {due:%Y-%m-%d %H:%M:%S}"),
+            failed=lambda error: failures.show(error, as_json=json),
+        )
+    return once()
+
+
+def _once(
+    way: Way, link: LinkOptions, url: str, kept: VerifyLogOptions | None, *, remirror: bool, json: bool
+) -> int:
     stats, findings, log_path = _verify(way, link, url, kept, remirror=remirror, silent=json)
     mirrored = _remirror(way, link, silent=json) if remirror and (stats.missing or stats.different) else None
     report = VerifyReport(stats, tuple(findings), log_path, mirrored)
@@ -159,4 +190,5 @@ app = teach.command(
     verify,
     "dtesx verify /srv/www dtesx://10.1.0.2:1500/www",
     "dtesx verify /srv/www dtesx://10.1.0.2/www --data --remirror --log /var/log/dtesx-verify.log",
+    'dtesx verify /srv/www dtesx://10.1.0.2/www --every 1d --start "2026-11-21 02:00" --log /var/log/www.log',
 )

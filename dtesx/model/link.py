@@ -83,7 +83,7 @@ class TransmissionSpec:
         """What the text says; raises ValueError that names the field."""
         return Transmission(
             window=_given("window", _window, self.window),
-            start=_given("start", _moment, self.start),
+            start=_given("start", parse_moment, self.start),
             interval=_given("interval", _span, self.interval),
             threshold=_field("threshold", _percent, self.threshold),
             time_limit=_given("time_limit", _span, self.time_limit),
@@ -141,7 +141,8 @@ def _time(text: str) -> time:
         raise ValueError(f"{text!r} is no time of day; write 21:00") from error
 
 
-def _moment(text: str) -> datetime:
+def parse_moment(text: str) -> datetime:
+    """A date and a time of day: ``2026-11-21 22:00``. Raises ValueError."""
     try:
         return datetime.fromisoformat(text.strip())
     except ValueError as error:

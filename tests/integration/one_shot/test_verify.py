@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
+
+from dtesx.base.errors import ExitCode
+
+from .conftest import DTESX
 
 if TYPE_CHECKING:
     from .conftest import Site
@@ -155,3 +162,31 @@ def test_the_link_is_as_that_of_a_mirror(idle: Site) -> None:
     assert idle.dtesx("orphans", "remove", idle.source, idle.url(), *link).returncode == 0
     assert idle.dtesx("verify", idle.source, idle.url(), "--remirror", *link).returncode == 0
     assert idle.differences() == ""
+
+
+def test_again_and_again(mirrored: Site) -> None:
+    """It goes on while the target has no replica, keeps all of it in the log, and ends when asked to."""
+    log, replica, away = mirrored.root / "www verify.log", mirrored.data / "www", mirrored.data / "away"
+    argv = [*DTESX, "verify", mirrored.source, mirrored.url(), "--every", "1s"]
+    argv += ["--log", mirrored.root / "verify.log", "--state", mirrored.root / "client"]
+
+    def logged(text: str, times: int) -> None:
+        deadline = time.monotonic() + 60
+        while not log.exists() or log.read_text().count(text) < times:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    with subprocess.Popen(list(map(str, argv)), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        try:
+            logged("verification ends", 2)
+            replica.rename(away)
+            logged("has no replica www", 1)
+            away.rename(replica)
+            logged("verification ends", log.read_text().count("verification ends") + 1)
+            running.send_signal(signal.SIGINT)
+            out, _ = running.communicate(timeout=30)
+            assert running.returncode == ExitCode.INTERRUPTED
+        finally:
+            running.kill()
+    assert out.decode().count("next verification: ") >= 4
+    assert out.decode().count("6 names verified: 6 same") >= 3
