@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from dtesx.apply import flags
 from dtesx.apply.errors import Fate, fate, has_room
-from dtesx.wire.items import OWN_XATTRS, Item
+from dtesx.wire.items import OWN_XATTRS, Item, Xattrs
 
 _SPECIAL_BITS = 0o7000
 
@@ -55,7 +55,7 @@ def settle_new(fd: int, item: Item, atime_ns: int, gid: int, complain: Complain)
             os.chown(fd, item.uid, item.gid)
         if item.mode & _SPECIAL_BITS:
             os.chmod(fd, item.permissions)
-        for name, value in item.xattrs:
+        for name, value in _theirs(item):
             os.setxattr(fd, name, value)
         os.utime(fd, ns=(atime_ns, item.mtime_ns))
     except OSError:
@@ -71,8 +71,13 @@ def _try(complain: Complain, what: str, action: Callable[[], None]) -> None:
         complain(f"{what}: {error.strerror}")
 
 
+def _theirs(item: Item) -> Xattrs:
+    """The attributes to set: what dtesx keeps on the target is not the source's to say."""
+    return tuple(pair for pair in item.xattrs if not pair[0].startswith(OWN_XATTRS)) if item.xattrs else ()
+
+
 def _set_xattrs(target: int | bytes, item: Item, complain: Complain) -> None:
-    wanted = dict(item.xattrs)
+    wanted = dict(_theirs(item))
     try:
         present = [os.fsencode(name) for name in os.listxattr(target)]
     except OSError as error:

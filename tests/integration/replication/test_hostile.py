@@ -22,7 +22,7 @@ from dtesx.wire.bond import Bond
 from dtesx.wire.channel import TICK, Channel
 from dtesx.wire.errors import ProtocolError, StreamUnknown
 from dtesx.wire.frames import MAX_TABLE
-from dtesx.wire.items import TEMPORARY_PREFIX, Item
+from dtesx.wire.items import OWN_XATTRS, TEMPORARY_PREFIX, Item
 from dtesx.wire.messages import Bind, Commit, Credit, Hello, List, Listing, Message, Replicas, Report, Welcome
 from dtesx.wire.operations import (
     Adjust,
@@ -416,6 +416,16 @@ def test_a_file_with_a_name_outside_is_not_changed_in_place(site: Site, outside:
     assert "several names" in attack(site, operations, b"!")[0][1]
     (site.target / "x").unlink()
     _untouched(outside)
+
+
+def test_what_dtesx_keeps_on_a_target_is_not_the_sources_to_say(site: Site) -> None:
+    own = ((OWN_XATTRS + b"x", b"1"),)
+    root = Item(b"", stat.S_IFDIR | 0o755, 0, 0, 0, xattrs=own)
+    file = Item(b"own", stat.S_IFREG | 0o644, 0, 0, 0, xattrs=own)
+    attack(site, [Put(file, 0), Finish(root)])
+    for path in (site.target, site.target / "own"):
+        assert os.fsdecode(own[0][0]) not in os.listxattr(path)
+    _still_serves(site)
 
 
 def _ask(site: Site, request: SumsRequest) -> object:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
-import stat
+import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,15 +31,12 @@ def outside(tmp_path: Path) -> Path:
 
 
 def state(root: Path) -> list[tuple[object, ...]]:
-    """Everything that can be told of a tree, but the times of access to directories."""
+    """Everything that can be told of a tree, but times of access: who reads it is not always us."""
     found = []
     for directory, names, files in os.walk(root):
         for name in (".", *names, *files):
             path = os.path.join(directory, name)
             status = os.lstat(path)
-            accessed = (
-                0 if stat.S_ISDIR(status.st_mode) or stat.S_ISLNK(status.st_mode) else status.st_atime_ns
-            )
             kept = (
                 status.st_ino,
                 status.st_mode,
@@ -46,8 +45,41 @@ def state(root: Path) -> list[tuple[object, ...]]:
                 status.st_gid,
                 status.st_size,
             )
-            found.append((path, *kept, status.st_mtime_ns, status.st_ctime_ns, accessed))
+            found.append((path, *kept, status.st_mtime_ns, status.st_ctime_ns))
     return sorted(found)
+
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_FAN_CLOEXEC, _FAN_NONBLOCK = 1, 2
+_FAN_MARK_ADD, _FAN_OPEN, _FAN_EVENT_ON_CHILD = 1, 0x20, 0x08000000
+_EVENT = struct.Struct("=IBBHQii")
+
+
+@contextmanager
+def unopened(*directories: Path) -> Iterator[None]:
+    """Fails when this process opens a file in one of the directories (fanotify(7))."""
+    watch = _LIBC.fanotify_init(_FAN_CLOEXEC | _FAN_NONBLOCK, os.O_RDONLY | os.O_CLOEXEC)
+    assert watch >= 0, os.strerror(ctypes.get_errno())
+    try:
+        for path in map(os.fsencode, directories):
+            mask = ctypes.c_uint64(_FAN_OPEN | _FAN_EVENT_ON_CHILD)
+            assert not _LIBC.fanotify_mark(watch, _FAN_MARK_ADD, mask, -100, path)
+        yield
+        assert os.getpid() not in _openers(watch)
+    finally:
+        os.close(watch)
+
+
+def _openers(watch: int) -> set[int]:
+    found = set[int]()
+    while True:
+        try:
+            data = os.read(watch, 1 << 16)
+        except BlockingIOError:
+            return found
+        for _, _, _, _, _, fd, pid in _EVENT.iter_unpack(data):
+            os.close(fd)
+            found.add(pid)
 
 
 @pytest.fixture
@@ -55,7 +87,8 @@ def guarded(site: Site, outside: Path) -> Iterator[Site]:
     """A site; at the end nothing outside has changed, and no file there has been read."""
     before = state(outside)
     beside = set(os.listdir(site.target.parent))
-    yield site
+    with unopened(outside, outside / "sub"):
+        yield site
     assert state(outside) == before
     new = set(os.listdir(site.target.parent)) - beside
     assert new <= {"roots.json", "target.orphans", "catalogues"}

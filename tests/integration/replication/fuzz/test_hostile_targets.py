@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,7 +51,7 @@ from dtesx.wire.sums import Basis, Sums, SumsRequest
 from dtesx.wire.tls import server_context
 from tests.integration.replication.conftest import Site
 
-from .conftest import SECRET, state, still_serves
+from .conftest import SECRET, state, still_serves, unopened
 
 pytestmark = pytest.mark.integration
 
@@ -290,7 +291,7 @@ def test_any_answers_of_a_target(
         else:
             event(f"{what.__name__}: done")
     assert not any(SECRET in heard for heard in liar.heard)
-    assert [entry[:-1] for entry in state(tree.source)] == [entry[:-1] for entry in before]
+    assert state(tree.source) == before
 
 
 def test_an_honest_mirror_after_lies(tree: Site) -> None:
@@ -298,3 +299,8 @@ def test_an_honest_mirror_after_lies(tree: Site) -> None:
     with lying(tree, script), suppress(DtesxError):
         _mirror(tree, Compare.DATA)
     still_serves(tree)
+
+
+def test_opening_is_seen(outside: Path) -> None:
+    with pytest.raises(AssertionError), unopened(outside):
+        (outside / "secret").read_bytes()

@@ -120,6 +120,7 @@ def replay(site: Site, frames: list[Sent]) -> str:
     try:
         channel.send(greeting("job", ("/data",), os.urandom(16)))
         answer(channel.receive(), Welcome)
+        channel.connection.begin()
         numbers = {frame.sequence for frame in frames if frame.cut is None}
         complete = next(number for number in range(1, len(frames) + 3) if number not in numbers) - 1
         try:
