@@ -87,13 +87,13 @@ def verify(
     """
     if newer_only and not remirror:
         raise UsageError("--newer-only is about what is mirrored", hint="give --remirror, too")
+    plan = times(every, start)
     compare = Compare.DATA if data else Compare.ATTRIBUTES
     selected = one_shot.rules(rules, include, exclude)
     options = MirrorOptions(compare, selected, newer_only, OrphanPolicy(OrphanAction.KEEP), remap_links)
     link = link_options(compress, bandwidth, streams, None, tls=tls)
     way = one_shot.way(source, url, token_file, state, options, tls=tls)
     kept = VerifyLogOptions(str(log), log_length, append) if log is not None else None
-    plan = times(every, start)
 
     def once() -> int:
         return _once(way, link, url, kept, remirror=remirror, json=json)
