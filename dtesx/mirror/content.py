@@ -11,12 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dtesx.mirror.sums import sum_of
+from dtesx.wire.parts import FilePart, OpenFile
 
 SMALL = 256 << 10
 """Files up to this size (bytes) travel packed into one frame with others."""
 
 CHUNK = 1 << 20
 """Larger files travel in pieces of at most this size (bytes)."""
+
+HUGE = 4 << 20
+"""Files from this size on (bytes) are read when they travel, so that nothing of them is kept in memory."""
 
 # O_NONBLOCK: a fifo that took the file's place must not hold us up.
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -79,12 +83,16 @@ def sum_of_file(name: bytes, directory: int) -> bytes:
         return sum_of(read_whole(fd, min(status.st_size, SMALL)) if status.st_size else b"")
 
 
-def chunks(fd: int, size: int) -> Iterator[tuple[int, bytes]]:
-    """The data of a file up to ``size`` as (offset, bytes), holes left out; ends where it shrank."""
+def chunks(fd: int, size: int, file: OpenFile | None) -> Iterator[tuple[int, bytes | FilePart]]:
+    """The data of a file up to ``size`` as (offset, content), holes left out; ends where it shrank.
+
+    With ``file`` nothing is read now, but when it travels.
+    """
     for start, end in extents(fd, size):
         offset = start
         while offset < end:
-            data = os.pread(fd, min(CHUNK, end - offset), offset)
+            length = min(CHUNK, end - offset)
+            data = FilePart(file, offset, length) if file is not None else os.pread(fd, length, offset)
             if not data:
                 return
             yield offset, data

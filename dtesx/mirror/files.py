@@ -13,6 +13,7 @@ from dtesx.mirror.scan import Visit
 from dtesx.mirror.tally import Tally
 from dtesx.wire.items import Item
 from dtesx.wire.operations import Abort, Adjust, Begin, Data, End, Make, Put
+from dtesx.wire.parts import OpenFile
 
 
 class FileSender:
@@ -83,13 +84,15 @@ class FileSender:
         """Send an open file in pieces."""
         add, tally = self._packer.add, self._tally
         add(directory, Begin(source.name, size=status.st_size), names=len(source.name))
-        sent = 0
+        sent, file = 0, OpenFile(fd) if status.st_size >= content.HUGE else None
         try:
-            for offset, data in content.chunks(fd, status.st_size):
+            for offset, data in content.chunks(fd, status.st_size, file):
                 add(directory, Data(offset, len(data)), data)
                 sent += len(data)
                 tally.bytes_sent += len(data)
                 self._pause()
+            if file is not None:
+                self._read_out(file)
             size = min(status.st_size, os.fstat(fd).st_size)
             item = refreshed(source, status, size)
             add(directory, End(item, status.st_atime_ns, flags), names=len(item.name), xattrs=item.xattrs)
@@ -97,6 +100,13 @@ class FileSender:
             add(directory, Abort())
             raise
         tally.bytes_skipped += max(0, size - sent)
+
+    def _read_out(self, file: OpenFile) -> None:
+        """See that all of a file that is read when it travels could be read. Raises OSError."""
+        self._packer.travel()
+        file.told = True
+        if file.error is not None:
+            raise file.error
 
 
 def refreshed(item: Item, status: os.stat_result, size: int) -> Item:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dtesx.wire.frames import MAX_TABLE
+from dtesx.wire.frames import MAX_TABLE, Content
 from dtesx.wire.items import Xattrs
 from dtesx.wire.operations import Enter, Operation, Put
-
-Content = bytes | memoryview
 
 FRAME_BLOB = 1 << 20
 """Content bytes after which a frame is sent."""
@@ -24,11 +22,17 @@ class TooLarge(OSError):
 class Packer:
     """Collects operations with their content and hands over frames of about 1 MiB.
 
-    Every frame says itself which directories its operations are in.
+    Every frame says itself which directories its operations are in. ``travel`` returns when all parts
+    of files that were handed over have been read.
     """
 
-    def __init__(self, send: Callable[[list[Operation], list[Content]], None]) -> None:
+    def __init__(
+        self,
+        send: Callable[[list[Operation], list[Content]], None],
+        travel: Callable[[], None] = lambda: None,
+    ) -> None:
         self._send = send
+        self._travel = travel
         self._operations: list[Operation] = []
         self._blob: list[Content] = []
         self._blob_bytes = 0
@@ -74,6 +78,11 @@ class Packer:
         if blob:
             self._blob.append(blob)
             self._blob_bytes += len(blob)
+
+    def travel(self) -> None:
+        """Hand over what is collected; returns when the parts of files in it have been read."""
+        self.flush()
+        self._travel()
 
     def flush(self) -> None:
         """Hand over what is collected."""

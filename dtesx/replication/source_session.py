@@ -13,7 +13,7 @@ from dtesx.base.retry import Backoff
 from dtesx.mirror.catalogue import Catalogue
 from dtesx.mirror.delta import Segment
 from dtesx.mirror.mirroring import TreeMirror
-from dtesx.mirror.packing import Content, Packer
+from dtesx.mirror.packing import Packer
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.sums import Summer
 from dtesx.mirror.tally import Tally, readable
@@ -30,7 +30,7 @@ from dtesx.wire.bond import Bond
 from dtesx.wire.channel import TICK
 from dtesx.wire.compression import Compressor
 from dtesx.wire.errors import ProtocolError
-from dtesx.wire.frames import Frame
+from dtesx.wire.frames import Content, Frame
 from dtesx.wire.limiter import Limiter
 from dtesx.wire.messages import (
     Answer,
@@ -187,7 +187,7 @@ class SourceSession:
             self._bond.send(Operations(index, operations), blob)
             self._take()
 
-        return Packer(send)
+        return Packer(send, self._bond.travel)
 
     def commit(self, index: int) -> None:
         """Return when the target has on disk what was sent for the root ``index``."""

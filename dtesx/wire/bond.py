@@ -20,9 +20,10 @@ from dtesx.wire.channel import TICK
 from dtesx.wire.compression import Compressor
 from dtesx.wire.connection import Connection
 from dtesx.wire.errors import ProtocolError
-from dtesx.wire.frames import CONNECTION_TYPES, Encoded, Frame, encode
+from dtesx.wire.frames import CONNECTION_TYPES, Content, Encoded, Frame, encode
 from dtesx.wire.limiter import Limiter
 from dtesx.wire.messages import Acknowledgement, Failure, Message
+from dtesx.wire.parts import FilePart
 from dtesx.wire.stream import Incoming, Outgoing, Retention
 
 
@@ -85,7 +86,7 @@ class Bond:
         self._unsaid = self._acknowledged != (0, 0)
         self.wake()  # attached by a tick, it has to end the wait that follows
 
-    def send(self, message: Message, blob: Sequence[bytes | memoryview] = ()) -> None:
+    def send(self, message: Message, blob: Sequence[Content] = ()) -> None:
         """Add a message to the stream; returns when another may be added."""
         self._put(message, blob)
         self._flush()
@@ -100,7 +101,14 @@ class Bond:
             self._flush()
             self._pull()
 
-    def _put(self, message: Message, blob: Sequence[bytes | memoryview] = ()) -> None:
+    def travel(self) -> None:
+        """Return when every part of a file that was sent has been read; again only if it is sent again."""
+        while not self._ahead and (self.outgoing.waiting or any(c.busy for c in self.slots.values())):
+            self.step(TICK)
+
+    def _put(self, message: Message, blob: Sequence[Content] = ()) -> None:
+        if self._ahead:
+            blob = [bytes(piece) if isinstance(piece, FilePart) else piece for piece in blob]
         kind, table = messages.encode(message)
         frame, weight = encode(kind, self.outgoing.last + 1, table, blob, compressor=self._compressor)
         while not self.outgoing.put(frame, weight):

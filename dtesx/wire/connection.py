@@ -16,6 +16,7 @@ from dtesx.wire import messages
 from dtesx.wire.frames import Decoder, Encoded, Frame, encode
 from dtesx.wire.limiter import Limiter, tls_bytes, tls_room
 from dtesx.wire.messages import Message
+from dtesx.wire.parts import FilePart
 
 _SLICE = 256 << 10
 _PAUSE = 0.2
@@ -43,6 +44,8 @@ class Connection:
         self._decoder = Decoder()
         self._own: deque[Encoded] = deque()
         self._parts: Encoded = ()
+        self._at = 0  # of the first of them
+        self._slice = memoryview(b"")
         self._view = memoryview(b"")
         self._retry = 0
         self._blocked = 0
@@ -79,15 +82,35 @@ class Connection:
 
     def write(self, following: Callable[[], Encoded | None] = lambda: None) -> None:
         """Send what is queued, then the frames that ``following`` gives, until the socket is full."""
-        while True:
-            if not self._view:
-                parts = self._parts or (self._own.popleft() if self._own else following())
-                if parts is None:
-                    self._blocked = 0
-                    return
-                self._view, self._parts = memoryview(parts[0]), parts[1:]
+        while self._view or self._load(following):
             if not self._push():
                 return
+        self._blocked = 0
+
+    def _load(self, following: Callable[[], Encoded | None]) -> bool:
+        """Have the next bytes in view; False when there are none."""
+        if not self._parts:
+            parts = self._own.popleft() if self._own else following()
+            if parts is None:
+                return False
+            self._parts = parts
+        part = self._parts[0]
+        if isinstance(part, FilePart):
+            self._view = self._read(part)
+            self._at += len(self._view)
+        else:
+            self._view, self._at = memoryview(part), len(part)
+        if self._at == len(part):
+            self._parts, self._at = self._parts[1:], 0
+        return True
+
+    def _read(self, part: FilePart) -> memoryview:
+        # One small buffer for all: what was read is still in the processor's cache when it is sent.
+        if not self._slice:
+            self._slice = memoryview(bytearray(_SLICE))
+        piece = self._slice[: len(part) - self._at]
+        part.read(piece, self._at)
+        return piece
 
     def _push(self) -> bool:
         size = self._retry or self._piece()

@@ -12,6 +12,7 @@ from dtesx import batch
 from dtesx.wire import compression
 from dtesx.wire.compression import Compressor
 from dtesx.wire.errors import ProtocolError
+from dtesx.wire.parts import FilePart
 
 MAGIC = b"DTSX"
 MAX_TABLE = 4 << 20
@@ -22,7 +23,10 @@ MAX_GREETING = 256 << 10
 
 _OBJECTS = 512  # about what a frame without content takes in memory
 
-Encoded = tuple[bytes | memoryview, ...]
+Content = bytes | memoryview | FilePart
+"""Some content of a frame; a part of a file is read when it travels."""
+
+Encoded = tuple[Content, ...]
 """A frame's bytes, in parts that travel one after the other."""
 
 _HEADER = struct.Struct("!4sBBHQIII")
@@ -103,7 +107,7 @@ def encode(
     kind: FrameType,
     sequence: int,
     table: bytes,
-    blob: Sequence[bytes | memoryview] = (),
+    blob: Sequence[Content] = (),
     *,
     compressor: Compressor | None = None,
 ) -> tuple[Encoded, int]:
@@ -117,7 +121,7 @@ def encode(
         raise ValueError(f"frame too large: table of {len(table)} bytes, blob of {length}")
     size = len(table) + length
     if compressor is not None:
-        packed = compressor.pack(b"".join((table, *blob)))
+        packed = compressor.pack(b"".join((table, *map(bytes, blob))))
         if packed is not None:
             header = _HEADER.pack(MAGIC, kind, _COMPRESSED, 0, sequence, len(table), length, len(packed))
             return (header + packed,), weigh(size)
@@ -125,12 +129,12 @@ def encode(
     return _parts((header, table, *blob)), weigh(size)
 
 
-def _parts(pieces: Sequence[bytes | memoryview]) -> Encoded:
+def _parts(pieces: Sequence[Content]) -> Encoded:
     """The same bytes in fewer pieces: only small ones are copied to be joined."""
-    parts: list[bytes | memoryview] = []
+    parts: list[Content] = []
     small: list[bytes | memoryview] = []
     for piece in pieces:
-        if len(piece) < _PART:
+        if not isinstance(piece, FilePart) and len(piece) < _PART:
             small.append(piece)
             continue
         if small:

@@ -101,7 +101,7 @@ class SourceQueue:
     def _to_disk(self, number: int, frame: Encoded, size: int) -> bool:
         if self._segments is None or self._disk_used + size > self._disk_capacity():
             return False
-        taken = self._segments.append(number, b"".join(frame))
+        taken = self._segments.append(number, b"".join(map(bytes, frame)))
         self._watch()
         return taken
 

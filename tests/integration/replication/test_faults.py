@@ -305,13 +305,14 @@ def test_a_new_connection_takes_over(site: Site) -> None:
     assert site.differences() == ""
 
 
+@pytest.mark.parametrize("size", [3 << 20, 5 << 20])
 def test_a_file_that_shrinks_grows_or_goes_while_it_is_read(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     from dtesx.mirror import content
 
     for name in ("gone", "grows", "shrinks"):
-        (site.source / name).write_bytes(bytes(3 << 20))
+        (site.source / name).write_bytes(bytes(size))
     before = content.open_with_status
 
     def meddling(name: bytes, directory: int) -> tuple[int, os.stat_result]:
@@ -321,7 +322,7 @@ def test_a_file_that_shrinks_grows_or_goes_while_it_is_read(
         if name == b"shrinks":
             os.truncate(site.source / "shrinks", 1 << 20)
         if name == b"grows":
-            os.truncate(site.source / "grows", 4 << 20)
+            os.truncate(site.source / "grows", size + 1)
         return opened
 
     with monkeypatch.context() as patch:
@@ -329,15 +330,15 @@ def test_a_file_that_shrinks_grows_or_goes_while_it_is_read(
         stats = site.mirror()
     assert stats.problems == ()
     assert (site.target / "shrinks").stat().st_size == 1 << 20
-    assert (site.target / "grows").stat().st_size == 3 << 20
+    assert (site.target / "grows").stat().st_size == size
     site.mirror()
     assert site.differences() == ""
 
 
 def test_an_unreadable_file_is_a_problem_not_an_end(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("bad", "good", "zlarge-bad"):
-        (site.source / name).write_bytes(bytes(2 << 20))
-    before = os.pread
+        (site.source / name).write_bytes(bytes((5 if name.startswith("z") else 2) << 20))
+    before, before_late = os.pread, os.preadv
 
     def failing(fd: int, size: int, offset: int) -> bytes:
         path = os.readlink(f"/proc/self/fd/{fd}")
@@ -345,7 +346,13 @@ def test_an_unreadable_file_is_a_problem_not_an_end(site: Site, monkeypatch: pyt
             raise OSError(5, "Input/output error")
         return before(fd, size, offset)
 
+    def failing_late(fd: int, buffers: list[memoryview], offset: int) -> int:
+        if os.readlink(f"/proc/self/fd/{fd}").endswith("bad") and offset >= 4 << 20:
+            raise OSError(5, "Input/output error")
+        return before_late(fd, buffers, offset)
+
     monkeypatch.setattr(os, "pread", failing)
+    monkeypatch.setattr(os, "preadv", failing_late)
     stats = site.mirror()
     assert sorted(problem.path for problem in stats.problems) == ["/data/bad", "/data/zlarge-bad"]
     assert sorted(p.name for p in site.target.iterdir()) == ["good"]

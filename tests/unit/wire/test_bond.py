@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from dtesx.wire.errors import ProtocolError
 from dtesx.wire.frames import MAX_BLOB, Encoded, FrameType, encode
 from dtesx.wire.messages import Credit, Goodbye, decode
 from dtesx.wire.operations import Operations
+from dtesx.wire.parts import FilePart, OpenFile
 from dtesx.wire.protocol import failure
 from dtesx.wire.stream import WINDOW, Memory
 
@@ -115,6 +117,10 @@ def test_dying_connections_lose_and_repeat_nothing(
     ]
     with ExitStack() as stack:
         pair = Pair(stack, streams=streams, compressor=Compressor(Compression.parse(compress)))
+        file = stack.enter_context(tempfile.TemporaryFile())
+        file.write(b"".join(sent))
+        file.flush()
+        opened, at = OpenFile(file.fileno()), 0
         got: list[bytes] = []
         due = sorted((at, slot % streams) for slot, at in cuts)
 
@@ -134,7 +140,10 @@ def test_dying_connections_lose_and_repeat_nothing(
 
         pair.here._tick = mind
         for blob in sent:
-            pair.here.send(Operations(0, []), [blob])
+            late = FilePart(opened, at, len(blob))
+            pair.here.send(Operations(0, []), [dice.choice([blob, late])])
+            at += len(blob)
+        pair.here.travel()
         while len(got) < len(sent):
             pair.here.step(0)
         assert got == sent
