@@ -58,6 +58,10 @@ def _million(root: Path, scale: float) -> None:
     workloads.small_files(root, int(1_000_000 * scale), 0)
 
 
+def _insert_scattered(root: Path) -> None:
+    workloads.insert_bytes(root, [number / 100 for number in range(100)])
+
+
 SCENARIOS = (
     Scenario("first-small", _small),
     Scenario("first-small-durable", _small, durable=True),
@@ -65,6 +69,9 @@ SCENARIOS = (
     Scenario("first-mixed", _mixed),
     Scenario("again-small", _small, warm=2),
     Scenario("blocks-large", _large, warm=1, change=lambda root: workloads.overwrite_blocks(root, 0.01)),
+    Scenario("inserted-front", _large, warm=1, change=lambda root: workloads.insert_bytes(root, [0.0])),
+    Scenario("inserted-middle", _large, warm=1, change=lambda root: workloads.insert_bytes(root, [0.5])),
+    Scenario("inserted-scattered", _large, warm=1, change=_insert_scattered),
     Scenario("again-million", _million, warm=2),
 )
 

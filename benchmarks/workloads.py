@@ -41,6 +41,21 @@ def overwrite_blocks(root: Path, share: float, seed: int = 1) -> None:
                 file.write(chance.randbytes(BLOCK))
 
 
+def insert_bytes(root: Path, where: list[float], length: int = 1000) -> None:
+    """Insert ``length`` bytes at each of some places (shares of its length) of every file."""
+    chance = random.Random(2)
+    for path in sorted(root.iterdir()):
+        after = path.with_name("after")
+        with path.open("rb") as old, after.open("wb") as new:
+            for share in (*where, 1.0):
+                end = int(share * path.stat().st_size)
+                while piece := old.read(min(1 << 20, end - old.tell())):
+                    new.write(piece)
+                if share < 1.0:
+                    new.write(chance.randbytes(length))
+        after.rename(path)
+
+
 def copy(sources: list[Path], root: Path) -> None:
     """A copy of real directories, with everything about them."""
     root.mkdir(parents=True)

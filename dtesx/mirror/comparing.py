@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dtesx.mirror import content
-from dtesx.mirror.delta import Segment, check, runs, segments
+from dtesx.mirror.chunks import Cutter
+from dtesx.mirror.delta import Segment, check, ends_differing, is_shifted, runs, segments
 from dtesx.mirror.diff import same_metadata
 from dtesx.mirror.files import FileSender, refreshed
 from dtesx.mirror.packing import Packer
 from dtesx.mirror.patching import Patch
 from dtesx.mirror.scan import Visit
+from dtesx.mirror.shifting import Changed, Shifting
 from dtesx.mirror.tally import Tally
 from dtesx.mirror.window import Asker, Inquiry, Window
 from dtesx.wire.items import Item
@@ -51,6 +53,8 @@ class Comparison:
     ) -> None:
         self._window: Window[_File] = Window(asker, self, pause)
         self._summer = asker.summer
+        self._cutter: Cutter | None = None  # it needs much memory, and seldom is one needed
+        self._pause = pause
         self._sender = files
         self._packer = packer
         self._tally = tally
@@ -131,13 +135,45 @@ class Comparison:
         if segment.hole:
             if answer.differing:
                 file.patch.hole(basis, segment.offset, segment.length)
+            file.reached = segment.offset + segment.length
         else:
-            for run in runs(segment, answer, lambda at, length: os.pread(file.fd, length, at), self._summer):
-                if run.data is not None:
-                    file.patch.data(basis, run.offset, run.data)
-                elif not answer.staged:
-                    file.patch.same(run.offset, run.length)
+            self._data(file, basis, segment, answer)
+
+    def _data(self, file: _File, basis: Basis, segment: Segment, answer: Sums) -> None:
+        """A part that the target's file has, too."""
+        found = runs(segment, answer, lambda at, length: os.pread(file.fd, length, at), self._summer)
+        if file.stage and ends_differing(segment, answer):
+            known = list(found)
+            if is_shifted(segment, known):
+                self._shifted(file, basis)
+                return
+            found = iter(known)
+        for run in found:
+            if run.data is not None:
+                file.patch.data(basis, run.offset, run.data)
+            elif not answer.staged:
+                file.patch.same(run.offset, run.length, run.offset)
         file.reached = segment.offset + segment.length
+
+    def _shifted(self, file: _File, basis: Basis) -> None:
+        """Bytes seem to have been inserted or removed: send the file from its beginning as it was moved."""
+        file.patch.abort()
+        if self._cutter is None:
+            self._cutter = Cutter(self._summer)
+        shifting = Shifting(
+            *(file.fd, file.status.st_size, basis),
+            ask=lambda segment: self._window.ask_chunks(file, segment),
+            cutter=self._cutter,
+            patch=file.patch,
+            pause=self._pause,
+        )
+        try:
+            file.reached = shifting.send()
+        except Changed:
+            self._whole(file)
+            return
+        self.complete(file)
+        file.stop()
 
     def _new(self, file: _File, basis: Basis, segment: Segment) -> None:
         """A part beyond the end of the target's file."""

@@ -9,6 +9,10 @@ from dtesx.mirror.sums import BLOCK, PIECE, SEGMENT, SUM, Summer, count_of
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.sums import Sums
 
+_TAIL = 16
+_LEAST_TAIL = 4
+_STILL = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -76,6 +80,25 @@ def runs(segment: Segment, answer: Sums, read: Callable[[int, int], bytes], summ
         reached = offset + length
     if reached < end:
         yield Run(reached, end - reached)
+
+
+def ends_differing(segment: Segment, answer: Sums) -> bool:
+    """Whether the last blocks of a data segment all differ, as many of them as make an insertion likely."""
+    count = count_of(segment.length, BLOCK)
+    tail = min(count, _TAIL)
+    return tail >= _LEAST_TAIL and answer.differing[-tail:] == tuple(range(count - tail, count))
+
+
+def is_shifted(segment: Segment, found: list[Run]) -> bool:
+    """Whether hardly a piece of the last blocks is where it was: they were moved, or written anew."""
+    end = segment.offset + segment.length
+    begin = end - min(segment.length, _TAIL * BLOCK)
+    same = sum(
+        run.offset + run.length - max(begin, run.offset)
+        for run in found
+        if run.data is None and run.offset + run.length > begin
+    )
+    return same <= _STILL * (end - begin)
 
 
 def _fine_counts(segment: Segment, answer: Sums) -> Iterator[int]:

@@ -24,17 +24,18 @@ class Patch:
         self._name = name
         self._size = size
         self._in_place = in_place
-        self._same: list[tuple[int, int]] = []
+        self._same: list[tuple[int, int, int]] = []
         self.begun = False
         self.sent = 0
 
-    def same(self, offset: int, length: int) -> None:
-        """The target's content is right here."""
-        if self._same and sum(self._same[-1]) == offset:
-            start, before = self._same.pop()
-            self._same.append((start, before + length))
-        else:
-            self._same.append((offset, length))
+    def same(self, offset: int, length: int, start: int) -> None:
+        """The target's file has the content that belongs at ``offset`` at ``start``."""
+        if self._same:
+            first, before, begin = self._same[-1]
+            if (first + before, begin + before) == (offset, start):
+                self._same.pop()
+                offset, length, start = first, before + length, begin
+        self._same.append((offset, length, start))
         if self.begun and self._same[-1][1] >= COPY:
             self._copy()
 
@@ -71,11 +72,11 @@ class Patch:
         if self.begun:
             self._packer.add(self._directory, Abort())
         self.begun = False
+        self._same.clear()
 
     def _copy(self) -> None:
         if not self._in_place:
-            for offset, length in self._same:
-                for at in range(offset, offset + length, COPY):
-                    step = min(COPY, offset + length - at)
-                    self._packer.add(self._directory, Copy(at, step, at))
+            for offset, length, start in self._same:
+                for at in range(0, length, COPY):
+                    self._packer.add(self._directory, Copy(offset + at, min(COPY, length - at), start + at))
         self._same.clear()

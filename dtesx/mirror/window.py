@@ -26,9 +26,17 @@ class Asker(Protocol):
     summer: Summer
 
     def ask(
-        self, number: int, directory: bytes, name: bytes, segment: Segment, sums: bytes, *, stage: bool
+        self,
+        number: int,
+        directory: bytes,
+        name: bytes,
+        segment: Segment,
+        sums: bytes,
+        *,
+        stage: bool,
+        chunks: bool,
     ) -> None:
-        """Send a request; answers come in the order of the requests. For ``stage`` see SumsRequest."""
+        """Send a request (see SumsRequest); answers come in the order of the requests."""
 
     def answer(self, *, wait: bool) -> Sums | None:
         """The next answer; without ``wait`` None when there is none yet."""
@@ -182,13 +190,31 @@ class Window(Generic[F]):
                     question.segment = segment = Segment(segment.offset, length)
                     if not length:
                         return
-            self._number += 1
-            question.number = self._number
-            self._asker.ask(self._number, file.directory, file.name, segment, sums, stage=file.stage)
-            self._unanswered.append(question)
+            self._send(file, question, sums)
         file.questions.append(question)
         self._ahead += question.weight
         self._pause()
+
+    def ask_chunks(self, file: F, segment: Segment) -> Callable[[], Sums]:
+        """Ask for the chunks of a part of the target's file; what is returned waits for the answer."""
+        question = Question(segment)
+        self._send(file, question, b"", chunks=True)
+
+        def answer() -> Sums:
+            while question.answer is None:
+                self._listen(wait=True)
+            return question.answer
+
+        return answer
+
+    def _send(self, file: F, question: Question, sums: bytes, *, chunks: bool = False) -> None:
+        self._number += 1
+        question.number = self._number
+        stage = file.stage and not chunks
+        self._asker.ask(
+            self._number, file.directory, file.name, question.segment, sums, stage=stage, chunks=chunks
+        )
+        self._unanswered.append(question)
 
     def _guarded(self, file: F, action: Callable[[], None]) -> None:
         try:

@@ -323,11 +323,19 @@ class _Asker:
         self._answer = answer
 
     def ask(
-        self, number: int, directory: bytes, name: bytes, segment: Segment, sums: bytes, *, stage: bool
+        self,
+        number: int,
+        directory: bytes,
+        name: bytes,
+        segment: Segment,
+        sums: bytes,
+        *,
+        stage: bool,
+        chunks: bool,
     ) -> None:
         """See ``mirror.window.Asker``."""
         offset, length = segment.offset, segment.length
-        self._send(SumsRequest(self._root, number, directory, name, offset, length, sums, stage))
+        self._send(SumsRequest(self._root, number, directory, name, offset, length, sums, stage, chunks))
 
     def answer(self, *, wait: bool) -> Sums | None:
         """See ``mirror.window.Asker``."""

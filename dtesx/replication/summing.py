@@ -12,6 +12,7 @@ from dtesx.apply.directories import Directories
 from dtesx.apply.names import check_name
 from dtesx.apply.staging import Key, Staging
 from dtesx.base.log import get_logger
+from dtesx.mirror.chunks import Cutter
 from dtesx.mirror.content import extents, open_regular
 from dtesx.mirror.sums import BLOCK, PIECE, SEGMENT, STEP, SUM, Reader, Summer, count_of
 from dtesx.wire.errors import ProtocolError
@@ -38,6 +39,7 @@ class Summing:
         self._directories: dict[int, Directories] = {}
         self._requests: deque[SumsRequest] = deque()
         self._reader = Reader()
+        self._cutter: Cutter | None = None  # it needs much memory, and seldom is one needed
         self._file: Key | None = None
         self._fd = -1
 
@@ -55,6 +57,8 @@ class Summing:
             raise ProtocolError("sums of an impossible part of a file were asked for")
         if request.sums and (request.length > SEGMENT or count != count_of(request.length, BLOCK)):
             raise ProtocolError("a request for sums does not fit its own length")
+        if request.chunks and (request.sums or request.stage or request.length > SEGMENT):
+            raise ProtocolError("a request for chunks asks for something else, too")
         check_name(request.name)
         self._requests.append(request)
 
@@ -64,6 +68,8 @@ class Summing:
         try:
             fd = self._open(request)
             basis = basis_of(os.fstat(fd))
+            if request.chunks:
+                return self._chunks(request, fd, basis)
             if request.sums:
                 return self._blocks(request, fd, basis)
             return self._hole(request, fd, basis)
@@ -97,6 +103,14 @@ class Summing:
             self._keep(request, step, self._read(request, fd, step)) for step in left
         )
         return Sums(request.number, basis, tuple(differing), b"".join(fine), staged)
+
+    def _chunks(self, request: SumsRequest, fd: int, basis: Basis) -> Sums:
+        if self._cutter is None:
+            self._cutter = Cutter(self._summer)
+        data = self._cutter.read(fd, request.offset, request.length)
+        lengths = self._cutter.lengths(data)
+        sums = b"".join(self._cutter.sums(data, lengths))
+        return Sums(request.number, basis, fine=sums, chunks=tuple(lengths))
 
     def _hole(self, request: SumsRequest, fd: int, basis: Basis) -> Sums:
         differing = () if _zeros(fd, request, basis.size) else (0,)

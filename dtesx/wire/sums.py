@@ -24,7 +24,8 @@ class SumsRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ``sums`` are those of the source's blocks, one after the other; without any, the source has a
     hole there. ``number`` comes back with the answer; answers come in the order of the requests.
     ``stage`` says that the file, if it differs, will be made anew from what was compared: the target
-    may begin to do so while it reads.
+    may begin to do so while it reads. With ``chunks``, nothing is compared: the part is to be told as
+    chunks cut by content.
     """
 
     root: int
@@ -35,6 +36,7 @@ class SumsRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):
     length: int
     sums: bytes
     stage: bool = False
+    chunks: bool = False
 
 
 class Sums(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -44,6 +46,7 @@ class Sums(msgspec.Struct, frozen=True, array_like=True, gc=False):
     in one row. ``basis`` is None where the target has no such file or cannot read it. A hole counts
     as one block, which differs when the target has anything but zeros there. ``staged`` says that the
     file which is made anew has the target's content there by now: only what differs is to be sent.
+    ``chunks`` are the lengths of the chunks that were asked for, ``fine`` their sums then.
     """
 
     number: int
@@ -51,3 +54,4 @@ class Sums(msgspec.Struct, frozen=True, array_like=True, gc=False):
     differing: _Blocks = ()
     fine: _Fine = b""
     staged: bool = False
+    chunks: tuple[int, ...] = ()

@@ -91,6 +91,62 @@ CHANGES: list[Callable[[Path], None]] = [
 ]
 
 
+def _insert(path: Path, *places: int) -> None:
+    old = path.read_bytes()
+    for place in sorted(places, reverse=True):
+        old = old[:place] + os.urandom(1000) + old[place:]
+    path.write_bytes(old)
+
+
+@pytest.mark.parametrize(
+    ("change", "most"),
+    [
+        (lambda path: _insert(path, 0), MIB // 16),
+        (lambda path: _insert(path, 17 * MIB + 5), MIB // 8),
+        (lambda path: _insert(path, *range(0, 36 * MIB, 3 * MIB)), MIB // 2),
+        (lambda path: path.write_bytes(path.read_bytes()[5 * MIB + 1 :]), MIB // 16),
+        (lambda path: path.write_bytes(path.read_bytes()[20 * MIB + 9 :] * 2), MIB // 8),
+        (
+            lambda path: path.write_bytes((path.read_bytes() * 2)[20 * MIB : 60 * MIB]),
+            MIB // 8,
+        ),
+    ],
+    ids=["front", "middle", "scattered", "removed", "twice", "swapped"],
+)
+def test_what_was_moved_within_a_file_does_not_travel(
+    site: Site, change: Callable[[Path], None], most: int
+) -> None:
+    path = site.source / "file"
+    path.write_bytes(os.urandom(40 * MIB))
+    (site.source / "zzz").write_bytes(os.urandom(9 * MIB))
+    site.mirror()
+    change(path)
+    _write(site.source / "zzz", (2 * MIB, b"changed"))
+    stats = site.mirror()
+    assert _same(site)
+    assert stats.bytes_sent < most
+    assert stats.bytes_sent + stats.bytes_skipped == stats.bytes_total
+    assert site.mirror().files_sent == 0
+
+
+def test_holes_stay_holes_in_a_file_that_was_moved(site: Site) -> None:
+    path = site.source / "file"
+    with path.open("wb") as file:
+        file.write(content := os.urandom(4 * MIB))
+        file.seek(12 * MIB)
+        file.write(content[::-1])
+    site.mirror()
+    with path.open("wb") as file:
+        file.write(b"new" + content)
+        file.seek(10 * MIB)
+        file.write(content[::-1])
+        file.truncate(15 * MIB)
+    stats = site.mirror()
+    assert _same(site)
+    assert stats.bytes_sent < MIB // 4
+    assert (site.target / "file").stat().st_blocks <= path.stat().st_blocks + 16
+
+
 @pytest.mark.parametrize("options", [COPY, IN_PLACE])
 @pytest.mark.parametrize("change", CHANGES)
 def test_shapes(site: Site, change: Callable[[Path], None], options: MirrorOptions) -> None:

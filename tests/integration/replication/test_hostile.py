@@ -392,6 +392,9 @@ def test_nonsense_ends_the_connection(site: Site, operations: list[Operation], b
         SumsRequest(0, 1, b"", b"x", 2**63 - 1, 1, b""),
         SumsRequest(0, 1, b"", b"..", 0, 1, bytes(16)),
         SumsRequest(0, 1, b"..", b"x", 0, 1, bytes(16)),
+        SumsRequest(0, 1, b"", b"x", 0, 1, bytes(16), chunks=True),
+        SumsRequest(0, 1, b"", b"x", 0, 1, b"", stage=True, chunks=True),
+        SumsRequest(0, 1, b"", b"x", 0, 9 << 20, b"", chunks=True),
     ],
 )
 def test_impossible_questions_end_the_connection(site: Site, request_: SumsRequest) -> None:

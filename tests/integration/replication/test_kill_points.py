@@ -20,13 +20,14 @@ from dtesx.apply.staging import Staging
 from dtesx.base.run import run
 from dtesx.mirror.delta import Segment
 from dtesx.mirror.mirroring import TreeMirror
-from dtesx.mirror.packing import Content, Packer
+from dtesx.mirror.packing import Packer
 from dtesx.mirror.protection import protected
 from dtesx.mirror.sums import Summer
 from dtesx.mirror.tally import Tally
 from dtesx.model.mirror import MirrorOptions, OrphanAction, OrphanPolicy
 from dtesx.replication.answering import Answering
 from dtesx.replication.summing import Summing
+from dtesx.wire.frames import Content
 from dtesx.wire.items import TEMPORARY_PREFIX
 from dtesx.wire.messages import Ask, Directory
 from dtesx.wire.operations import Operation
@@ -74,7 +75,15 @@ class _Asker:
         self._answers: deque[Sums] = deque()
 
     def ask(
-        self, number: int, directory: bytes, name: bytes, segment: Segment, sums: bytes, *, stage: bool
+        self,
+        number: int,
+        directory: bytes,
+        name: bytes,
+        segment: Segment,
+        sums: bytes,
+        *,
+        stage: bool,
+        chunks: bool,
     ) -> None:
         offset, length = segment.offset, segment.length
         self._summing.ask(SumsRequest(0, number, directory, name, offset, length, sums, stage))
@@ -113,7 +122,7 @@ def _applier(target: Path, staging: Staging) -> Iterator[FrameSink]:
             protection=protected,
             adopt=lambda directory, name, basis: staging.adopt((0, directory, name), basis),
         )
-    yield lambda operations, blob: applier.apply(operations, memoryview(b"".join(blob)))
+    yield lambda operations, blob: applier.apply(operations, memoryview(b"".join(map(bytes, blob))))
     applier.close()
 
 

@@ -31,9 +31,18 @@ class Target:
         self._late = late
 
     def ask(
-        self, number: int, directory: bytes, name: bytes, segment: Segment, sums: bytes, *, stage: bool
+        self,
+        number: int,
+        directory: bytes,
+        name: bytes,
+        segment: Segment,
+        sums: bytes,
+        *,
+        stage: bool,
+        chunks: bool,
     ) -> None:
         assert not stage
+        assert not chunks
         self.asked.append(number)
         self.summing.ask(SumsRequest(0, number, directory, name, segment.offset, segment.length, sums))
 

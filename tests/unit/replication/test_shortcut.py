@@ -16,12 +16,13 @@ from hypothesis import given, settings
 from dtesx.mirror.catalogue import Catalogue
 from dtesx.mirror.delta import Segment
 from dtesx.mirror.mirroring import TreeMirror
-from dtesx.mirror.packing import Content, Packer
+from dtesx.mirror.packing import Packer
 from dtesx.mirror.sums import Summer
 from dtesx.mirror.tally import Tally
 from dtesx.model.mirror import MirrorOptions
 from dtesx.model.stats import MirrorStats
 from dtesx.replication.answering import Answering
+from dtesx.wire.frames import Content
 from dtesx.wire.messages import Ask, Directory
 from dtesx.wire.operations import End, Enter, Finish, Operation, Put
 from dtesx.wire.sums import Sums
@@ -35,7 +36,15 @@ class NoSums:
     summer = Summer(b"")
 
     def ask(
-        self, number: int, directory: bytes, name: bytes, segment: Segment, sums: bytes, *, stage: bool
+        self,
+        number: int,
+        directory: bytes,
+        name: bytes,
+        segment: Segment,
+        sums: bytes,
+        *,
+        stage: bool,
+        chunks: bool,
     ) -> None:
         raise AssertionError(name)
 
@@ -76,7 +85,7 @@ def plan(where: Path, *, shortcut: bool) -> tuple[list[Operation], bytes, Mirror
         answering.keep()
         if catalogue is not None:
             catalogue.keep()
-    return [_comparable(operation) for operation in operations], b"".join(content), tally.stats()
+    return [_comparable(operation) for operation in operations], b"".join(map(bytes, content)), tally.stats()
 
 
 def _comparable(operation: Operation) -> Operation:

@@ -21,7 +21,7 @@ def operation(number: int) -> Encoded:
 
 
 def decoded(parts: Encoded) -> Frame:
-    data = b"".join(parts)
+    data = b"".join(map(bytes, parts))
     decoder = Decoder()
     decoder.greeted = True
     frame = None

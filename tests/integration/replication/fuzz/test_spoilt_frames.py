@@ -42,7 +42,7 @@ class Sent:
     @property
     def data(self) -> bytes:
         parts, _ = encode(FrameType.OPERATIONS, self.sequence, self.table, [self.blob])
-        whole = b"".join(parts)
+        whole = b"".join(map(bytes, parts))
         return (whole[:4] + bytes([self.kind]) + whole[5:])[: self.cut]
 
 

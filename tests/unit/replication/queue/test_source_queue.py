@@ -39,9 +39,9 @@ def test_then_disk_up_to_its_limit_and_back() -> None:
     assert last == 32 + 10
     assert 100 >= queue.level().percent > 90
     for number in queue.held:
-        assert b"".join(queue.get(number)) == bytes([number % 251]) * MIB
+        assert b"".join(map(bytes, queue.get(number))) == bytes([number % 251]) * MIB
     queue.release(last - 1)
-    assert b"".join(queue.get(last)) == bytes([last % 251]) * MIB
+    assert b"".join(map(bytes, queue.get(last))) == bytes([last % 251]) * MIB
     assert storage.files, "new frames follow the one that is still on disk"
     queue.release(last)
     assert not storage.used
