@@ -8,8 +8,8 @@ from pyfastcdc import FastCDC
 
 from dtesx.mirror.sums import SEGMENT, SUM, Summer
 
-_AVERAGE = 8 << 10
-_LEAST, LONGEST = _AVERAGE // 4, 4 * _AVERAGE
+_AVERAGE = 16 << 10
+_LEAST, LONGEST = _AVERAGE // 2, 4 * _AVERAGE
 
 
 class Cutter:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dtesx.mirror import shifting
-from dtesx.mirror.chunks import Cutter
+from dtesx.mirror.chunks import LONGEST, Cutter
 from dtesx.mirror.delta import Segment
 from dtesx.mirror.packing import Packer
 from dtesx.mirror.patching import Patch
@@ -105,7 +105,7 @@ def test_any_edits_are_carried_out_and_most_is_copied(size: int, changes: list[E
             new = part + new[:at] + new[at + length :]
     made, sent = shift(old, new)
     assert made == new
-    assert sent <= added + 6 * 32 * KIB * (len(changes) + 1)
+    assert sent <= added + 6 * LONGEST * (len(changes) + 1)
 
 
 def test_far_insertions_and_large_files_in_small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,8 +119,8 @@ def test_far_insertions_and_large_files_in_small_windows(monkeypatch: pytest.Mon
 
 
 def test_nothing_is_asked_any_more_when_nothing_is_ever_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shifting, "SEGMENT", 256 * KIB)
-    monkeypatch.setattr(shifting, "LOOK", 256 * KIB)
+    monkeypatch.setattr(shifting, "SEGMENT", 512 * KIB)
+    monkeypatch.setattr(shifting, "LOOK", 512 * KIB)
     monkeypatch.setattr(shifting, "GIVE_UP", 512 * KIB)
     old, new = os.urandom(30 << 20), os.urandom(30 << 20)
     asked: list[Segment] = []
