@@ -19,6 +19,9 @@ typedef struct {
     struct attribute *attributes;
 } New;
 
+/* Extended attributes that dtesx itself keeps (wire.items.OWN_XATTRS); no source may set them. */
+#define OWN "trusted.dtesx."
+
 static bool good_name(const char *name, const char *reserved)
 {
     return name != NULL && *name && strlen(name) <= NAME_MAX && strcmp(name, ".") && strcmp(name, "..")
@@ -34,7 +37,7 @@ static bool new_attribute(PyObject *pair, struct attribute *one)
 {
     char *value;
     if (!PyTuple_Check(pair) || PyTuple_Size(pair) != 2
-        || (one->name = text_of(PyTuple_GetItem(pair, 0))) == NULL
+        || (one->name = text_of(PyTuple_GetItem(pair, 0))) == NULL || !strncmp(one->name, OWN, strlen(OWN))
         || PyBytes_AsStringAndSize(PyTuple_GetItem(pair, 1), &value, &one->size) < 0)
         return false;
     one->value = value;
