@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from dtesx.base.log import get_logger
@@ -18,6 +19,7 @@ from dtesx.capture.handles import handle_for, handle_of, inode_of, open_handle
 from dtesx.capture.history import History, Move, moves
 from dtesx.capture.paths import Paths, path_below
 from dtesx.capture.settling import write_back_all
+from dtesx.capture.sweep import in_writing
 from dtesx.capture.tree import MountedTree
 from dtesx.model.capture import Rung
 
@@ -128,11 +130,7 @@ class Capture:
         Raises OSError: ESTALE when the file was removed.
         """
         root = self._roots[name]
-        fd = open_handle(root.directory, handle_for(root.system.type, file.root, file.inode, file.generation))
-        try:
-            return path_below(root.directory, fd)
-        finally:
-            os.close(fd)
+        return _path(root, handle_for(root.system.type, file.root, file.inode, file.generation))
 
     def collect(self) -> None:
         """Take in what the kernel reported until now. Raises MalformedEvents, OSError."""
@@ -150,8 +148,9 @@ class Capture:
 
         Raises MalformedEvents, OSError.
         """
-        # In this order: of a file whose bytes changed, its creation is never told later.
+        # In this order: of a file whose bytes changed, its creation is never told later, nor its end.
         dirtied = self._ranges.drain() if self._ranges is not None else Dirtied({}, lost=False)
+        writing = self._in_writing()
         self.collect()
         if dirtied.lost:
             self._lose("the kernel's map of byte ranges overflowed")
@@ -165,6 +164,9 @@ class Capture:
                 batch.repeat(place, self._last)
         self._last = batch
         found = {name: self._changes(root, batch, dirtied, moved[name]) for name, root in self._roots.items()}
+        for name, root in self._roots.items():
+            if root.rung is Rung.EVENTS:
+                _add_writing(root, writing, found[name].written)
         return {name: changes for name, changes in found.items() if changes}
 
     def _load_ranges(self) -> None:
@@ -173,6 +175,10 @@ class Capture:
         except NotWatchable as error:
             log.info("byte ranges cannot be told", reason=error.message)
             self.why_no_ranges = error
+
+    def _in_writing(self) -> set[bytes]:
+        unseen = {root.system.device for root in self._roots.values() if root.rung is Rung.EVENTS}
+        return in_writing(unseen, self._ignored) if unseen else set()
 
     def _moved(self, root: _Root, history: History) -> list[Move]:
         """What was renamed below a root. Collects what happens meanwhile, for the next drain."""
@@ -223,6 +229,22 @@ class Capture:
 def _identity(system: FileSystem, handle: bytes) -> FileId | None:
     found = inode_of(handle)
     return FileId(system.device, *found) if found is not None else None
+
+
+def _path(root: _Root, handle: bytes) -> bytes | None:
+    fd = open_handle(root.directory, handle)
+    try:
+        return path_below(root.directory, fd)
+    finally:
+        os.close(fd)
+
+
+def _add_writing(root: _Root, handles: set[bytes], names: Names) -> None:
+    for handle in handles:
+        with suppress(OSError):  # removed, or in another file system
+            if path := _path(root, handle):
+                directory, name = split(path)
+                names.setdefault(directory, set()).add(name)
 
 
 def _names(root: _Root, places: Mapping[bytes, set[bytes]], names: Names) -> None:

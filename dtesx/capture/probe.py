@@ -13,8 +13,8 @@ from dtesx.model.capture import CaptureProbe, CaptureReport, Rung
 _BLIND = {
     Rung.RANGES: ("flags set by chattr, until something else changes",),
     Rung.EVENTS: (
-        "stores into mapped files, until the file is closed",
-        "asynchronous writes (libaio), until the file is closed",
+        "which bytes of a file changed",
+        "what processes that we may not see store into mapped files or write by libaio, until they close them",
         "flags set by chattr, until something else changes",
     ),
     Rung.SCANS: ("everything, until the next scan",),

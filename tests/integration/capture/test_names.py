@@ -150,16 +150,6 @@ def test_writes_are_told_while_the_file_is_open(
         pytest.skip(f"not on this file system: {error}")
 
 
-def test_a_store_into_a_mapped_file_is_told_when_it_is_unmapped_at_last(names: Watched) -> None:
-    fd = os.open(names.path / "file", os.O_RDWR)
-    mapped = mmap.mmap(fd, 1 << 20)
-    os.close(fd)
-    mapped[70_000:70_003] = b"abc"
-    assert names.drain() == Changes()
-    mapped.close()
-    assert names.drain().written == {b"": {b"file"}}
-
-
 def test_a_reflink_is_told(disk: Path, watch: Watch) -> None:
     (disk / "from").write_bytes(os.urandom(1 << 20))
     watched = watch(disk)
