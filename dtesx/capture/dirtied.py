@@ -26,6 +26,9 @@ _SETS = (("ext4", "xfs"), ("ext4",), ("xfs",), ())
 _NUMBER = struct.Struct("=I")
 _COUNT = struct.Struct("=Q")
 _ZERO = _NUMBER.pack(0)
+_MAPS = ("first", "second")
+MOST_RANGES = 1 << 18
+"""So many chunks may change until a drain (some 30 MB for each of two maps); beyond, changes are lost."""
 _PLAIN, _BTRFS = 1, 2
 _MINOR_BITS = 20  # linux/kdev_t.h
 
@@ -50,7 +53,7 @@ class DirtyRanges:
             raise NotWatchable("pages are not of 4 KiB here", hint="ranges are known for such kernels only")
         self._programs, self.structured = _load()
         self._drain = Drain(KEY.size, VALUE.size)
-        self._idle, self._active = (self._programs.map(name) for name in ("second", "first"))
+        self._idle, self._active = (self._programs.map(name) for name in reversed(_MAPS))
         self._reported = 0
         for process in ignored:
             update(self._programs.map("ignored"), _NUMBER.pack(process), _NUMBER.pack(1))
@@ -95,7 +98,7 @@ def _load() -> tuple[Programs, frozenset[str]]:
     for kinds in _SETS:
         try:
             names = _BASE.union(*(_STRUCTURE[kind] for kind in kinds))
-            return Programs(code, names), frozenset(kinds)
+            return Programs(code, names, dict.fromkeys(_MAPS, MOST_RANGES)), frozenset(kinds)
         except NotWatchable as error:
             refusal = error
     raise refusal

@@ -6,7 +6,7 @@ import ctypes
 import errno
 import os
 import struct
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from contextlib import ExitStack
 from functools import cache
 from typing import Any
@@ -30,16 +30,20 @@ _Print = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_
 class Programs:
     """The programs called ``names`` of an eBPF object file, loaded and attached until ``close``.
 
+    ``sizes`` say how many elements maps have, by their names.
+
     Raises NotWatchable when the kernel refuses any of them.
     """
 
-    def __init__(self, object_file: bytes, names: Set[str]) -> None:
+    def __init__(self, object_file: bytes, names: Set[str], sizes: Mapping[str, int]) -> None:
         self._library = _library()
         self._closing = ExitStack()
         self._infos: list[int] = []
         with self._closing:
             self._open(object_file)
             chosen = [p for p in self._programs() if self._choose(p, names)]
+            for name, size in sizes.items():
+                self._resize(name, size)
             if self._library.bpf_object__load(self._object) < 0:
                 raise _refused(ctypes.get_errno())
             for program in chosen:
@@ -79,6 +83,11 @@ class Programs:
         chosen = self._library.bpf_program__name(program).decode() in names
         self._library.bpf_program__set_autoload(program, ctypes.c_bool(chosen))
         return chosen
+
+    def _resize(self, map_name: str, size: int) -> None:
+        found = ctypes.c_void_p(self._library.bpf_object__find_map_by_name(self._object, map_name.encode()))
+        if self._library.bpf_map__set_max_entries(found, ctypes.c_uint32(size)) < 0:
+            raise _failure()
 
     def _attach(self, program: ctypes.c_void_p) -> None:
         link = self._library.bpf_program__attach(program)
@@ -151,7 +160,12 @@ def _library() -> Any:
         library = ctypes.CDLL(_LIBRARY, use_errno=True)
     except OSError as error:
         raise NotWatchable(f"libbpf is not installed ({_LIBRARY})", hint=_NO_LIBRARY) from error
-    for name in ("bpf_object__open_mem", "bpf_object__next_program", "bpf_program__attach"):
+    for name in (
+        "bpf_object__open_mem",
+        "bpf_object__next_program",
+        "bpf_program__attach",
+        "bpf_object__find_map_by_name",
+    ):
         getattr(library, name).restype = ctypes.c_void_p
     library.bpf_program__name.restype = ctypes.c_char_p
     library.libbpf_set_print(_print)

@@ -14,7 +14,7 @@ _BLIND = {
     Rung.RANGES: ("flags set by chattr, until something else changes",),
     Rung.EVENTS: (
         "which bytes of a file changed",
-        "what processes that we may not see store into mapped files or write by libaio, until they close them",
+        "stores into mapped files and libaio writes of processes that we may not see, until they close them",
         "flags set by chattr, until something else changes",
     ),
     Rung.SCANS: ("everything, until the next scan",),

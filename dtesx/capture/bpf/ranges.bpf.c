@@ -22,7 +22,6 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define MOST_ORDER 40
 #define PIECES 5
 #define UNKNOWN_FOLIO 512 // pages; no folio of the page cache is larger
-#define MAX_ENTRIES 262144
 
 #define BTRFS 2 // a device's kind
 #define BTRFS_FIRST_SUBVOLUME 256
@@ -118,7 +117,7 @@ struct key {
 
 struct ranges {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_ENTRIES);
+	__uint(max_entries, 1); // user space says how many
 	__type(key, struct key);
 	__type(value, __u64);
 } first SEC(".maps"), second SEC(".maps");

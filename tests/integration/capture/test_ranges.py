@@ -6,7 +6,6 @@ import ctypes
 import mmap
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from dtesx.base.run import run
+from dtesx.capture import dirtied
 from dtesx.capture.capture import Capture
 from dtesx.capture.changes import Changes, FileId
-from dtesx.capture.ranges import END, Spans
-from dtesx.capture.settling import write_back
+from dtesx.capture.ranges import Spans
 
 from .conftest import NAME, Watch, Watched, opened
 
@@ -203,6 +202,24 @@ def test_a_forgotten_root_is_told_of_no_more(ranges: Watched) -> None:
     assert ranges.capture.drain() == {}
 
 
+def test_more_ranges_than_may_wait_are_a_loss(
+    disk: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dirtied, "MOST_RANGES", 256)
+    for number in range(300):
+        (disk / f"{number}").write_bytes(b"x" * 5000)
+    watched = watch(disk, ranges=True)
+    for number in range(300):
+        with _file(disk / f"{number}") as fd:
+            os.pwrite(fd, b"y", 0)
+    assert watched.drain().lost
+    with _file(disk / "7") as fd:
+        os.fsync(fd)
+        os.pwrite(fd, b"z", 0)
+    found = watched.drain()
+    assert (set(found.ranges), found.lost) == ({_identity(watched, b"7")}, False)
+
+
 def test_processes_that_are_ignored_are_not_told(ext4: Path) -> None:
     (ext4 / "file").write_bytes(b"x" * 10_000)
     with opened(ext4) as fd, Capture(ignored=[os.getpid()]) as capture:
@@ -215,77 +232,3 @@ def test_processes_that_are_ignored_are_not_told(ext4: Path) -> None:
             ["dd", f"of={ext4}/file", "if=/dev/zero", "bs=1", "count=1", "status=none"], check=True
         )
         assert capture.drain()[NAME].ranges
-
-
-_HAMMER = r"""
-import mmap, os, random, sys, time
-path, how, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
-SIZE = 8 << 20
-fd = os.open(path, os.O_RDWR | (os.O_DIRECT if how == "direct" else 0))
-mapped = mmap.mmap(fd, SIZE) if how in ("store", "mixed") else None
-page = mmap.mmap(-1, 4096)
-end = time.monotonic() + seconds
-count = 0
-while time.monotonic() < end:
-    for _ in range(50):
-        count += 1
-        at = random.randrange(SIZE - 4096)
-        stamp = b"%016d" % count
-        if how == "store" or how == "mixed" and count & 1:
-            mapped[at : at + 16] = stamp
-        elif how == "direct":
-            page[:16] = stamp
-            os.pwritev(fd, [page], at & ~4095)
-        elif how == "append" and not count % 7:
-            os.ftruncate(fd, random.randrange(SIZE))
-        elif how == "append":
-            os.lseek(fd, 0, os.SEEK_END)
-            os.write(fd, stamp * random.randrange(1, 100))
-        else:
-            os.pwrite(fd, stamp, at)
-print(count)
-"""
-
-
-def _copy(watched: Watched, copies: dict[bytes, bytearray], files: dict[FileId, bytes]) -> None:
-    """Bring the copies up to date by what is told, and by nothing else."""
-    changes = watched.drain()
-    assert not changes.lost
-    wanted = {files[file]: spans for file, spans in changes.ranges.items()}
-    wanted |= dict.fromkeys(changes.written.get(b"", ()), ((0, END),))
-    for name in changes.names.get(b"", ()):
-        wanted.setdefault(name, ())
-    for name, spans in wanted.items():
-        with _file(Path(os.fsdecode(os.fsencode(watched.path) + b"/" + name)), os.O_RDONLY) as fd:
-            write_back(fd, spans)
-            size = os.fstat(fd).st_size
-            copy = copies[name]
-            if len(copy) > size:
-                del copy[size:]
-            else:
-                copy.extend(bytes(size - len(copy)))
-            for start, end in spans:
-                if start < size:
-                    data = os.pread(fd, min(end, size) - start, start)
-                    copy[start : start + len(data)] = data
-
-
-def test_copies_kept_from_ranges_alone_end_equal(disk: Path, watch: Watch) -> None:
-    ways = ("write", "store", "mixed", "direct", "append")
-    for way in ways:
-        (disk / way).write_bytes(bytes(8 << 20))
-    watched = watch(disk, ranges=True)
-    copies = {os.fsencode(way): bytearray(8 << 20) for way in ways}
-    files = {_identity(watched, name): name for name in copies}
-    hammers = [
-        subprocess.Popen([sys.executable, "-c", _HAMMER, str(disk / way), way, "1.5"], stdout=subprocess.PIPE)
-        for way in ways
-    ]
-    while any(hammer.poll() is None for hammer in hammers):
-        _copy(watched, copies, files)
-    assert [hammer.returncode for hammer in hammers] == [0] * len(ways)
-    for hammer in hammers:
-        hammer.communicate()
-    _copy(watched, copies, files)
-    differing = [name for name in copies if bytes(copies[name]) != (disk / os.fsdecode(name)).read_bytes()]
-    assert differing == []
