@@ -15,13 +15,15 @@ class Batch:
     """Events joined: each name once, whatever happened to it and how often.
 
     ``appeared``, ``names`` and ``written`` are as in ``Changes``, but by the places of directories;
-    ``files`` are places of files whose names the kernel did not know, ``moved`` names to or from which
-    directories were renamed. ``waiting`` counts names. A batch that is ``lost`` notes no more.
+    ``named`` are the same by the places of files: one name of each. ``files`` are places of files whose
+    names the kernel did not know, ``moved`` names to or from which directories were renamed. ``waiting``
+    counts names. A batch that is ``lost`` notes no more.
     """
 
     appeared: _Places = field(default_factory=dict)
     names: _Places = field(default_factory=dict)
     written: _Places = field(default_factory=dict)
+    named: dict[bytes, Entry] = field(default_factory=dict)
     files: set[bytes] = field(default_factory=set)
     moved: set[Entry] = field(default_factory=set)
     history: History = field(default_factory=History)
@@ -38,8 +40,11 @@ class Batch:
         self.history.note(event, told=told)
         if not told:
             return
-        if mask & CONTENT and file and not entries:
-            self.files.add(file)
+        if mask & CONTENT and file:
+            if entries:
+                self.named[file] = entries[0]
+            else:
+                self.files.add(file)
         for number, (place, name) in enumerate(entries):
             # A rename tells where from, then where to.
             if mask & (CREATE | MOVED_TO) or (mask & RENAME and number):
@@ -61,7 +66,7 @@ class Batch:
 
     def lose(self) -> None:
         """Give up: there is more than is known here."""
-        self.appeared, self.names, self.written = {}, {}, {}
+        self.appeared, self.names, self.written, self.named = {}, {}, {}, {}
         self.files, self.moved, self.history = set(), set(), History()
         self.waiting, self.lost = 0, True
 

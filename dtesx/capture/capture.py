@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -15,7 +16,7 @@ from dtesx.capture.errors import NotWatchable
 from dtesx.capture.events import FSID, OVERFLOW, Entry
 from dtesx.capture.fanotify import Group
 from dtesx.capture.filesystems import FileSystem, file_system, top_of
-from dtesx.capture.handles import handle_for, handle_of, inode_of, open_handle
+from dtesx.capture.handles import handle_and_mount, handle_for, handle_of, inode_of, open_handle
 from dtesx.capture.history import History, Move, moves
 from dtesx.capture.paths import Paths, path_below
 from dtesx.capture.settling import write_back_all
@@ -39,8 +40,23 @@ class _Root:
     system: FileSystem
     mask: int
     rung: Rung
+    mount: int
     paths: Paths
     given: dict[bytes, bytes | None] = field(default_factory=dict)
+
+    def still(self, entry: Entry, handle: bytes) -> bytes | None:
+        """The path of a name below the root, if it stands for what has the handle."""
+        directory = self.paths.find(entry[0])
+        if directory is None:
+            return None
+        path = join(directory, entry[1])
+        try:
+            found = handle_and_mount(self.directory, path)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return None
+            raise
+        return path if found == (handle, self.mount) else None
 
 
 class Capture:
@@ -101,7 +117,8 @@ class Capture:
             # A store into a page that was dirty before is not told: from here on all pages are clean.
             write_back_all(directory)
         rung = Rung.EVENTS if ranges is None else Rung.RANGES
-        self._roots[name] = _Root(directory, system, mask, rung, Paths(directory))
+        _, mount = handle_and_mount(directory)
+        self._roots[name] = _Root(directory, system, mask, rung, mount, Paths(directory))
 
     def rung(self, name: str) -> Rung:
         """By which means changes below a root are found."""
@@ -125,12 +142,16 @@ class Capture:
         return _identity(self._roots[name].system, handle_of(directory, entry))
 
     def locate(self, name: str, file: FileId) -> bytes | None:
-        """One path of a file relative to a root, if the kernel has it at hand: files in use have.
+        """One path of a file relative to a root, if the last drain or the kernel has it at hand.
 
-        Raises OSError: ESTALE when the file was removed.
+        The last drain has it of files that were written to, the kernel of those in use. Raises OSError:
+        ESTALE when the file was removed.
         """
         root = self._roots[name]
-        return _path(root, handle_for(root.system.type, file.root, file.inode, file.generation))
+        handle = handle_for(root.system.type, file.root, file.inode, file.generation)
+        entry = self._last.named.get(root.system.number + handle)
+        told = root.still(entry, handle) if entry is not None else None
+        return told if told is not None else _path(root, handle)
 
     def collect(self) -> None:
         """Take in what the kernel reported until now. Raises MalformedEvents, OSError."""

@@ -196,6 +196,27 @@ def test_a_file_is_found_by_its_identity(ranges: Watched) -> None:
     assert not file.exists()
 
 
+def test_a_written_file_is_found_when_nobody_uses_it_any_more(ranges: Watched) -> None:
+    with _file(ranges.path / "dir" / "other") as fd:
+        os.pwrite(fd, b"x", 0)
+    # With this the kernel forgets the names of all files that are not in use.
+    run(["mount", "-o", "remount", str(ranges.path)])
+    (file,) = ranges.drain().ranges
+    assert ranges.capture.locate(NAME, file) == b"dir/other"
+
+
+def test_a_name_that_another_file_got_is_not_given_for_the_first(ranges: Watched) -> None:
+    root = ranges.path
+    os.link(root / "dir" / "other", root / "link")
+    with _file(root / "dir" / "other") as fd:
+        os.pwrite(fd, b"x", 0)
+        (root / "dir" / "other").unlink()
+        (root / "dir" / "other").write_bytes(b"a new one")
+        identity = _identity(ranges, b"link")
+        assert identity in ranges.drain().ranges
+        assert ranges.capture.locate(NAME, identity) != b"dir/other"
+
+
 def test_a_forgotten_root_is_told_of_no_more(ranges: Watched) -> None:
     ranges.capture.forget(NAME)
     (ranges.path / "file").write_bytes(b"x")
