@@ -186,8 +186,8 @@ class Capture:
         self._last = batch
         found = {name: self._changes(root, batch, dirtied, moved[name]) for name, root in self._roots.items()}
         for name, root in self._roots.items():
-            if root.rung is Rung.EVENTS:
-                _add_writing(root, writing, found[name].written)
+            if not self._blocks_known(root):
+                _add_handles(root, writing | _astray(root, batch), found[name].written)
         return {name: changes for name, changes in found.items() if changes}
 
     def _load_ranges(self) -> None:
@@ -225,11 +225,10 @@ class Capture:
     def _changes(self, root: _Root, batch: Batch, dirtied: Dirtied, moved: list[Move]) -> Changes:
         """What was drained as it is seen from a root; remembers where the batch's places were."""
         changes = Changes(moved=moved, lost=batch.lost)
-        blocks_known = self._ranges is not None and root.system.type in self._ranges.structured
         root.given = {}
         _names(root, batch.appeared, changes.appeared)
         _names(root, batch.names, changes.names)
-        _names(root, batch.written, changes.names if blocks_known else changes.written)
+        _names(root, batch.written, changes.names if self._blocks_known(root) else changes.written)
         for place in batch.files:
             if place.startswith(root.system.number):
                 identity = _identity(root.system, place[FSID:])
@@ -240,6 +239,9 @@ class Capture:
             log.warning("where changes happened cannot be told: all is to be compared with the catalogue")
             changes.lost, root.paths.unsure = True, False
         return changes
+
+    def _blocks_known(self, root: _Root) -> bool:
+        return self._ranges is not None and root.system.type in self._ranges.structured
 
     def _lose(self, why: str) -> None:
         log.warning("changes were lost: all of it is to be compared with the catalogue", reason=why)
@@ -260,7 +262,17 @@ def _path(root: _Root, handle: bytes) -> bytes | None:
         os.close(fd)
 
 
-def _add_writing(root: _Root, handles: set[bytes], names: Names) -> None:
+def _astray(root: _Root, batch: Batch) -> set[bytes]:
+    """Handles of files that were written to by a name that is not theirs any more."""
+    found = set()
+    for file, entry in batch.named.items():
+        handle = file[FSID:]
+        if file.startswith(root.system.number) and root.still(entry, handle) is None:
+            found.add(handle)
+    return found
+
+
+def _add_handles(root: _Root, handles: set[bytes], names: Names) -> None:
     for handle in handles:
         with suppress(OSError):  # removed, or in another file system
             if path := _path(root, handle):

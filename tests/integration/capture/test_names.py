@@ -150,6 +150,18 @@ def test_writes_are_told_while_the_file_is_open(
         pytest.skip(f"not on this file system: {error}")
 
 
+def test_a_file_that_is_written_to_by_a_name_that_it_had_is_told_by_another(names: Watched) -> None:
+    os.link(names.path / "file", names.path / "dir" / "link")
+
+    def check(fd: int) -> None:
+        (names.path / "file").unlink()
+        names.drain()
+        os.pwrite(fd, b"x", 5000)
+        assert names.drain().written[b"dir"] == {b"link"}
+
+    _open(names.path / "file", os.O_WRONLY, check)
+
+
 def test_a_reflink_is_told(disk: Path, watch: Watch) -> None:
     (disk / "from").write_bytes(os.urandom(1 << 20))
     watched = watch(disk)
