@@ -53,7 +53,7 @@ class _Root:
         try:
             found = handle_and_mount(self.directory, path)
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
                 return None
             raise
         return path if found == (handle, self.mount) else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+from contextlib import suppress
 
 from dtesx.capture.events import FSID
 from dtesx.capture.handles import open_handle
@@ -56,8 +58,18 @@ def path_below(root: int, fd: int) -> bytes | None:
     """The path of an open file or directory relative to ``root``; None when it has none there.
 
     What the kernel says is tried out: it may be the path from the root of the whole file system, or
-    one by which there is something else by now.
+    one by which there is something else by now. Longer ones than PATH_MAX it says of nothing; only those
+    of directories are found then.
     """
+    try:
+        return _said(root, fd)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+    return _climbed(root, fd) if stat.S_ISDIR(os.fstat(fd).st_mode) else None
+
+
+def _said(root: int, fd: int) -> bytes | None:
     tried = b""
     while (path := shown(fd)) != tried:
         tried = path
@@ -65,6 +77,42 @@ def path_below(root: int, fd: int) -> bytes | None:
         if relative is not None and _is_there(root, relative, fd):
             return relative
     return None
+
+
+def _climbed(root: int, fd: int) -> bytes | None:
+    """The same, found step by step. Raises OSError: ENOENT when it is renamed meanwhile."""
+    top, here = os.fstat(root), os.dup(fd)
+    steps: list[os.stat_result] = []
+    try:
+        while not os.path.samestat(step := os.fstat(here), top):
+            if steps and os.path.samestat(step, steps[-1]):
+                return None  # above the uppermost directory is that one itself
+            steps.append(step)
+            here = _replaced(here, b"..", os.O_PATH)
+        here, names = _replaced(here, b".", os.O_RDONLY), []
+        for step in reversed(steps):
+            names.append(_name_in(here, step))
+            here = _replaced(here, names[-1], os.O_RDONLY)
+        return b"/".join(names)
+    finally:
+        os.close(here)
+
+
+def _replaced(directory: int, name: bytes, mode: int) -> int:
+    flags = mode | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(name, flags, dir_fd=directory)
+    os.close(directory)
+    return fd
+
+
+def _name_in(directory: int, wanted: os.stat_result) -> bytes:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                with suppress(FileNotFoundError):
+                    if os.path.samestat(entry.stat(follow_symlinks=False), wanted):
+                        return os.fsencode(entry.name)
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 
 def _below(top: bytes, path: bytes) -> bytes | None:

@@ -74,6 +74,32 @@ def test_a_directory_that_moved_below_the_root_is_told_with_what_changed_before(
     assert touched(watched.drain()) == {b"": {b"now"}}
 
 
+def _deepen(directory: Path) -> bytes:
+    """Make directories with a path that is longer than the kernel shows; return what was added to it."""
+    name, fd = b"d" * 250, os.open(directory, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir(name, dir_fd=fd)
+        above, fd = fd, os.open(name, os.O_RDONLY, dir_fd=fd)
+        os.close(above)
+    os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=fd))
+    os.close(fd)
+    return b"/".join([name] * 20)
+
+
+def test_however_long_a_path_is_it_is_told(names: Watched) -> None:
+    deep = _deepen(names.path / "dir")
+    found = names.drain()
+    assert found.appeared[b"dir/" + deep] == {b"file"}
+    assert not found.lost
+
+
+def test_long_paths_that_are_not_below_the_root_do_not_matter(disk: Path, watch: Watch) -> None:
+    (disk / "in").mkdir()
+    watched = watch(disk / "in")
+    _deepen(disk)
+    assert watched.drain() == Changes()
+
+
 def test_the_root_itself_may_move(disk: Path, watch: Watch) -> None:
     (disk / "in" / "sub").mkdir(parents=True)
     watched = watch(disk / "in")
