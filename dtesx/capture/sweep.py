@@ -1,4 +1,4 @@
-"""Which files may be changing without an event: mapped for writing, or written to by libaio.
+"""Which files may be changing without an event: mapped for writing, written to by libaio, loop devices.
 
 What was changed this way and is not any more, an event has told: that the file was closed (CLOSE_WRITE).
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 from dtesx.capture.handles import handle_of
 
 _PROC = Path("/proc")
+_BLOCK_DEVICES = Path("/sys/block")
 # proc(5), /proc/PID/maps: what is shared and may be stored to. A newline in a name is \012 there.
 _MAPPING = re.compile(rb"^([0-9a-f]+-[0-9a-f]+) .w.s [0-9a-f]+ ([0-9a-f]+):([0-9a-f]+) \d+ +(.*)$", re.M)
 _ASYNCHRONOUS = b"/[aio]"  # the mapping that io_setup(2) makes
@@ -22,7 +23,7 @@ _WRITERS = (os.O_WRONLY, os.O_RDWR)
 
 
 def in_writing(devices: Container[int], ignored: Collection[int]) -> set[bytes]:
-    """Handles of the files that processes may be changing now; of those mapped, only on ``devices``.
+    """Handles of the files that may be changing now; of those mapped, only on ``devices``.
 
     Processes that are ``ignored``, that end meanwhile or that we may not look at are left out.
     """
@@ -31,7 +32,17 @@ def in_writing(devices: Container[int], ignored: Collection[int]) -> set[bytes]:
         if process not in ignored:
             with suppress(OSError):  # ended since, or hidden from us
                 found.update(_of(_PROC / str(process), devices))
+    for device in _BLOCK_DEVICES.glob("loop*"):
+        with suppress(OSError):  # detached
+            found.update(_behind(device))
     return found
+
+
+def _behind(device: Path) -> Iterator[bytes]:
+    if (device / "ro").read_text().strip() == "0":
+        # Whatever else there is in the name, the kernel ends it with a line feed (linux/sysfs.h).
+        path = (device / "loop" / "backing_file").read_bytes().removesuffix(b"\n")
+        yield from _handle(Path(os.fsdecode(path)))
 
 
 def _processes() -> Iterator[int]:

@@ -135,6 +135,31 @@ def test_what_may_be_written_asynchronously_is_told(names: Watched) -> None:
     assert names.drain() == Changes()
 
 
+def test_what_is_behind_a_loop_device_is_told(ext4: Path, watch: Watch) -> None:
+    (ext4 / "image").write_bytes(bytes(1 << 20))
+    watched = watch(ext4)
+    device = os.fsdecode(run(["losetup", "--show", "--find", str(ext4 / "image")]).stdout.strip())
+    try:
+        for _ in range(2):
+            assert watched.drain() == Changes(written={b"": {b"image"}})
+    finally:
+        run(["losetup", "--detach", device])
+    assert watched.drain() == Changes(written={b"": {b"image"}})
+    assert watched.drain() == Changes()
+
+
+def test_what_is_behind_a_loop_device_for_reading_is_not_told(ext4: Path, watch: Watch) -> None:
+    (ext4 / "image").write_bytes(bytes(1 << 20))
+    watched = watch(ext4)
+    device = os.fsdecode(
+        run(["losetup", "--show", "--find", "--read-only", str(ext4 / "image")]).stdout.strip()
+    )
+    try:
+        assert watched.drain() == Changes()
+    finally:
+        run(["losetup", "--detach", device])
+
+
 def test_a_mapped_file_of_a_bind_mount_is_told(ext4: Path, tmp_path: Path, watch: Watch) -> None:
     (ext4 / "inner").mkdir()
     (ext4 / "inner" / "file").write_bytes(bytes(4096))
