@@ -156,12 +156,11 @@ def race(workload: Workload, disk: Path, rounds: int) -> str:
                 flush=True,
             )
     medians = {mode: [median(column) for column in zip(*runs, strict=True)] for mode, runs in samples.items()}
-    plain = medians[None][0]
-    cells = [
-        f"{program.wall / plain.wall:.2f}×, CPU {program.cpu / plain.cpu:.2f}× | {capture.cpu:.2f} CPU s"
-        for program, capture in (medians[mode] for mode in modes if mode)
+    plain = medians[None][0].cpu
+    costs = [
+        f"{medians[mode][0].cpu / plain:.2f}× | {medians[mode][1].cpu:.2f} CPU s" for mode in modes if mode
     ]
-    return f"| {workload.name} | {plain.wall:.2f} s, {plain.cpu:.2f} CPU s | {' | '.join(cells)} |"
+    return f"| {workload.name} | {plain:.2f} CPU s | {' | '.join(costs)} |"
 
 
 def directories(disk: Path, count: int) -> Iterator[str]:
