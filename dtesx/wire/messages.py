@@ -306,7 +306,7 @@ def decode(frame: Frame) -> Message:
         raise ProtocolError(f"{frame.type.name} frame with a blob")
     try:
         return _DECODERS[frame.type].decode(frame.table)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise ProtocolError(f"malformed {frame.type.name} frame: {error}") from error
 
 

@@ -117,3 +117,11 @@ def test_an_item_that_no_file_can_be_is_malformed(field: str, number: int) -> No
     assert messages.decode(
         frame(FrameType.OPERATIONS, msgspec.msgpack.encode([0, [[3, [b"x", *values.values()], 0]]]))
     )
+
+
+def test_text_that_is_no_utf8_is_malformed() -> None:
+    table = msgspec.msgpack.encode({"protocol": 1, "job": "jjjj", "roots": ["/"]}).replace(
+        b"jjjj", b"jj\x9cj"
+    )
+    with pytest.raises(ProtocolError, match="malformed"):
+        messages.decode(frame(FrameType.HELLO, table))
