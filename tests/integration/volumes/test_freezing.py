@@ -1,0 +1,129 @@
+"""File systems that stand still for a moment, and go on whoever dies meanwhile."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from dtesx.base.run import run
+from dtesx.volumes.freezing import Freezer, NotFrozen
+
+pytestmark = pytest.mark.integration
+
+_MAKE = {"ext4": ["mkfs.ext4", "-q"], "xfs": ["mkfs.xfs", "-q"], "btrfs": ["mkfs.btrfs", "-q"]}
+
+_CHILD = """
+import os, sys, time
+from dtesx.volumes.freezing import Freezer
+freezer = Freezer([os.open(sys.argv[1], os.O_RDONLY)])
+with freezer.frozen(60.0):
+    print(freezer._guardian.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def systems(tmp_path: Path) -> Iterator[list[Path]]:
+    with ExitStack() as stack:
+        found = []
+        for kind, make in _MAKE.items():
+            where = tmp_path / kind
+            where.mkdir()
+            image = tmp_path / f"{kind}.img"
+            with image.open("wb") as file:
+                file.truncate(320 << 20)
+            run([*make, str(image)])
+            run(["mount", "-o", "loop", str(image), str(where)])
+            stack.callback(run, ["umount", str(where)])
+            found.append(where)
+        yield found
+
+
+@pytest.fixture
+def freezer(systems: list[Path]) -> Iterator[Freezer]:
+    fds = [os.open(system, os.O_RDONLY) for system in systems]
+    freezer = Freezer(fds)
+    yield freezer
+    freezer.close()
+    for fd in fds:
+        os.close(fd)
+
+
+def _write(path: Path) -> threading.Thread:
+    thread = threading.Thread(target=path.write_bytes, args=(b"x",), daemon=True)
+    thread.start()
+    return thread
+
+
+def _all_writable(systems: list[Path]) -> None:
+    for number, system in enumerate(systems):
+        thread = _write(system / f"after-{number}")
+        thread.join(20)
+        assert not thread.is_alive(), system
+
+
+def test_nothing_is_written_in_the_moment(systems: list[Path], freezer: Freezer) -> None:
+    with freezer.frozen(20.0) as moment:
+        threads = [_write(system / "file") for system in systems]
+        time.sleep(0.2)
+        assert all(thread.is_alive() for thread in threads)
+        assert not any((system / "file").exists() for system in systems)
+    assert moment.whole
+    for thread in threads:
+        thread.join(20)
+    assert all((system / "file").read_bytes() == b"x" for system in systems)
+    with freezer.frozen(20.0) as again:
+        pass
+    assert again.whole
+
+
+def test_time_that_is_up_thaws(systems: list[Path], freezer: Freezer) -> None:
+    with freezer.frozen(0.1) as moment:
+        _all_writable(systems)
+    assert not moment.whole
+    with freezer.frozen(20.0) as moment:
+        pass
+    assert moment.whole
+
+
+def test_a_frozen_one_is_not_frozen_again(systems: list[Path], freezer: Freezer) -> None:
+    run(["fsfreeze", "--freeze", str(systems[1])])
+    try:
+        with pytest.raises(NotFrozen), freezer.frozen(1.0):
+            pass
+        thread = _write(systems[0] / "file")
+        thread.join(20)
+        assert not thread.is_alive(), "one that was frozen before it is thawed again"
+    finally:
+        run(["fsfreeze", "--unfreeze", str(systems[1])])
+    _all_writable(systems)
+
+
+def test_a_killed_process_leaves_nothing_frozen(systems: list[Path]) -> None:
+    for system in systems:
+        argv = [sys.executable, "-c", _CHILD, str(system)]
+        child = subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3])
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+    _all_writable(systems)
+
+
+def test_a_killed_guardian_leaves_nothing_frozen(systems: list[Path], freezer: Freezer) -> None:
+    with freezer.frozen(20.0) as moment:
+        os.kill(freezer._guardian.pid, signal.SIGKILL)
+    assert moment.whole, "we thawed it ourselves"
+    _all_writable(systems)
+    with pytest.raises(NotFrozen), freezer.frozen(1.0):
+        pass
