@@ -13,6 +13,7 @@ from dtesx.apply import flags, metadata
 from dtesx.apply.errors import Hold, persist
 from dtesx.apply.incoming import Adopt, Incoming
 from dtesx.apply.making import Maker
+from dtesx.apply.moving import Mover
 from dtesx.apply.names import check_name
 from dtesx.apply.orphans import Orphans, Protection
 from dtesx.apply.workplace import Counts, Workplace
@@ -30,6 +31,7 @@ from dtesx.wire.operations import (
     Hole,
     Link,
     Make,
+    Moves,
     Operation,
     Protect,
     Put,
@@ -71,7 +73,9 @@ class Applier:
         self._reachable = True
         self._stale = False
         self._frames = 0
-        maker = Maker(self._work)
+        self._again = False
+        self._tidied: set[bytes] = set()
+        maker, self._mover = Maker(self._work), Mover(self._work)
         self._handlers: dict[type[Operation], Callable[..., None]] = {
             Make: maker.make,
             Put: maker.put,
@@ -86,6 +90,7 @@ class Applier:
             Protect: self._orphans.protect,
             Remove: self._orphans.remove,
             Finish: self._finish,
+            Moves: self._move,
         }
 
     @property
@@ -93,8 +98,16 @@ class Applier:
         """What was carried out up to now."""
         return self._work.counts
 
-    def apply(self, operations: list[Operation], blob: memoryview) -> None:
-        """Carry out the operations of one frame; ``blob`` must hold exactly their content."""
+    def apply(
+        self, operations: list[Operation], blob: memoryview, *, kept: bool = False, again: bool = False
+    ) -> None:
+        """Carry out the operations of one frame; ``blob`` must hold exactly their content.
+
+        ``kept``: whatever becomes of this process, they will be carried out again until all of them
+        are on disk. ``again``: they were carried out before, up to any point.
+        """
+        self._again = again
+        self._incoming.kept = kept
         at = number = 0
         while number < len(operations):
             if (many := self._many(operations, number, blob, at)) is not None:
@@ -120,6 +133,10 @@ class Applier:
                 self._incoming.ignore(operation)
         if at != len(blob):
             raise ProtocolError("a frame holds content that no operation names")
+
+    def settled(self) -> None:
+        """All that was ``kept`` is on disk here, and will not be carried out again. Raises OSError."""
+        self._mover.settled()
 
     def close(self) -> None:
         """Drop what is unfinished and close everything."""
@@ -185,6 +202,9 @@ class Applier:
         self._reachable = reason is None
         if reason is not None:
             self._problem(path, f"{reason} on the target; what is below it was left out")
+        elif self._again and path not in self._tidied:
+            self._tidied.add(path)
+            self._attempt(path, work.tidy)
 
     def _show(self) -> None:
         """Give the new directory its name: its own files are in it, or it has been unseen for long."""
@@ -201,6 +221,12 @@ class Applier:
             lasting = persist(action, error, _shown(path), self._hold)
             return None if lasting is None else lasting.strerror or str(lasting)
         return None
+
+    def _move(self, operation: Moves, _data: memoryview) -> None:
+        if not self._incoming.kept:
+            raise ProtocolError("names are moved outside of an epoch")
+        self._stale = True
+        self._mover.moves(operation)
 
     def _finish(self, operation: Finish, _data: memoryview) -> None:
         """The directory's own metadata, when everything in it and below it is done."""

@@ -48,6 +48,16 @@ def open_basis(directory: int, name: bytes, basis: Basis, *, writable: bool) -> 
     return fd
 
 
+def open_again(directory: int, name: bytes, basis: Basis) -> int:
+    """Open the file that was compared to be written to, even if it was in part already. Raises OSError."""
+    fd = os.open(name, _READ | os.O_RDWR, dir_fd=directory)
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or status.st_ino != basis.inode:
+        os.close(fd)
+        raise OSError(errno.ESTALE, "is another file on the target than was compared")
+    return fd
+
+
 @dataclass(frozen=True, slots=True)
 class _Part:
     new: int

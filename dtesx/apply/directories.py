@@ -71,8 +71,8 @@ class Directories:
             os.close(found.fd)
 
     def forget(self, path: bytes) -> None:
-        """Close ``path`` and everything below it: it is no longer there."""
-        below = path + b"/"
+        """Close ``path`` and everything below it: it is no longer there. The root itself stays open."""
+        below = path + b"/" if path else b""
         for known in [p for p in self._open if p == path or p.startswith(below)]:
             os.close(self._open.pop(known).fd)
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from dtesx.apply import metadata
-from dtesx.apply.copying import Original, open_basis, write_at
+from dtesx.apply.copying import Original, open_again, open_basis, punch, write_at
 from dtesx.apply.journal import Journal
 from dtesx.apply.names import check_name
 from dtesx.apply.staging import Staged
@@ -29,7 +29,8 @@ class _Begun:
     """``fd`` is -1 when the file could not be begun and is being ignored.
 
     ``old`` is the file that pieces are copied from. ``staged`` is what was begun before already; with
-    ``journal``, ``fd`` is the old file itself, which changes when all pieces are there.
+    ``journal``, ``fd`` is the old file itself, which changes when all pieces are there, and with
+    ``placed`` at once.
     """
 
     directory: bytes
@@ -39,6 +40,7 @@ class _Begun:
     old: Original | None = None
     journal: Journal | None = None
     staged: Staged | None = None
+    placed: bool = False
 
     def close(self) -> None:
         """Close the files; what is still to come is ignored."""
@@ -52,12 +54,16 @@ class _Begun:
 
 
 class Incoming:
-    """At most one file at a time. Methods raise OSError for the file and ProtocolError for nonsense."""
+    """At most one file at a time. Methods raise OSError for the file and ProtocolError for nonsense.
+
+    ``kept``: what is being carried out is on disk elsewhere, and will be carried out again if need be.
+    """
 
     def __init__(self, work: Workplace, adopt: Adopt) -> None:
         self._work = work
         self._adopt = adopt
         self._begun: _Begun | None = None
+        self.kept = False
 
     @property
     def name(self) -> bytes:
@@ -78,13 +84,17 @@ class Incoming:
         if operation.basis is None:
             begun.fd = self._make(directory, begun, operation.size)
             return
+        if operation.in_place and self.kept:
+            begun.fd = open_again(directory, name, operation.basis)
+            begun.placed = True
+            return
         old = open_basis(directory, name, operation.basis, writable=operation.in_place)
         try:
             if operation.in_place:
                 begun.journal = Journal(directory, name, old, begun.temporary)
                 begun.fd = old
             else:
-                begun.staged = self._adopt(work.path, name, operation.basis)
+                begun.staged = None if self.kept else self._adopt(work.path, name, operation.basis)
                 begun.fd = self._make(directory, begun, operation.size)
                 begun.old = Original(old)
         except BaseException:
@@ -136,9 +146,12 @@ class Incoming:
             raise ProtocolError("impossible hole")
         if begun.fd < 0:
             return
-        if begun.journal is None:
+        if begun.placed:
+            punch(begun.fd, operation.offset, operation.length)
+        elif begun.journal is not None:
+            begun.journal.hole(operation.offset, operation.length)
+        else:
             raise ProtocolError("a hole in a file that is not changed in place")
-        begun.journal.hole(operation.offset, operation.length)
 
     def end(self, operation: End, _data: memoryview) -> None:
         """Give the file its size, its metadata and its name. May be repeated."""
@@ -151,7 +164,10 @@ class Incoming:
             metadata.settle(begun.fd, item, operation.atime_ns, os.fstat(begun.fd), complain)
             if begun.journal is not None:
                 begun.journal.drop()
-            else:
+            elif not begun.placed:
+                if self.kept and begun.old is not None:
+                    # What it was made from goes with its name, so it cannot be made a second time.
+                    os.fdatasync(begun.fd)
                 here = work.directories.get(begun.directory)
                 work.take_place(here, begun.temporary, begun.name)
             work.settle_flags(begun.fd, begun.name, operation.flags)
@@ -186,7 +202,7 @@ class Incoming:
         begun = self._begun
         if begun is None:
             return
-        there = begun.fd >= 0 and begun.journal is None
+        there = begun.fd >= 0 and begun.journal is None and not begun.placed
         begun.close()
         if begun.journal is not None:
             begun.journal.drop()

@@ -52,6 +52,11 @@ class Staged:
         self.forget()
 
 
+def unstaged(_directory: bytes, _name: bytes, basis: Basis) -> Staged:
+    """What is staged where nothing ever is."""
+    return Staged(-1, basis, lambda: None)
+
+
 class Staging:
     """At most 64 staged files. Nothing raises OSError: what cannot be staged is not."""
 

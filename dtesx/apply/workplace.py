@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from dtesx.apply import flags, metadata
 from dtesx.apply.directories import Directories, OpenDirectory
+from dtesx.apply.leftovers import tidy_directory
 from dtesx.wire.items import TEMPORARY_PREFIX, Item
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -41,7 +42,7 @@ class Workplace:
         self.here: OpenDirectory = self.directories.get(b"")
         self.unseen = False
         self._problem = problem
-        self._session = secrets.token_hex(4).encode()
+        self._ours = TEMPORARY_PREFIX + secrets.token_hex(4).encode()
         self._temporaries = 0
 
     def enter(self, path: bytes) -> None:
@@ -62,7 +63,11 @@ class Workplace:
     def temporary(self) -> bytes:
         """A name that nothing else has, for something unfinished."""
         self._temporaries += 1
-        return b"%s%s.%x" % (TEMPORARY_PREFIX, self._session, self._temporaries)
+        return b"%s.%x" % (self._ours, self._temporaries)
+
+    def tidy(self) -> None:
+        """Remove from this directory what an earlier process left. Raises OSError."""
+        tidy_directory(self.here.fd, self._ours, self._problem)
 
     def complain(self, name: bytes) -> Callable[[str], None]:
         """Takes reasons why attributes of ``name`` could not be set."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from dtesx.base.log import get_logger
@@ -152,6 +152,25 @@ class Capture:
         entry = self._last.named.get(root.system.number + handle)
         told = root.still(entry, handle) if entry is not None else None
         return told if told is not None else _path(root, handle)
+
+    @contextmanager
+    def opened(self, name: str, file: FileId) -> Iterator[int]:
+        """A descriptor of a file below a root, to read it, wherever it is.
+
+        Raises OSError: ESTALE when the file was removed.
+        """
+        root = self._roots[name]
+        place = open_handle(
+            root.directory, handle_for(root.system.type, file.root, file.inode, file.generation)
+        )
+        try:
+            fd = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        finally:
+            os.close(place)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
     def collect(self) -> None:
         """Take in what the kernel reported until now. Raises MalformedEvents, OSError."""

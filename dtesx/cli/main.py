@@ -30,6 +30,7 @@ _COMMANDS = {
     "pause": "dtesx.cli.pause",
     "resume": "dtesx.cli.resume",
     "mirror": "dtesx.cli.mirror",
+    "replicate": "dtesx.cli.replicate",
     "verify": "dtesx.cli.verify",
     "orphans": "dtesx.cli.orphans",
     "repset": "dtesx.cli.repset",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from dtesx.mirror import content
 from dtesx.mirror.chunks import Cutter
-from dtesx.mirror.delta import Segment, check, ends_differing, is_shifted, runs, segments
+from dtesx.mirror.delta import Segment, blocks_of, check, ends_differing, is_shifted, runs, segments
 from dtesx.mirror.diff import same_metadata
 from dtesx.mirror.files import FileSender, refreshed
 from dtesx.mirror.packing import Packer
@@ -17,6 +17,7 @@ from dtesx.mirror.scan import Visit
 from dtesx.mirror.shifting import Changed, Shifting
 from dtesx.mirror.tally import Tally
 from dtesx.mirror.window import Asker, Inquiry, Window
+from dtesx.model.changes import Spans
 from dtesx.wire.items import Item
 from dtesx.wire.sums import Basis, Sums
 
@@ -30,13 +31,15 @@ class _File(Inquiry):
     patch: Patch
     basis: Basis | None = None
     reached: int = 0
+    partly: bool = False
 
 
 class Comparison:
     """Compares files and sends what differs; several are under way at once, done in their order.
 
     ``replaced`` gets directory and item of a file that was sent, ``failed`` also why one could not
-    be read. ``pause`` is called at every segment and may raise to stop.
+    be read. ``pause`` is called at every segment and may raise to stop. With ``kept``, what is sent
+    will be carried out later, and more than once if need be.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Comparison:
         tally: Tally,
         *,
         in_place: bool,
+        kept: bool,
         replaced: Callable[[bytes, Item], None],
         failed: Callable[[bytes, Item, OSError], None],
         pause: Callable[[], None],
@@ -58,29 +62,36 @@ class Comparison:
         self._sender = files
         self._packer = packer
         self._tally = tally
-        self._in_place = in_place
+        self._in_place = in_place or kept
+        self._stages = not kept
         self._replaced = replaced
         self._failed = failed
         self._after: dict[bytes, Callable[[], None]] = {}
 
-    def add(self, visit: Visit, source: Item, target: Item) -> None:
-        """Take a regular file that is one on the target, too. Raises OSError when it cannot be opened."""
-        fd, status = content.open_with_status(source.name, visit.fd)
+    def add(self, visit: Visit, source: Item, target: Item, spans: Spans | None = None) -> None:
+        """Take a regular file that is one on the target, too. Raises OSError when it cannot be opened.
+
+        ``spans`` are the parts that may differ (None: all).
+        """
+        fd, status = content.open_with_status(source.name, visit.fd, source.link)
         try:
             flags = content.flags(fd)
         except BaseException:
             os.close(fd)
             raise
         in_place = self._in_place and not target.link  # other names may share what would be changed
+        if not in_place:  # what is made anew needs all of it
+            spans = None
         file = _File(
             directory=visit.path,
             name=source.name,
             fd=fd,
-            segments=segments(content.extents(fd, status.st_size), status.st_size),
+            segments=_segments(fd, status.st_size, target.size, spans),
             there=target.size,
-            stage=not in_place,
+            stage=self._stages and not in_place,
             source=source,
             target=target,
+            partly=spans is not None,
             status=status,
             flags=flags,
             patch=Patch(
@@ -198,8 +209,8 @@ class Comparison:
     def complete(self, file: _File) -> None:
         """See ``window.Handler``."""
         size = file.status.st_size
-        if os.fstat(file.fd).st_size < size:
-            size = file.reached
+        if (now := os.fstat(file.fd).st_size) < size:
+            size = now if file.partly else file.reached
         if file.basis is None:
             self._whole(file)
             return
@@ -228,3 +239,11 @@ class Comparison:
         """See ``window.Handler``."""
         if file.directory in self._after and not self.busy(file.directory):
             self._after.pop(file.directory)()
+
+
+def _segments(fd: int, size: int, there: int, spans: Spans | None) -> Iterator[Segment]:
+    if spans is None:
+        yield from segments(content.extents(fd, size), size)
+        return
+    for start, end in blocks_of(spans, size, there):
+        yield from segments(content.extents(fd, end, start), end, start)

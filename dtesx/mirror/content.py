@@ -31,18 +31,29 @@ _LONG = bytes(8)
 DENSE = 32 << 10
 """Whether files up to this size (bytes) have holes is of no interest."""
 
+_LARGEST = (1 << 63) - 1
+
 
 def open_regular(name: bytes, directory: int) -> int:
     """Open a regular file for reading; raises OSError when it is none (any more)."""
     return open_with_status(name, directory)[0]
 
 
-def open_with_status(name: bytes, directory: int) -> tuple[int, os.stat_result]:
-    """A regular file open for reading, with its state; raises OSError when it is none (any more)."""
+def foreign_link(status: os.stat_result) -> int:
+    """The link number of a file on another device than the root's: inodes are unique on one device only."""
+    return hash((status.st_dev, status.st_ino)) & _LARGEST
+
+
+def open_with_status(name: bytes, directory: int, link: int = 0) -> tuple[int, os.stat_result]:
+    """A regular file open for reading, with its state; raises OSError when it is none (any more).
+
+    With a ``link`` number (Item), also when it is another one: its content is not that of the others.
+    """
     fd = os.open(name, _OPEN, dir_fd=directory)
     try:
         status = os.fstat(fd)
-        if status.st_mode & 0o170000 != stat.S_IFREG:
+        other = link and link not in (status.st_ino, foreign_link(status))
+        if other or status.st_mode & 0o170000 != stat.S_IFREG:
             raise OSError(errno.ESTALE, "was replaced by something else while it was read")
     except BaseException:
         os.close(fd)

@@ -32,17 +32,36 @@ class Run:
     data: memoryview | None = None
 
 
-def segments(extents: Iterable[tuple[int, int]], size: int) -> Iterator[Segment]:
-    """A file of ``size`` bytes in segments; ``extents`` are the (start, end) of its data in order."""
-    reached = 0
-    for start, end in extents:
-        if start > reached:
-            yield Segment(reached, start - reached, hole=True)
-        for offset in range(start, end, SEGMENT):
+def segments(extents: Iterable[tuple[int, int]], size: int, start: int = 0) -> Iterator[Segment]:
+    """A file of ``size`` bytes in segments, from ``start`` on.
+
+    ``extents`` are the (start, end) of its data there, in order.
+    """
+    reached = start
+    for begin, end in extents:
+        if begin > reached:
+            yield Segment(reached, begin - reached, hole=True)
+        for offset in range(begin, end, SEGMENT):
             yield Segment(offset, min(SEGMENT, end - offset))
         reached = end
     if reached < size:
         yield Segment(reached, size - reached, hole=True)
+
+
+def blocks_of(spans: Iterable[tuple[int, int]], size: int, there: int) -> Iterator[tuple[int, int]]:
+    """The blocks that ``spans`` touch of a file of ``size`` bytes, as (start, end).
+
+    The first one is among them where nothing else is below ``there``, the size of the target's file:
+    what is never compared is not known to be what it was.
+    """
+    wanted = [(start // BLOCK * BLOCK, min(size, -(-end // BLOCK) * BLOCK)) for start, end in spans]
+    if all(start >= there for start, _ in wanted):
+        wanted.insert(0, (0, min(BLOCK, size)))
+    reached = 0
+    for start, end in wanted:
+        if end > max(start, reached):
+            yield max(start, reached), end
+            reached = end
 
 
 def check(segment: Segment, answer: Sums) -> None:

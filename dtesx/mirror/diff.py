@@ -110,9 +110,18 @@ class Links:
 
 
 def decide(
-    source: Item, target: Item | None, path: bytes, links: Links, options: MirrorOptions
+    source: Item,
+    target: Item | None,
+    path: bytes,
+    links: Links,
+    options: MirrorOptions,
+    *,
+    written: bool = False,
 ) -> tuple[Action, bytes]:
-    """What to do about one name that is no directory on the source; for LINK, with the path to link to."""
+    """What to do about one name that is no directory on the source; for LINK, with the path to link to.
+
+    ``written``: content may differ although size and times are the same.
+    """
     group = links.group(source.link)
     if group is not None:
         kept = target is not None and group.inode and target.link == group.inode
@@ -120,7 +129,7 @@ def decide(
     if target is None or options.compare is Compare.NONE:
         links.first(source.link, path, 0)
         return Action.CONTENT, b""
-    same = _same_content(source, target)
+    same = _same_content(source, target) and not written
     if options.newer_only and not same and source.mtime_ns <= target.mtime_ns:
         links.first(source.link, path, target.link)
         return Action.KEEP, b""

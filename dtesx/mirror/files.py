@@ -50,7 +50,7 @@ class FileSender:
             names = len(source.name) + len(source.target)
             self._packer.add(visit.path, Make(source), names=names, xattrs=source.xattrs)
             return
-        fd, status = content.open_with_status(source.name, visit.fd)
+        fd, status = content.open_with_status(source.name, visit.fd, source.link)
         try:
             self._regular(visit.path, source, fd, status)
         finally:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 
 import msgspec
 
 from dtesx.mirror.reading import Reader, Reading
 from dtesx.mirror.scan import Visit
+from dtesx.wire.messages import Question
 
 PORTION = 2048
 """Names after which the target is asked about their directories."""
@@ -17,8 +18,8 @@ _DIRECTORY = 8  # a directory weighs as much as so many names
 _PATH = 64  # and so many bytes of its path as one
 
 
-Ask = Callable[[list[tuple[bytes, bytes]], bool], None]
-"""Asks the target about directories: (path, digest) each, and whether these are the last."""
+Ask = Callable[[list[Question], bool], None]
+"""Asks the target about directories, and says whether these are the last."""
 
 
 class Stop(msgspec.Struct, frozen=True, eq=False):
@@ -30,9 +31,15 @@ class Stop(msgspec.Struct, frozen=True, eq=False):
 
 
 class Lead:
-    """Goes over ``walk``, asks the target about every directory, and yields it two portions later."""
+    """Goes over ``walk``, asks the target about every directory, and yields it two portions later.
 
-    def __init__(self, walk: Iterator[Visit], reader: Reader, ask: Ask) -> None:
+    In ``doubtful`` directories something may differ although all that their digests cover is the same.
+    """
+
+    def __init__(
+        self, walk: Iterator[Visit], reader: Reader, ask: Ask, *, doubtful: Container[bytes] = ()
+    ) -> None:
+        self._doubtful = doubtful
         self._walk = walk
         self._reader = reader
         self._ask = ask
@@ -52,7 +59,7 @@ class Lead:
 
     def _portion(self) -> bool:
         """Walk on for a portion and ask about it; False when that was the end."""
-        questions: list[tuple[bytes, bytes]] = []
+        questions: list[Question] = []
         walked = 0
         for visit in self._walk:
             if visit.entered:
@@ -60,7 +67,9 @@ class Lead:
                 weight = len(visit.names) + _DIRECTORY + len(visit.path) // _PATH
                 stop = Stop(visit, reading, weight)
                 visit.names = []
-                questions.append((visit.path, reading.digest))
+                only = None if visit.only is None else sorted(visit.only)
+                digest = b"" if visit.path in self._doubtful else reading.digest
+                questions.append((visit.path, digest, only))
             else:
                 stop = Stop(visit, None)
             self._stops.append(stop)

@@ -22,6 +22,7 @@ from dtesx.mirror.files import FileSender
 from dtesx.mirror.leading import Ask, Lead
 from dtesx.mirror.orphans import OrphanRule
 from dtesx.mirror.packing import FRAME_BLOB, Packer, weight_of
+from dtesx.mirror.partial import walk_changed
 from dtesx.mirror.protection import may_protect, protection, scope_of
 from dtesx.mirror.reading import Reader, Reading
 from dtesx.mirror.scan import Scanner, Visit, WalkOptions, join, own_item, reason
@@ -29,14 +30,17 @@ from dtesx.mirror.selection import Scope
 from dtesx.mirror.tally import Tally
 from dtesx.mirror.walking import walk
 from dtesx.mirror.window import Asker
+from dtesx.model.changes import Changes, Spans, Touch
 from dtesx.model.mirror import Compare, MirrorOptions
 from dtesx.wire.items import Item
 from dtesx.wire.messages import Directory
 from dtesx.wire.operations import Finish, Link, Make, Remove
 
-# Up to which size equal items mean that nothing is to be done about a file.
+_UNTOUCHED = Touch(0)
+
 # So many new files, with so many bytes of extended attributes each, go into one frame.
 _AT_ONCE, _XATTRS = 1024, 2048
+# Up to which size equal items mean that nothing is to be done about a file.
 _TOLD = {Compare.NONE: -1, Compare.ATTRIBUTES: (1 << 63) - 1, Compare.DATA: content.SMALL}
 
 
@@ -79,9 +83,11 @@ class TreeMirror:
 
     The target is asked through ``ask`` what it has, which ``answers`` tell (see wire.messages.Answer),
     and through ``asker`` for the sums of its files. ``packer`` takes the operations, ``tally`` counts
-    and collects path problems. ``scope`` selects what is mirrored (None: all), ``remap`` turns the
-    text of symlinks into the replica's (mirror.remap; ``catalogue`` must be one of such texts).
-    ``pause`` is called at every directory and chunk and may raise to stop.
+    and collects path problems. ``scope`` selects what is mirrored (None: all), ``changed`` says what of
+    that may differ at all (None: anything); ``linked`` gets inode and path of every name of a file that
+    has several. ``remap`` turns the text of symlinks into the replica's (mirror.remap; ``catalogue``
+    must be one of such texts). With ``kept``, the target has the operations on disk before it carries
+    them out. ``pause`` is called at every directory and chunk and may raise to stop.
     """
 
     def __init__(
@@ -97,6 +103,9 @@ class TreeMirror:
         options: MirrorOptions,
         catalogue: Catalogue | None = None,
         remap: Callable[[bytes], bytes] | None = None,
+        changed: Changes | None = None,
+        kept: bool = False,
+        linked: Callable[[int, bytes], None] = lambda _inode, _path: None,
         shown: bytes = b"",
         pause: Callable[[], None] = lambda: None,
     ) -> None:
@@ -116,16 +125,21 @@ class TreeMirror:
             packer,
             tally,
             in_place=options.in_place,
+            kept=kept,
             replaced=self._replaced,
             failed=self._failed,
             pause=pause,
         )
+        self._linked = linked
+        self._changed = changed = changed or Changes(everything=True)
         self._pending: dict[bytes, _Pending] = {}
         self._gone: dict[bytes, list[bytes]] = {}
         self._scope = scope
         walking = self._walking(remap)
         reader = Reader(catalogue, digests=options.compare is Compare.ATTRIBUTES, pause=pause)
-        self._lead = Lead(walk(root, walking), reader, ask)
+        names = changed.names
+        visits = walk(root, walking) if changed.everything else walk_changed(root, walking, names)
+        self._lead = Lead(visits, reader, ask, doubtful=names)
         self._scanner = Scanner(root, walking)
         self._directories = Directories(root)
 
@@ -190,7 +204,8 @@ class TreeMirror:
             own = own_item(self._root)
             self._pending[path] = _Pending(own, own != self._answers.root)
         elif path not in self._pending:
-            self._pending[path] = _Pending(None, False)
+            # Its times may have changed with nothing else to show for it.
+            self._pending[path] = _Pending(None, visit.only is not None)
         self._visit(visit, theirs)
 
     def _again(self, visit: Visit, items: list[Item] | None) -> Visit:
@@ -198,14 +213,14 @@ class TreeMirror:
         visit.fd = self._directories.get(visit.path)
         if items is None:
             above = None if visit.top else visit.status.st_dev
-            return self._scanner.look(visit.path, visit.fd, visit.scope, above=above)
+            return self._scanner.look(visit.path, visit.fd, visit.scope, above=above, only=visit.only)
         visit.entries = iter(items)
         return visit
 
     def _visit(self, visit: Visit, theirs: Iterator[Item]) -> None:
         tally, told = self._tally, _TOLD[self._options.compare]
         files = size = 0
-        new = _New()
+        new, touched = _New(), self._changed.names.get(visit.path, {})
         self._comparison.go_on()
         for source, target in pair(visit.entries, theirs):
             if source is None:
@@ -216,14 +231,15 @@ class TreeMirror:
             else:
                 files += 1
                 size += source.size
-                if source == target and not source.link and source.size <= told:
+                written = bool(touched) and Touch.CONTENT in touched.get(source.name, _UNTOUCHED)
+                if source == target and not source.link and source.size <= told and not written:
                     tally.files_skipped += 1
                     tally.bytes_skipped += source.size
                 elif target is None and new.takes(source):
                     if new.full:
                         self._new(visit, new)
                 else:
-                    self._name(visit, source, target)
+                    self._name(visit, source, target, written=written)
         self._new(visit, new)
         tally.files_found += files
         tally.bytes_found += size
@@ -235,7 +251,7 @@ class TreeMirror:
             self._touched(visit.path)
             self._pause()
         for item in self._files.send_new(visit, items):
-            self._name(visit, item, None)
+            self._name(visit, item, None, written=False)
 
     def _touched(self, path: bytes) -> None:
         self._pending[path].changed = True
@@ -305,11 +321,16 @@ class TreeMirror:
         self._links.forget(item.link)
         self._problem(join(directory, item.name), reason(error))
 
-    def _name(self, visit: Visit, source: Item, target: Item | None) -> None:
-        """Deal with one name that is no directory and not plainly unchanged."""
+    def _name(self, visit: Visit, source: Item, target: Item | None, *, written: bool) -> None:
+        """Deal with one name that is no directory and not plainly unchanged.
+
+        ``written``: its content may differ although its times do not.
+        """
         path = join(visit.path, source.name)
-        action, link = decide(source, target, path, self._links, self._options)
+        action, link = decide(source, target, path, self._links, self._options, written=written)
         tally = self._tally
+        if source.link:
+            self._linked(source.link, path)
         if action is Action.KEEP:
             tally.files_skipped += 1
             tally.bytes_skipped += source.size
@@ -321,7 +342,7 @@ class TreeMirror:
                 self._packer.add(visit.path, Link(source.name, link), names=len(source.name) + len(link))
                 tally.bytes_skipped += source.size
             elif action is Action.COMPARE and target is not None:
-                self._comparison.add(visit, source, target)
+                self._comparison.add(visit, source, target, self._spans_of(path, visit, source))
                 if source.link:  # what becomes of further names depends on it
                     self._comparison.settle()
                 return
@@ -337,6 +358,11 @@ class TreeMirror:
         if action is not Action.METADATA:
             self._touched(visit.path)
         tally.files_sent += 1
+
+    def _spans_of(self, path: bytes, visit: Visit, source: Item) -> Spans | None:
+        """The parts of a file that may differ; None: all of it. What has several names has several paths."""
+        known = visit.only is not None and not source.link and Touch.APPEARED not in visit.only[source.name]
+        return self._changed.spans.get(path) if known else None
 
     def _unread(self, visit: Visit, path: bytes, target: Item | None, error: OSError) -> None:
         """A name could not be read: it has vanished, or that is a problem."""

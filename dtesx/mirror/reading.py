@@ -70,7 +70,7 @@ class Reader:
         return self._read(visit)
 
     def _read(self, visit: Visit) -> Reading:
-        contents = _Contents(visit, self._digests)
+        contents = _Contents(visit, self._digests and visit.only is None)
         if self._catalogue is None or not visit.plain:
             while contents.more():
                 self._pause()

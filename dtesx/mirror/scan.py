@@ -6,17 +6,18 @@ import errno
 import os
 import stat
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
 
 from dtesx import batch
 from dtesx.base.working_directory import working_in
-from dtesx.mirror.content import SMALL, sum_of_file
+from dtesx.mirror.content import SMALL, foreign_link, sum_of_file
 from dtesx.mirror.mounts import mounts_below
 from dtesx.mirror.selection import Choice, Scope, Verdict
 from dtesx.mirror.state import State
+from dtesx.model.changes import Touch
 from dtesx.wire.items import OWN_XATTRS, TEMPORARY_PREFIX, UNSURE, Item, Xattrs
 
 _LOST_AND_FOUND = b"lost+found"
@@ -58,7 +59,8 @@ class Visit(msgspec.Struct, eq=False):
     file systems, which are not descended into, ``followed`` symlinks that stand for directories;
     ``sockets`` were found and do not travel. What stat(2) said about each name is added to
     ``state``, if there is one. ``top``: a file system begins here. ``plain``: nothing is left
-    out, and all of it is on the root's file system.
+    out, and all of it is on the root's file system. ``only``: these names alone are looked at,
+    for what happened to them, and are in ``names`` whether they are there or not; None: all.
     """
 
     path: bytes
@@ -69,6 +71,7 @@ class Visit(msgspec.Struct, eq=False):
     scope: Scope | None = None
     top: bool = False
     plain: bool = False
+    only: Mapping[bytes, Touch] | None = None
     names: list[bytes] = []
     below: list[bytes] = []
     scopes: dict[bytes, Scope] = {}
@@ -105,29 +108,40 @@ def reason(error: OSError) -> str:
 
 
 class Scanner:
-    """Reads single directories of the tree behind ``root``."""
+    """Reads single directories of the tree behind ``root``, which is on ``device``."""
 
     def __init__(self, root: int, options: WalkOptions) -> None:
         self._options = options
         self._examines = options.sums or options.doubt_from is not None
-        self._device = os.fstat(root).st_dev
+        self.device = os.fstat(root).st_dev
         self._mounted: dict[bytes, set[bytes]] = {}
         for path in mounts_below(root):
             directory, _, name = path.rpartition(b"/")
             self._mounted.setdefault(directory, set()).add(name)
 
-    def look(self, path: bytes, fd: int, scope: Scope | None, *, above: int | None = None) -> Visit:
+    def look(
+        self,
+        path: bytes,
+        fd: int,
+        scope: Scope | None,
+        *,
+        above: int | None = None,
+        only: Mapping[bytes, Touch] | None = None,
+    ) -> Visit:
         """The directory at ``path``, open as ``fd``; raises OSError when it cannot be read.
 
-        ``above`` is the device that the directory above is on; None for the root.
+        ``above`` is the device that the directory above is on; None for the root. ``only`` are the
+        names to look at, with what happened to them; None: all.
         """
         status = os.fstat(fd)
-        names = _listed(fd)
-        visit = Visit(path, fd, True, iter(()), status, scope, names=names)
+        names = _listed(fd) if only is None else sorted(only)
+        visit = Visit(path, fd, True, iter(()), status, scope, only=only, names=names)
         visit.top = status.st_dev != above
-        if visit.top and _is_mount_root(fd):
+        if visit.top and is_mount_root(fd):
             visit.hidden.add(_LOST_AND_FOUND)
-        visit.plain = scope is None and status.st_dev == self._device and path not in self._mounted
+        visit.plain = (
+            only is None and scope is None and status.st_dev == self.device and path not in self._mounted
+        )
         visit.entries = self._entries(visit)
         return visit
 
@@ -169,7 +183,7 @@ class Scanner:
         state: State | None,
     ) -> Iterator[Item]:
         fd, options, hidden = visit.fd, self._options, visit.hidden
-        foreign = visit.status.st_dev != self._device
+        foreign = visit.status.st_dev != self.device
         for name in names:
             if name in hidden or (name.startswith(TEMPORARY_PREFIX) and self._leftover(fd, name)):
                 continue
@@ -274,7 +288,7 @@ def _settled(visit: Visit, name: bytes, choice: Choice, status: os.stat_result) 
 
 def _on_other_device(item: Item, status: os.stat_result) -> Item:
     """Inode numbers are unique on one device only; two devices must not share a link number."""
-    return msgspec.structs.replace(item, link=hash((status.st_dev, status.st_ino)) & _FAR_FUTURE)
+    return msgspec.structs.replace(item, link=foreign_link(status))
 
 
 def _item(
@@ -325,6 +339,7 @@ def read_xattrs(path: bytes | int) -> Xattrs:
     return tuple(found)
 
 
-def _is_mount_root(fd: int) -> bool:
+def is_mount_root(fd: int) -> bool:
+    """Whether an open directory is where a file system is mounted."""
     here, above = os.fstat(fd), os.stat("..", dir_fd=fd)
     return here.st_dev != above.st_dev or here.st_ino == above.st_ino

@@ -19,10 +19,17 @@ def readable(path: bytes) -> str:
 class Tally:
     """Running counts; ``stats()`` is their present state. Files are all names but directories.
 
-    Totals are what was counted before the mirror; found is what its own walk came across.
+    Totals are what was counted before the mirror; found is what its own walk came across. ``failed``
+    gets every path that has a problem.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        failed: Callable[[bytes], None] = lambda _path: None,
+    ) -> None:
+        self._failed = failed
         self.files_total = 0
         self.bytes_total = 0
         self.files_found = 0
@@ -44,6 +51,7 @@ class Tally:
 
     def problem(self, path: bytes, reason: str) -> None:
         """Note a path that could not be mirrored; the same path counts once."""
+        self._failed(path)
         shown = readable(path)
         if shown in self._problems:
             return

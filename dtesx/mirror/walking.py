@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dtesx.mirror.scan import Scanner, Visit, WalkOptions, join, reason
+from dtesx.mirror.selection import Scope
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _HELD = 64
@@ -31,31 +32,50 @@ def walk(root: int, options: WalkOptions) -> Iterator[Visit]:
     systems are entered only where an include rule spells them out. However deep the tree is, the
     walk holds no more than 64 descriptors.
     """
-    walker = _Walker(root, options)
+    yield from _walk(_Walker(options, Scanner(root, options), b"", options.scope), root, b".", None)
+
+
+def walk_below(scanner: Scanner, options: WalkOptions, above: Visit, name: bytes) -> Iterator[Visit]:
+    """Visit the directory ``name`` of the open one ``above`` and all below it, as ``walk`` does."""
+    walker = _Walker(options, scanner, above.path, above.scopes.get(name))
+    yield from _walk(walker, above.fd, name, above.status.st_dev)
+
+
+def _walk(walker: _Walker, directory: int, name: bytes, device: int | None) -> Iterator[Visit]:
     try:
-        yield from walker.run()
+        yield from walker.run(directory, name, device)
     finally:
         walker.close()
 
 
 class _Walker:
-    def __init__(self, root: int, options: WalkOptions) -> None:
+    """Walks from a directory whose own scope is ``scope``; ``above`` is the path of what it is in."""
+
+    def __init__(self, options: WalkOptions, scanner: Scanner, above: bytes, scope: Scope | None) -> None:
         self._options = options
-        self._scanner = Scanner(root, options)
-        self._start = root
+        self._scanner = scanner
+        self._scope = scope
+        self._device: int | None = None
         self._stack: list[_Level] = []
         self._closed = 0
-        self._path = b""
+        self._path = above
 
-    def run(self) -> Iterator[Visit]:
-        visit = self._descend(b"", os.open(".", _OPEN, dir_fd=self._start), _OPEN)
+    def run(self, directory: int, name: bytes, device: int | None) -> Iterator[Visit]:
+        self._device = device
+        at = b"" if name == b"." else name
+        try:
+            fd = os.open(name, _OPEN, dir_fd=directory)
+        except OSError as error:
+            self._not_entered(join(self._path, at), error)
+            return
+        visit = self._descend(at, fd, _OPEN)
         if visit is not None:
             yield visit
         while self._stack:
             level = self._stack[-1]
-            name = next(level.below, None)
-            if name is not None:
-                if (visit := self._below(level, name)) is not None:
+            below = next(level.below, None)
+            if below is not None:
+                if (visit := self._below(level, below)) is not None:
                     yield visit
             else:
                 yield Visit(self._path, level.fd, False, iter(()), level.visit.status)
@@ -78,10 +98,10 @@ class _Walker:
 
     def _descend(self, name: bytes, fd: int, flags: int) -> Visit | None:
         above = self._stack[-1].visit if self._stack else None
-        path = join(self._path, name)
+        path = join(self._path, name) if name else self._path
         try:
             if above is None:
-                visit = self._scanner.look(path, fd, self._options.scope)
+                visit = self._scanner.look(path, fd, self._scope, above=self._device)
             else:
                 scope = above.scopes.get(name)
                 visit = self._scanner.look(path, fd, scope, above=above.status.st_dev)

@@ -42,13 +42,15 @@ class Place:
     """Where one source at a time may write. ``roots`` maps its replication roots to their directories.
 
     ``binding`` remembers what was mirrored there; in the directory ``catalogue`` what was read of the
-    roots is kept for the next time. While ``gate`` is shut nothing is applied.
+    roots is kept for the next time, in ``epochs`` what arrives in epochs until it is applied. While
+    ``gate`` is shut nothing is applied.
     """
 
     name: str
     roots: Mapping[str, Path]
     binding: Binding
     status: Status
+    epochs: Path
     catalogue: Path | None = None
     gate: Gate = field(default_factory=Gate)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -11,14 +10,17 @@ from pathlib import Path
 
 from dtesx.apply.directories import Directories
 from dtesx.apply.durable import doubt_from
+from dtesx.apply.leftovers import tidy
+from dtesx.apply.names import check_name
 from dtesx.base.log import get_logger
 from dtesx.mirror.catalogue import open_catalogue
 from dtesx.mirror.reading import Reader
 from dtesx.mirror.scan import Scanner, Visit, WalkOptions, own_item, reason
-from dtesx.replication.listing import tidy, weight_of
+from dtesx.model.changes import Touch
+from dtesx.replication.listing import weight_of
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.items import Item
-from dtesx.wire.messages import Answer, Ask, Directory
+from dtesx.wire.messages import Answer, Ask, Directory, Question
 
 log = get_logger(__name__)
 
@@ -46,7 +48,7 @@ class Answering:
     ) -> None:
         self._root = root
         self._problem = problem
-        self._questions: deque[tuple[bytes, bytes]] = deque()
+        self._questions: deque[Question] = deque()
         self._weight = 0
         self._unfinished = False
         self._missing = b""
@@ -54,7 +56,6 @@ class Answering:
         doubt = doubt_from(fd)
         options = WalkOptions(problem=self._unlisted, leftover=self._leftover, doubt_from=doubt, sums=sums)
         self._scanner = Scanner(fd, options)
-        self._device = os.fstat(fd).st_dev
         self._catalogue = open_catalogue(catalogue, fd) if catalogue is not None and doubt is None else None
         self._reader = Reader(self._catalogue, digests=doubt is None and not sums)
         with ExitStack() as stack:
@@ -65,9 +66,12 @@ class Answering:
             self._stack = stack.pop_all()
 
     def ask(self, message: Ask) -> None:
-        """Take questions; raises ProtocolError when they are more than a source ever has."""
+        """Take questions; raises ProtocolError when they are too many, or lead elsewhere."""
+        for _, _, names in message.directories:
+            for name in names or ():
+                check_name(name)
         self._questions += message.directories
-        self._weight += sum(len(path) + len(digest) for path, digest in message.directories)
+        self._weight += sum(map(_weight, message.directories))
         if self._weight > _QUESTIONS:
             raise ProtocolError("too much was asked at once")
 
@@ -90,9 +94,9 @@ class Answering:
                 _count(answers, answer)
                 weight += _ANSWER
             elif self._questions:
-                path, digest = self._questions.popleft()
-                self._weight -= len(path) + len(digest)
-                self._parts = self._about(path, digest)
+                question = self._questions.popleft()
+                self._weight -= _weight(question)
+                self._parts = self._about(*question)
             else:
                 break
         return Answer(self._root, answers)
@@ -106,12 +110,12 @@ class Answering:
         """Close everything."""
         self._stack.close()
 
-    def _about(self, path: bytes, digest: bytes) -> Iterator[int | Directory]:
+    def _about(self, path: bytes, digest: bytes, only: list[bytes] | None) -> Iterator[int | Directory]:
         if self._missing and path.startswith(self._missing):  # as most are at a first mirror
             yield -1
             return
         try:
-            visit = self._look(path)
+            visit = self._look(path, only)
         except OSError as error:
             self._unlisted(path, reason(error))
             if error.errno == errno.ENOENT:
@@ -123,11 +127,14 @@ class Answering:
             yield 1
             return
         own = None if path else own_item(visit.fd)
-        yield from _parts(path, self._look(path).entries if reading.items is None else reading.items, own)
+        yield from _parts(
+            path, self._look(path, only).entries if reading.items is None else reading.items, own
+        )
 
-    def _look(self, path: bytes) -> Visit:
-        above = self._device if path else None
-        return self._scanner.look(path, self._directories.get(path).fd, None, above=above)
+    def _look(self, path: bytes, only: list[bytes] | None) -> Visit:
+        above = self._scanner.device if path else None
+        names = None if only is None else dict.fromkeys(only, Touch.METADATA)
+        return self._scanner.look(path, self._directories.get(path).fd, None, above=above, only=names)
 
     def _unlisted(self, path: bytes, reason: str) -> None:
         # A directory that the target does not have, or not any more, is no problem.
@@ -135,6 +142,11 @@ class Answering:
 
     def _leftover(self, directory: int, name: bytes) -> None:
         tidy(directory, name, self._problem)
+
+
+def _weight(question: Question) -> int:
+    path, digest, names = question
+    return len(path) + len(digest) + sum(map(len, names or ()))
 
 
 def _count(answers: list[int | Directory], step: int) -> None:

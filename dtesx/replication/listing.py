@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from dtesx.apply.durable import doubt_from
-from dtesx.apply.errors import check_broken
-from dtesx.apply.journal import complete
-from dtesx.apply.removal import remove
+from dtesx.apply.leftovers import tidy
 from dtesx.base.log import get_logger
 from dtesx.mirror.scan import WalkOptions, own_item
 from dtesx.mirror.walking import walk
@@ -68,16 +66,6 @@ class TargetListing:
 
     def _leftover(self, directory: int, name: bytes) -> None:
         tidy(directory, name, self._problem)
-
-
-def tidy(directory: int, name: bytes, problem: Callable[[bytes, str], None]) -> None:
-    """Complete or remove what an interrupted mirror left; ``problem`` is told when that fails."""
-    try:
-        complete(directory, name)
-        remove(directory, name)
-    except OSError as error:
-        check_broken(error, "removing what an interrupted mirror left")
-        problem(name, f"left over, and cannot be removed: {error.strerror}")
 
 
 def weight_of(item: Item) -> int:

@@ -43,6 +43,7 @@ def serve(
     binding: Binding,
     status: Status,
     stop: threading.Event,
+    epochs: Path,
     catalogue: Path | None = None,
     gate: Gate | None = None,
     options: TargetOptions = DEFAULTS,
@@ -54,10 +55,11 @@ def serve(
     client's certificate: who gets through its handshake is the source. A new connection of the
     source ends the one before. No error of a connection ends the service; ``status`` is called at
     every change and about twice a second while data arrive. In the directory ``catalogue`` what was
-    read of the roots is kept for the next time. While ``gate`` is shut nothing is applied.
+    read of the roots is kept for the next time, in ``epochs`` what arrives in epochs. While ``gate`` is
+    shut nothing is applied.
     """
     status(WorkerPhase.LISTENING, MirrorStats(), "")
-    place = Place("", roots, binding, status, catalogue, gate or Gate())
+    place = Place("", roots, binding, status, epochs, catalogue, gate or Gate())
     receive(listener, _Job(context, place), stop=stop, options=options)
     status(WorkerPhase.STOPPED, MirrorStats(), "")
 

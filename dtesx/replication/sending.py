@@ -182,6 +182,7 @@ class _Mirror:
                 stack.callback(catalogue.close)
             scope = self._scope(mount_point)
             session.mirror(index, root, scope=scope, options=self._options, catalogue=catalogue, remap=remap)
+            session.commit(index)
             if catalogue is not None:
                 catalogue.keep()
         self._tally.settle()

@@ -18,6 +18,8 @@ from dtesx.mirror.selection import Scope
 from dtesx.mirror.sums import Summer
 from dtesx.mirror.tally import Tally, readable
 from dtesx.mirror.window import Asker
+from dtesx.model.changes import Changes
+from dtesx.model.epoch import Epoch
 from dtesx.model.mirror import Compare, LinkOptions, MirrorOptions
 from dtesx.model.queue import QueueLimits
 from dtesx.model.request import MirrorPhase
@@ -36,15 +38,18 @@ from dtesx.wire.messages import (
     Answer,
     Bind,
     Directory,
+    EpochApplied,
+    EpochBegin,
     Goodbye,
     Hold,
     Listing,
     Paused,
+    Question,
     Replicas,
     Report,
     Resumed,
 )
-from dtesx.wire.operations import Operation, Operations
+from dtesx.wire.operations import Moves, Operation, Operations
 from dtesx.wire.protocol import SourceProtocol, greeting
 from dtesx.wire.sums import Sums, SumsRequest
 
@@ -64,7 +69,9 @@ class SourceSession:
     ``tick`` is called at least five times a second and may raise to stop; ``waits`` tells it whether
     we wait for the target or for room. While ``control`` pauses the mirror, ``mirror`` does not go on;
     ``held`` says why the target does not, if it said so. ``replicas`` are the roots as they were on the
-    target when it let us in; with ``existing`` it lets us in only when it has them.
+    target when it let us in; with ``existing`` it lets us in only when it has them. ``epoch`` is the one
+    that it had applied last then; ``applied`` is the number of the last one of this stream that it
+    carried out, 0 for none.
     """
 
     def __init__(
@@ -114,6 +121,9 @@ class SourceSession:
         self._early = self._stopped = False
         self.held: MirrorPhase | None = None
         self.replicas: tuple[ReplicaRoot, ...] = ()
+        self.epoch: Epoch | None = None
+        self.applied = 0
+        self._in_epoch = False
         self.waits = True
 
     @property
@@ -156,11 +166,14 @@ class SourceSession:
         options: MirrorOptions,
         catalogue: Catalogue | None,
         remap: Callable[[bytes], bytes] | None = None,
+        changed: Changes | None = None,
+        linked: Callable[[int, bytes], None] = lambda _inode, _path: None,
     ) -> None:
         """Mirror what ``scope`` selects of the tree behind ``root`` (a descriptor) to the root ``index``.
 
-        ``remap`` turns the text of symlinks into the replica's (mirror.remap). When it returns, the
-        target has all of it on disk.
+        ``remap`` turns the text of symlinks into the replica's (mirror.remap). ``changed`` says what
+        may differ at all (None: anything), ``linked`` gets inode and path of names of files that have
+        several. ``commit`` has it on the target's disk.
         """
         packer = self.packer(index)
         TreeMirror(
@@ -174,10 +187,33 @@ class SourceSession:
             options=options,
             catalogue=catalogue,
             remap=remap,
+            changed=changed,
+            kept=self._in_epoch,
+            linked=linked,
             shown=self._shown,
             pause=self._working,
         ).run()
-        self.commit(index)
+
+    def begin_epoch(self) -> None:
+        """What is mirrored from now on belongs to an epoch."""
+        self._in_epoch = True
+        self._bond.send(EpochBegin())
+
+    def move(self, index: int, number: int, pairs: list[tuple[bytes, bytes]]) -> None:
+        """Have names moved below the root ``index``; ``number`` is that of their epoch (operations.Moves)."""
+        packer = self.packer(index)
+        packer.add(b"", Moves(number, pairs), names=sum(len(old) + len(new) for old, new in pairs))
+        packer.flush()
+
+    def end_epoch(self, epoch: Epoch) -> None:
+        """The epoch is complete; ``applied`` tells when the target has carried it out."""
+        self._in_epoch = False
+        self._bond.send(self._protocol.end_epoch(epoch))
+
+    def wait(self, seconds: float) -> None:
+        """Wait, or until something has arrived."""
+        if (frame := self._bond.poll(seconds)) is not None:
+            self._handle(frame)
 
     def packer(self, index: int) -> Packer:
         """What sends operations for the root ``index``; the next ``commit`` ends it."""
@@ -220,7 +256,7 @@ class SourceSession:
             if not last:
                 self._bond.send(self._protocol.more())
 
-    def _ask(self, index: int, sums: bool, directories: list[tuple[bytes, bytes]], last: bool) -> None:
+    def _ask(self, index: int, sums: bool, directories: list[Question], last: bool) -> None:
         self._bond.send(self._protocol.ask(index, directories, last=last, sums=sums))
 
     def _answers(self) -> Iterator[int | Directory]:
@@ -265,7 +301,9 @@ class SourceSession:
         if isinstance(message, Replicas):
             if len(message.roots) != len(self._roots):
                 raise ProtocolError("the target tells of other roots than it was asked for")
-            self.replicas = message.roots
+            self.replicas, self.epoch = message.roots, message.epoch
+        elif isinstance(message, EpochApplied):
+            self.applied = message.number
         elif isinstance(message, Listing):
             self._listed.append(message)
         elif isinstance(message, Answer):
@@ -274,14 +312,17 @@ class SourceSession:
             self._sums.append(message)
         elif isinstance(message, Report):
             self._reported(message)
-        elif isinstance(message, Paused):
+        elif isinstance(message, (Paused, Resumed)):
+            self._waits_or_not(message)
+
+    def _waits_or_not(self, message: Paused | Resumed) -> None:
+        if isinstance(message, Resumed):
+            self.held, self._stopped = None, False
+        else:
             if self.held is None:
                 log.warning("the target waits", why=message.why, reason=message.reason[:_REASON])
             self.held, self._stopped = _HELD.get(message.why), message.stop
-            self._hold_back()
-        elif isinstance(message, Resumed):
-            self.held, self._stopped = None, False
-            self._hold_back()
+        self._hold_back()
 
     def _reported(self, report: Report) -> None:
         self._tally.orphans_removed += report.removed

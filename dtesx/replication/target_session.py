@@ -11,7 +11,8 @@ from typing import NoReturn
 
 from dtesx import __version__
 from dtesx.apply.applying import Applier
-from dtesx.apply.durable import clear_mark, distrust, set_mark
+from dtesx.apply.durable import clear_mark, distrust, set_mark, sync_file_system
+from dtesx.apply.epochs import EpochLog
 from dtesx.apply.errors import Fate, check_broken, fate, persist
 from dtesx.apply.orphans import open_beside
 from dtesx.apply.staging import Staging
@@ -21,6 +22,7 @@ from dtesx.mirror.catalogue import catalogue_path
 from dtesx.mirror.protection import protected
 from dtesx.mirror.roots import is_empty
 from dtesx.mirror.sums import Summer
+from dtesx.model.epoch import Epoch
 from dtesx.model.roots import ReplicaRoot
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import TargetOptions
@@ -28,6 +30,7 @@ from dtesx.replication.accepting import Guest
 from dtesx.replication.answering import Answering
 from dtesx.replication.backlog import Backlog
 from dtesx.replication.durability import Durability
+from dtesx.replication.epochs import Epochs
 from dtesx.replication.listing import TargetListing
 from dtesx.replication.summing import Summing
 from dtesx.wire.bond import Bond
@@ -38,6 +41,9 @@ from dtesx.wire.messages import (
     Bind,
     Commit,
     Committed,
+    EpochApplied,
+    EpochBegin,
+    EpochEnd,
     Goodbye,
     Hold,
     List,
@@ -90,6 +96,9 @@ class TargetSession:
         self._roots = guest.place.roots
         self._catalogue = guest.place.catalogue
         self._binding = guest.place.binding
+        self._stack = ExitStack()
+        self._epochs = Epochs(EpochLog(guest.place.epochs), self._apply_kept, self._settled, self._hold)
+        self._stack.callback(self._epochs.close)
         self._report = report
         self._held = held
         self._holding = False
@@ -97,7 +106,6 @@ class TargetSession:
         self._backlog = backlog
         self._stopped = False
         self._gate = guest.place.gate
-        self._stack = ExitStack()
         self._stack.callback(backlog.note, self, 0)
         self._fds: dict[int, int] = {}
         self._appliers: dict[int, Applier] = {}
@@ -160,8 +168,9 @@ class TargetSession:
         self._bond.close()
 
     def _serve(self) -> None:
+        self._epochs.recover(self._sync)
         replicas = tuple(self._replica(root) for root in range(len(self._protocol.names)))
-        self._bond.send(Replicas(replicas))
+        self._bond.send(Replicas(replicas, self._epochs.last))
         self._tell_stats()
         while not self._ended:
             self._rest()
@@ -178,7 +187,15 @@ class TargetSession:
             self._settle()
 
     def _handle(self, message: Message, frame: Frame) -> None:
-        if isinstance(message, Operations):
+        if isinstance(message, Operations) and self._epochs.arriving:
+            self._epochs.add(frame)
+            self._durability.applied(frame.sequence, frame.size, self._epochs.fd)
+        elif isinstance(message, EpochBegin):
+            self._epochs.begin(self._protocol.names)
+            self._durability.applied(frame.sequence, 0)
+        elif isinstance(message, EpochEnd):
+            self._end_epoch(message.epoch, frame.sequence)
+        elif isinstance(message, Operations):
             self._mark(message.root)
             self._applier(message.root).apply(message.operations, frame.blob)
             self._durability.applied(frame.sequence, frame.size, self._root(message.root))
@@ -187,6 +204,30 @@ class TargetSession:
         else:
             self._durability.applied(frame.sequence, 0)
             self._answer(message)
+
+    def _end_epoch(self, epoch: Epoch, sequence: int) -> None:
+        self._epochs.end(epoch, sequence)
+        # It is kept until they are synced, which may take its time.
+        for fd in [self._root(root) for root in self._appliers] or [self._epochs.fd]:
+            self._durability.applied(sequence, 0, fd)
+        self._tell_outcome()
+        self._bond.send(EpochApplied(epoch.number))
+        self._tell_stats()
+
+    def _apply_kept(self, name: str, message: Operations, blob: memoryview, again: bool) -> None:
+        names = self._protocol.names
+        # Where a place holds one tree, another path is another path of that tree.
+        root = 0 if len(names) == 1 else names.index(name)
+        self._applier(root).apply(message.operations, blob, kept=True, again=again)
+        self._bond.step(0.0)  # a source that hears nothing for long takes us for dead
+
+    def _settled(self) -> None:
+        for applier in self._appliers.values():
+            applier.settled()
+
+    def _sync(self) -> None:
+        for root in self._appliers:
+            sync_file_system(self._root(root))
 
     def _answer(self, message: Message) -> None:
         """Deal with what changes no file."""
@@ -215,6 +256,7 @@ class TargetSession:
             self._distrust(error)
         if self._committing is not None and durability.idle:
             self._commit(self._committing.root)
+        self._epochs.settle(durability.durable)
         self._bond.acknowledge(durability.last, durability.durable)
 
     def _waiting(self) -> None:

@@ -9,12 +9,12 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from dtesx.base.errors import Conflict, DtesxError, NotFound, Refused, UsageError
+from dtesx.base.errors import Conflict, DtesxError, Interrupted, NotFound, Refused, UsageError
 from dtesx.base.files import private_directory, write_atomic
 from dtesx.base.log import get_logger
 from dtesx.management import pausing
@@ -25,6 +25,7 @@ from dtesx.model.stats import MirrorStats
 from dtesx.model.target import Paused, TargetOptions, WorkerPhase
 from dtesx.replication.accepting import Place
 from dtesx.replication.binding import Binding
+from dtesx.replication.epochs import recover
 from dtesx.replication.receiving import receive
 from dtesx.replication.sources import Sources
 from dtesx.wire import pairing
@@ -62,6 +63,7 @@ def run(address: str, port: int, data: Path, state: Path, *, tls: bool, options:
         stack.enter_context(answering(state, pausing.answers(target.pauses)))
         if target.pauses.paused != Paused():
             log.warning("the target is paused", what=target.pauses.paused)
+        target.recover(partial(_wait, stop, options.retry_delay))
         _say_ready(address, listener.getsockname()[1], target.token_file)
         log.info("target ready", data=str(data), certificate=target.identity.fingerprint)
         receive(listener, target, stop=stop, options=options)
@@ -103,9 +105,15 @@ class Target:
             write_atomic(self.token_file, f"{pairing.new_token()}\n".encode())
         self._data = data
         self._catalogues = state / "catalogues"
+        self._epochs = private_directory(state / "epochs")
         self._bindings = private_directory(state / _BINDINGS)
         self.pauses = pausing.pauses(state)
         self.sources = Sources(state / "sources", self.identity, self.token_file, plain=not tls)
+
+    def recover(self, wait: Callable[[], None]) -> None:
+        """Apply the epochs that were whole when the target ended."""
+        for epochs in self._epochs.iterdir():
+            recover(epochs, lambda _root, name=epochs.name: self._data / name, wait)  # type: ignore[misc]
 
     @property
     def context(self) -> ssl.SSLContext:
@@ -132,8 +140,8 @@ class Target:
             binding.claim()
             directory = self._made(name)
         roots = {hello.roots[0]: directory}
-        catalogue, gate = self._catalogues / name, self.pauses.gate(name)
-        return Place(name, roots, binding, partial(_log, name), catalogue, gate)
+        kept = self._epochs / name, self._catalogues / name
+        return Place(name, roots, binding, partial(_log, name), *kept, self.pauses.gate(name))
 
     def _existing(self, name: str) -> Path:
         path = self._data / name
@@ -153,6 +161,11 @@ class Target:
                 f"the target cannot make {path}: {error.strerror}", hint="look at the target's data directory"
             ) from error
         return path
+
+
+def _wait(stop: threading.Event, seconds: float) -> None:
+    if stop.wait(seconds):
+        raise Interrupted("the target is shutting down")
 
 
 def _log(name: str, phase: WorkerPhase, stats: MirrorStats, message: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from dtesx.base.errors import Conflict, DtesxError
+from dtesx.base.errors import Conflict, DtesxError, Interrupted
 from dtesx.base.files import replace_volatile
 from dtesx.base.locks import exclusive
 from dtesx.base.log import get_logger
@@ -22,6 +22,7 @@ from dtesx.management.local_calls import answering
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase, WorkerSpec, WorkerStatus
 from dtesx.replication.binding import Binding
+from dtesx.replication.epochs import recover
 from dtesx.replication.receiving import serve
 from dtesx.volumes.disks import find_disk
 from dtesx.volumes.mounts import mounted_layout
@@ -95,6 +96,8 @@ def _serve(spec: WorkerSpec, directory: Path, reporter: Reporter, stop: threadin
     where.mkdir(exist_ok=True)
     with ExitStack() as stack:
         roots = stack.enter_context(mounted_layout(spec.layout, devices, where, nested=False))
+        epochs = directory / "epochs"
+        recover(epochs, roots.__getitem__, lambda: _wait(stop, spec.options.retry_delay))
         listener = stack.enter_context(_listen(spec.address, spec.port))
         pauses = pausing.pauses(directory)
         stack.enter_context(answering(directory, pausing.answers(pauses)))
@@ -108,10 +111,16 @@ def _serve(spec: WorkerSpec, directory: Path, reporter: Reporter, stop: threadin
             binding=binding,
             status=reporter.say,
             stop=stop,
+            epochs=epochs,
             catalogue=catalogues,
             gate=pauses.gate(""),
             options=spec.options,
         )
+
+
+def _wait(stop: threading.Event, seconds: float) -> None:
+    if stop.wait(seconds):
+        raise Interrupted("the target is shutting down")
 
 
 def _listen(address: str, port: int) -> socket.socket:

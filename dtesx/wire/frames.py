@@ -63,6 +63,9 @@ class FrameType(IntEnum):
     ANSWER = 26
     REPLICAS = 37
     BIND = 38
+    EPOCH_BEGIN = 40
+    EPOCH_END = 41
+    EPOCH_APPLIED = 42
 
 
 CONNECTION_TYPES = frozenset(

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from dtesx.model.epoch import Epoch
 from dtesx.model.roots import ReplicaRoot, SourceRoot
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.frames import Frame, FrameType
@@ -109,9 +110,13 @@ class Credit(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Replicas(msgspec.Struct, frozen=True, array_like=True):
-    """The roots of the Hello as they are on the target; the first that it says in a stream."""
+    """The roots of the Hello as they are on the target; the first that it says in a stream.
+
+    ``epoch`` is the last one that was applied to them; None when they never were whole.
+    """
 
     roots: tuple[ReplicaRoot, ...]
+    epoch: Epoch | None = None
 
 
 class Bind(msgspec.Struct, frozen=True, array_like=True):
@@ -142,15 +147,22 @@ class Listing(msgspec.Struct, frozen=True, array_like=True):
     last: bool = False
 
 
-class Ask(msgspec.Struct, frozen=True, array_like=True):
-    """What does the target have in these directories of a root? (path, content digest) each, parents first.
+Question = tuple[bytes, bytes, list[bytes] | None]
+"""About one directory: its path, the digest of its content on the source, and the names it is about.
 
-    The digest is empty where the target's names are wanted in any case. ``last``: there are no more
-    questions about this root. ``sums``: small files are to be read for the sum of their content.
+The digest is empty where the target's names are wanted in any case; None stands for all names.
+"""
+
+
+class Ask(msgspec.Struct, frozen=True, array_like=True):
+    """What does the target have in these directories of a root? Parents come first.
+
+    ``last``: there are no more questions about this root. ``sums``: small files are to be read for
+    the sum of their content.
     """
 
     root: int
-    directories: list[tuple[bytes, bytes]]
+    directories: list[Question]
     last: bool = False
     sums: bool = False
 
@@ -221,6 +233,22 @@ class Committed(msgspec.Struct, frozen=True, array_like=True):
     root: int
 
 
+class EpochBegin(msgspec.Struct, frozen=True, array_like=True):
+    """The operations up to the next EpochEnd, about any root, are to be applied whole or not at all."""
+
+
+class EpochEnd(msgspec.Struct, frozen=True, array_like=True):
+    """The epoch is complete. Numbers rise; they need not be without gaps."""
+
+    epoch: Epoch
+
+
+class EpochApplied(msgspec.Struct, frozen=True, array_like=True):
+    """The replica is what the epoch says; the target will not lose that."""
+
+    number: int
+
+
 class Goodbye(msgspec.Struct, frozen=True, array_like=True):
     """The source needs nothing more; the target may forget the stream, and closes."""
 
@@ -255,6 +283,9 @@ Message = (
     | Resumed
     | Commit
     | Committed
+    | EpochBegin
+    | EpochEnd
+    | EpochApplied
     | Goodbye
     | Failure
     | SumsRequest
@@ -283,6 +314,9 @@ _CLASSES: dict[FrameType, type[Message]] = {
     FrameType.RESUMED: Resumed,
     FrameType.COMMIT: Commit,
     FrameType.COMMITTED: Committed,
+    FrameType.EPOCH_BEGIN: EpochBegin,
+    FrameType.EPOCH_END: EpochEnd,
+    FrameType.EPOCH_APPLIED: EpochApplied,
     FrameType.GOODBYE: Goodbye,
     FrameType.FAILURE: Failure,
     FrameType.SUMS_REQUEST: SumsRequest,

@@ -118,6 +118,17 @@ class Hole(msgspec.Struct, frozen=True, array_like=True, tag=17, gc=False):
     length: int
 
 
+class Moves(msgspec.Struct, frozen=True, array_like=True, tag=12):
+    """Names that are elsewhere now: (old path, new path) each, before and after all of the moves.
+
+    What has a new path gives way. Old paths that are not there are passed over. ``number`` is one that
+    no other Moves has; nothing else is in its epoch.
+    """
+
+    number: int
+    pairs: list[tuple[bytes, bytes]]
+
+
 class WireRule(msgspec.Struct, frozen=True, array_like=True):
     """A rule of a replication set (model.rules); ``path`` may be any bytes."""
 
@@ -138,7 +149,21 @@ class Protect(msgspec.Struct, frozen=True, array_like=True, tag=20):
 
 
 Operation = (
-    Enter | Make | Put | Begin | Data | End | Abort | Link | Adjust | Remove | Finish | Copy | Hole | Protect
+    Enter
+    | Make
+    | Put
+    | Begin
+    | Data
+    | End
+    | Abort
+    | Link
+    | Adjust
+    | Remove
+    | Finish
+    | Copy
+    | Hole
+    | Moves
+    | Protect
 )
 
 

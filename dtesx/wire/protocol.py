@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from dtesx import __version__
 from dtesx.base.errors import DtesxError, Refused, from_code
+from dtesx.model.epoch import Epoch
 from dtesx.model.mirror import MAX_STREAMS
 from dtesx.wire import messages
 from dtesx.wire.errors import ProtocolError
@@ -17,6 +18,9 @@ from dtesx.wire.messages import (
     Commit,
     Committed,
     Credit,
+    EpochApplied,
+    EpochBegin,
+    EpochEnd,
     Failure,
     Goodbye,
     Hello,
@@ -26,6 +30,7 @@ from dtesx.wire.messages import (
     Message,
     Pair,
     Paused,
+    Question,
     Refusal,
     Replicas,
     Report,
@@ -61,24 +66,25 @@ class SourceProtocol:
         self._credit = 0
         self._sums = 0
         self._committing: int | None = None
+        self._epoch = 0
 
     def receive(self, frame: Frame) -> Message:
         """Check a frame against the state; returns its message. Raises ProtocolError."""
         message = messages.decode(frame)
-        if isinstance(message, Listing):
+        if isinstance(message, Answer):
+            self._answered(message)
+        elif isinstance(message, Listing):
             self._spend()
-            if message.root != self._listing:
-                raise ProtocolError("a listing arrived that nobody asked for")
+            _due(message.root == self._listing, "a listing arrived that nobody asked for")
             if message.last:
                 self._listing = None
-        elif isinstance(message, Answer):
-            self._answered(message)
         elif isinstance(message, Sums):
-            if not self._sums:
-                raise ProtocolError("sums arrived that nobody asked for")
+            _due(self._sums > 0, "sums arrived that nobody asked for")
             self._sums -= 1
         elif isinstance(message, (Committed, Replicas)):
             self._due_once(message)
+        elif isinstance(message, EpochApplied):
+            _due(message.number <= self._epoch, "an epoch was applied that never ended")
         elif not isinstance(message, (Paused, Resumed, Report)):
             raise ProtocolError(f"{type(message).__name__} is nothing that a target sends")
         return message
@@ -120,10 +126,8 @@ class SourceProtocol:
         self._sums += 1
         return request
 
-    def ask(
-        self, root: int, directories: list[tuple[bytes, bytes]], *, last: bool, sums: bool = False
-    ) -> Ask:
-        """The question what the target has in directories of a root: (path, digest) each."""
+    def ask(self, root: int, directories: list[Question], *, last: bool, sums: bool = False) -> Ask:
+        """The question what the target has in directories of a root."""
         unanswered = self._asking[1] if self._asking[0] == root else 0
         if self._asked_all:
             self._credit = LISTING_CREDIT
@@ -135,6 +139,11 @@ class SourceProtocol:
         """The request to make a root durable."""
         self._committing = root
         return Commit(root)
+
+    def end_epoch(self, epoch: Epoch) -> EpochEnd:
+        """The message that completes an epoch."""
+        self._epoch = epoch.number
+        return EpochEnd(epoch)
 
     @property
     def committing(self) -> bool:
@@ -150,6 +159,7 @@ class TargetProtocol:
         self.credit = 0
         self._listing = False
         self._committing = False
+        self._in_epoch = False
         self._asking: int | None = None
         self._unanswered = 0
         self._asked_all = False
@@ -168,13 +178,19 @@ class TargetProtocol:
             self._asked(message)
         elif isinstance(message, Credit):
             self._grant(message.frames)
-        elif isinstance(message, (Operations, Commit, Goodbye)):
-            if self._committing:
-                raise ProtocolError(f"{type(message).__name__} arrived during a commit")
-            self._committing = isinstance(message, Commit)
+        elif isinstance(message, (Operations, Commit, Goodbye, EpochBegin, EpochEnd)):
+            self._in_turn(message)
         elif not isinstance(message, (Bind, SumsRequest)):
             raise ProtocolError(f"{type(message).__name__} is nothing that a source sends")
         return message
+
+    def _in_turn(self, message: Message) -> None:
+        inside = isinstance(message, EpochEnd)
+        if self._committing or (self._in_epoch is not inside and not isinstance(message, Operations)):
+            raise ProtocolError(f"{type(message).__name__} arrived out of turn")
+        if isinstance(message, (EpochBegin, EpochEnd)):
+            self._in_epoch = not inside
+        self._committing = isinstance(message, Commit)
 
     def _check_root(self, root: int) -> None:
         if not 0 <= root < len(self.names):
@@ -219,6 +235,11 @@ class TargetProtocol:
 def greeting(job: str, roots: tuple[str, ...], stream: bytes, *, existing: bool = False) -> Hello:
     """The Hello of a stream's first connection."""
     return Hello(PROTOCOL, job, roots, __version__, stream, existing=existing)
+
+
+def _due(due: bool, otherwise: str) -> None:
+    if not due:
+        raise ProtocolError(otherwise)
 
 
 def answered(answer: Answer) -> int:

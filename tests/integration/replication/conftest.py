@@ -47,6 +47,7 @@ serve(
     binding=Binding(Path(target).parent / "roots.json"),
     status=lambda phase, stats, message: None,
     stop=threading.Event(),
+    epochs=Path(target).parent / "epochs",
 )
 """
 
@@ -131,6 +132,7 @@ class Site:
                 "stop": stop,
                 "gate": gate,
                 "options": options,
+                "epochs": self.target.parent / "epochs",
                 "catalogue": self.catalogues and self.catalogues / "target",
             },
         )

@@ -29,7 +29,7 @@ from dtesx.replication.answering import Answering
 from dtesx.replication.summing import Summing
 from dtesx.wire.frames import Content
 from dtesx.wire.items import TEMPORARY_PREFIX
-from dtesx.wire.messages import Ask, Directory
+from dtesx.wire.messages import Ask, Directory, Question
 from dtesx.wire.operations import Operation
 from dtesx.wire.sums import Sums, SumsRequest
 
@@ -93,17 +93,26 @@ class _Asker:
         return self._answers.popleft() if self._answers else None
 
 
-def _mirror(source: Path, target: Path, send: FrameSink, staging: Staging, options: MirrorOptions) -> None:
+def _mirror(
+    source: Path,
+    target: Path,
+    send: FrameSink,
+    staging: Staging,
+    options: MirrorOptions,
+    *,
+    kept: bool = False,
+) -> None:
     """The source's side, against the target's answers and sums."""
     tally = Tally()
     with _opened(source) as ours, _opened(target) as theirs:
         answering = Answering(theirs, 0, _unexpected, None)
 
-        def ask(directories: list[tuple[bytes, bytes]], last: bool) -> None:
+        def ask(directories: list[Question], last: bool) -> None:
             answering.ask(Ask(0, directories, last))
 
         asker = _Asker(theirs, staging)
-        TreeMirror(ours, ask, _answers(answering), Packer(send), asker, tally, options=options).run()
+        packer = Packer(send)
+        TreeMirror(ours, ask, _answers(answering), packer, asker, tally, options=options, kept=kept).run()
         answering.close()
     assert tally.stats().problems == ()
 

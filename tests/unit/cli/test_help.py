@@ -53,6 +53,7 @@ def test_the_commands_are_those_of_the_product() -> None:
         "pause",
         "resume",
         "mirror",
+        "replicate",
         "verify",
         "orphans preview",
         "orphans remove",

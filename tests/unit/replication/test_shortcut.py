@@ -23,7 +23,7 @@ from dtesx.model.mirror import MirrorOptions
 from dtesx.model.stats import MirrorStats
 from dtesx.replication.answering import Answering
 from dtesx.wire.frames import Content
-from dtesx.wire.messages import Ask, Directory
+from dtesx.wire.messages import Ask, Directory, Question
 from dtesx.wire.operations import End, Enter, Finish, Operation, Put
 from dtesx.wire.sums import Sums
 
@@ -71,8 +71,9 @@ def plan(where: Path, *, shortcut: bool) -> tuple[list[Operation], bytes, Mirror
         stack.callback(answering.close)
         catalogue = Catalogue(where / "ours", fds[0]) if shortcut else None
 
-        def ask(directories: list[tuple[bytes, bytes]], last: bool) -> None:
-            answering.ask(Ask(0, directories if shortcut else [(path, b"") for path, _ in directories]))
+        def ask(directories: list[Question], last: bool) -> None:
+            plain = [(path, b"", names) for path, _, names in directories]
+            answering.ask(Ask(0, directories if shortcut else plain))
 
         def answers() -> Iterator[int | Directory]:
             while True:

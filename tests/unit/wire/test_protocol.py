@@ -156,7 +156,7 @@ def test_listing_and_commit_of_another_root() -> None:
         List(0, 0),
         List(0, 1000),
         Ask(2, []),
-        Ask(0, [(b"", b"")] * (MAX_QUESTIONS + 1)),
+        Ask(0, [(b"", b"", None)] * (MAX_QUESTIONS + 1)),
         Answer(0, []),
         Commit(2),
         Operations(9, []),
@@ -185,7 +185,7 @@ def test_nothing_before_the_greeting(message: Message) -> None:
 def test_nothing_but_talk_during_a_commit(message: Message) -> None:
     there = target()
     there.receive(frame(Commit(0)))
-    with pytest.raises(ProtocolError, match="during a commit"):
+    with pytest.raises(ProtocolError, match="out of turn"):
         there.receive(frame(message))
     there.committed()
     there.receive(frame(Operations(0, [])))
@@ -193,7 +193,7 @@ def test_nothing_but_talk_during_a_commit(message: Message) -> None:
 
 def test_answers_without_questions() -> None:
     here = SourceProtocol()
-    here.ask(1, [(b"", b""), (b"a", b"digest"), (b"b", b""), (b"c", b"")], last=True)
+    here.ask(1, [(b"", b"", None), (b"a", b"digest", None), (b"b", b"", None), (b"c", b"", None)], last=True)
     with pytest.raises(ProtocolError, match="nobody asked"):
         here.receive(frame(Answer(0, [])))
     here.receive(frame(Answer(1, [Directory(b"", [], more=True)])))
@@ -204,12 +204,12 @@ def test_answers_without_questions() -> None:
 
 def test_one_root_is_told_at_a_time_within_its_credit() -> None:
     there = target()
-    there.receive(frame(Ask(0, [(b"", b"")])))
+    there.receive(frame(Ask(0, [(b"", b"", None)])))
     for other in (Ask(1, []), List(0, 1)):
         with pytest.raises(ProtocolError):
             there.receive(frame(other))
     there.told(Answer(0, [Directory(b"", [], more=True)]))
-    there.receive(frame(Ask(0, [(b"a", b"")], last=True)))
+    there.receive(frame(Ask(0, [(b"a", b"", None)], last=True)))
     with pytest.raises(ProtocolError):
         there.receive(frame(Ask(0, [])))
     there.told(Answer(0, [Directory(b"", [])]))
@@ -250,13 +250,13 @@ def test_room_for_answers_begins_anew_with_each_root() -> None:
     here, there = SourceProtocol(), TargetProtocol(("/a", "/b"))
     for root in (0, 1):
         for count in range(10):
-            there.receive(frame(here.ask(root, [(b"", b"")], last=count == 9)))
+            there.receive(frame(here.ask(root, [(b"", b"", None)], last=count == 9)))
             here.receive(frame(Answer(root, [1])))
             there.told(Answer(root, [1]))
             there.all_told()
             there.receive(frame(here.more()))
             assert here._credit == there.credit == LISTING_CREDIT
-    here.ask(0, [(b"", b"")] * 10, last=True)
+    here.ask(0, [(b"", b"", None)] * 10, last=True)
     for _ in range(LISTING_CREDIT):
         here.receive(frame(Answer(0, [1])))
     with pytest.raises(ProtocolError, match="room"):

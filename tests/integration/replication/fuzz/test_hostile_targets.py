@@ -212,7 +212,7 @@ class Liar:
         while self.without_end is not None and isinstance(message, self.without_end):
             yield self.flood(message)
         if isinstance(message, Ask):
-            found = [(path, next(entries)) for path, _ in message.directories]
+            found = [(path, next(entries)) for path, _, _ in message.directories]
             yield Answer(message.root, [e if isinstance(e, int) else Directory(path, e) for path, e in found])
         elif isinstance(message, List):
             for last in (False, True):

@@ -1,0 +1,122 @@
+"""``dtesx replicate``."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from dtesx.base.errors import UsageError
+from dtesx.base.files import replace_volatile
+from dtesx.cli import one_shot, output, teach
+from dtesx.cli.formats import seconds, size
+from dtesx.cli.mirror_options import Bandwidth, Compress, Rebind, Streams, Tls, link_options
+from dtesx.cli.one_shot import ClientState, Exclude, Include, RulesFile, Source, TargetToken, Url
+from dtesx.model.mirror import MirrorOptions
+from dtesx.model.replication import ReplicationPhase, ReplicationStatus
+
+_LEAST = 0.1
+_LINE_SECONDS = 10.0
+
+EpochSeconds = Annotated[
+    float, typer.Option("--epoch", metavar="SECONDS", help="Seconds from one epoch to the next.")
+]
+StatusFile = Annotated[
+    Path | None,
+    typer.Option("--status", metavar="FILE", help="Keep the status in FILE, as JSON, about once a second."),
+]
+
+
+def replicate(
+    source: Source,
+    url: Url,
+    rules: RulesFile = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    epoch: EpochSeconds = 2.0,
+    compress: Compress = "off",
+    bandwidth: Bandwidth = "",
+    streams: Streams = 1,
+    tls: Tls = True,
+    rebind: Rebind = False,
+    status: StatusFile = None,
+    token_file: TargetToken = None,
+    state: ClientState = None,
+) -> None:
+    """Mirror SRC to a target, then send what changes, until stopped.
+
+    Changes travel in epochs. The target applies an epoch whole or not at all, whatever happens to it
+    or to SRC. Every epoch is fuzzy: files in it may be of slightly different moments.
+
+    A lost target is waited for, however long; then it gets what changed meanwhile. What the kernel
+    here tells about changes, and what it does not: dtesx capture probe.
+    """
+    from dtesx.replication.following import Follower
+    from dtesx.replication.one_shot import open_tree
+    from dtesx.replication.replicating import Replication
+
+    if epoch < _LEAST:
+        raise UsageError(f"--epoch: at least {_LEAST} seconds")
+    options = MirrorOptions(rules=one_shot.rules(rules, include, exclude))
+    way = one_shot.way(source, url, token_file, state, options, tls=tls)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with Follower(way.request.roots, open_tree) as follower:
+        Replication(
+            replace(way.request, rebind=rebind),
+            way.identity,
+            follower,
+            mirror=way.options,
+            epoch=epoch,
+            link=link_options(compress, bandwidth, streams, None, tls=tls),
+            opener=open_tree,
+            status=_Teller(status),
+            stop=stop,
+            catalogue=way.catalogue,
+        ).run()
+    output.line("stopped; the same command goes on with what differs")
+
+
+class _Teller:
+    """Keeps the status file, and says where the replication stands at every change and now and then."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._phase: tuple[ReplicationPhase, str] | None = None
+        self._next = 0.0
+
+    def __call__(self, status: ReplicationStatus) -> None:
+        if self._file is not None:
+            replace_volatile(self._file, msgspec.json.encode(status))
+        now = time.monotonic()
+        if (status.phase, status.problem) != self._phase or now >= self._next:
+            self._phase, self._next = (status.phase, status.problem), now + _LINE_SECONDS
+            output.line(describe(status, time.time()))
+
+
+def describe(status: ReplicationStatus, now: float) -> str:
+    """A replication's state in one line; ``now`` is Unix seconds."""
+    if status.phase is ReplicationPhase.CONNECTING:
+        return f"connecting: {status.problem}" if status.problem else "connecting"
+    sent = f"{status.stats.files_sent} files, {size(status.stats.bytes_sent)} sent"
+    if status.phase is ReplicationPhase.MIRRORING:
+        return f"mirroring: {sent}"
+    if status.epoch is None:
+        return f"mirrored: {sent}"
+    behind = seconds(max(0.0, now - status.current))
+    return f"epoch {status.epoch.number}: the target is {behind} behind; {sent}"
+
+
+app = teach.command(
+    "replicate",
+    replicate,
+    "dtesx replicate /srv/www dtesx://10.1.0.2:1500/www --token-file token",
+    "dtesx replicate /srv/www dtesx://10.1.0.2/www --epoch 5 --status /run/www.json",
+)

@@ -1,0 +1,157 @@
+"""The names of files that have several: whoever looks at one of them has to look at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+
+from dtesx.mirror.directories import Directories
+from dtesx.mirror.scan import join
+from dtesx.model.changes import Names, Touch
+
+
+class LinkNames:
+    """Knows, of the files of one tree that have several names, what these were when it was told."""
+
+    def __init__(self) -> None:
+        self._paths: dict[int, set[bytes]] = {}
+        self._inodes: dict[bytes, int] = {}
+        self._elsewhere: dict[int, int] = {}  # names that a search through the tree did not find
+
+    def note(self, inode: int, path: bytes) -> None:
+        """A file of several names was seen at ``path``."""
+        self._paths.setdefault(inode, set()).add(path)
+        self._inodes[path] = inode
+
+    def complete(self, root: int, names: Names, pause: Callable[[], None]) -> None:
+        """Add to changed ``names`` the other names of the files that are behind them, and of those that were.
+
+        What happened to a file by a name that is gone since, or another's, is to be seen by its other names.
+        Where these are not known, the whole tree behind ``root`` (a descriptor) is searched for them;
+        ``pause`` is called at every directory and may raise.
+        """
+        self._add_former(names)
+        with closing(Directories(root)) as directories:
+            linked = _Linked(directories, pause)
+            for directory, some in names.items():
+                linked.look(directory, some)
+            for inode in linked.single:
+                self._forget(inode)
+            found, counts = linked.found, linked.counts
+            for inode, paths in found.items():
+                paths |= {path for path in self._paths.get(inode, ()) if _inode(directories, path) == inode}
+            unknown = {
+                inode
+                for inode, paths in found.items()
+                if len(paths) + self._elsewhere.get(inode, 0) < counts[inode]
+            }
+            if unknown:
+                for path, entry in _entries(directories, b"", pause):
+                    if entry.inode() in unknown:
+                        found[entry.inode()].add(path)
+                for inode in unknown:
+                    self._elsewhere[inode] = counts[inode] - len(found[inode])
+        for inode, paths in found.items():
+            self._forget(inode, paths)
+            _share(names, [path.rpartition(b"/") for path in paths])
+
+    def _add_former(self, names: Names) -> None:
+        former = {
+            self._inodes.get(join(directory, name), 0) for directory, some in names.items() for name in some
+        }
+        for inode in former - {0}:
+            for path in self._paths.get(inode, ()):
+                directory, _, name = path.rpartition(b"/")
+                names.setdefault(directory, {}).setdefault(name, Touch.METADATA)
+
+    def _forget(self, inode: int, now: set[bytes] | None = None) -> None:
+        """Forget the names of a file, or put others in their place."""
+        for path in self._paths.pop(inode, ()):
+            if self._inodes.get(path) == inode:
+                del self._inodes[path]
+        if now:
+            self._paths[inode] = now
+            self._inodes |= dict.fromkeys(now, inode)
+        else:
+            self._elsewhere.pop(inode, None)
+
+
+def _share(names: Names, paths: list[tuple[bytes, bytes, bytes]]) -> None:
+    """What happened to one name of a file happened to all, but for their having appeared."""
+    touch = Touch.METADATA
+    for directory, _, name in paths:
+        touch |= names.get(directory, {}).get(name, touch) & ~Touch.APPEARED
+    for directory, _, name in paths:
+        some = names.setdefault(directory, {})
+        some[name] = some.get(name, touch) | touch
+
+
+class _Linked:
+    """How many names the files have that have several, and which of these are among the changed ones.
+
+    ``single`` are the inodes of files that have one name alone.
+    """
+
+    def __init__(self, directories: Directories, pause: Callable[[], None]) -> None:
+        self._directories = directories
+        self._pause = pause
+        self.counts: dict[int, int] = {}
+        self.found: dict[int, set[bytes]] = {}
+        self.single: set[int] = set()
+
+    def look(self, directory: bytes, names: dict[bytes, Touch]) -> None:
+        """Look at changed names, and at all that is in directories which appeared."""
+        with suppress(OSError):  # it is gone, with all that is in it
+            fd = self._directories.get(directory)
+            for name, touch in names.items():
+                with suppress(OSError):
+                    status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                    if not stat.S_ISDIR(status.st_mode):
+                        self._note(join(directory, name), status)
+                    elif Touch.APPEARED in touch:
+                        self._look_below(join(directory, name))
+
+    def _look_below(self, path: bytes) -> None:
+        for at, entry in _entries(self._directories, path, self._pause):
+            if not entry.is_dir(follow_symlinks=False):
+                with suppress(OSError):
+                    self._note(at, entry.stat(follow_symlinks=False))
+
+    def _note(self, path: bytes, status: os.stat_result) -> None:
+        if status.st_nlink > 1:
+            self.counts[status.st_ino] = status.st_nlink
+            self.found.setdefault(status.st_ino, set()).add(path)
+        else:
+            self.single.add(status.st_ino)
+
+
+def _inode(directories: Directories, path: bytes) -> int:
+    directory, _, name = path.rpartition(b"/")
+    try:
+        return os.stat(name, dir_fd=directories.get(directory), follow_symlinks=False).st_ino
+    except OSError:
+        return 0
+
+
+def _entries(
+    directories: Directories, start: bytes, pause: Callable[[], None]
+) -> Iterator[tuple[bytes, os.DirEntry[str]]]:
+    """Everything below a directory that is on its file system, with its path."""
+    waiting = [start]
+    device: int | None = None
+    while waiting:
+        pause()
+        path = waiting.pop()
+        with suppress(OSError):
+            fd = directories.get(path)
+            here = os.fstat(fd).st_dev
+            if here != (device := here if device is None else device):
+                continue
+            with os.scandir(fd) as entries:
+                for entry in entries:
+                    at = join(path, os.fsencode(entry.name))
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(at)
+                    yield at, entry

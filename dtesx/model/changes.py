@@ -1,0 +1,80 @@
+"""What is known to have changed on a source: hints where to look, never what is to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import IntFlag
+
+
+class Touch(IntFlag):
+    """What may have happened to a name.
+
+    APPEARED: it was made, linked or moved here, so that it may stand for another file than before,
+    or for a whole tree.
+    """
+
+    METADATA = 1
+    CONTENT = 2
+    APPEARED = 4
+
+
+ANYTHING = Touch.METADATA | Touch.CONTENT | Touch.APPEARED
+
+Spans = tuple[tuple[int, int], ...]
+"""Parts of a file: from the first byte to before the last, sorted and apart from each other."""
+
+Names = dict[bytes, dict[bytes, Touch]]
+"""Names by their directory, whose path is relative to the root."""
+
+
+@dataclass
+class Changes:
+    """What changed below one root since the last time. ``everything``: it is not known what did.
+
+    ``spans`` are, by path, the parts of files that may have other content; of a name that has CONTENT
+    and no spans it may be all. ``moved`` are the old and the new path of what was renamed, in the tree
+    as it was and as it is.
+    """
+
+    names: Names = field(default_factory=dict)
+    spans: dict[bytes, Spans] = field(default_factory=dict)
+    moved: list[tuple[bytes, bytes]] = field(default_factory=list)
+    everything: bool = False
+
+    def touch(self, directory: bytes, name: bytes, touch: Touch) -> None:
+        """Add what happened to a name."""
+        names = self.names.setdefault(directory, {})
+        names[name] = names.get(name, Touch(0)) | touch
+
+    def add(self, later: Changes) -> None:
+        """Add what happened later."""
+        # Two rows of moves are not one; what was moved is among the names, too.
+        self.moved = [] if self.names else later.moved
+        self.everything |= later.everything
+        for path, spans in later.spans.items():
+            if path in self.spans or Touch.CONTENT not in self._touch(path):
+                self.spans[path] = _merged((*self.spans.get(path, ()), *spans))
+        for directory, names in later.names.items():
+            for name, touch in names.items():
+                path = directory + b"/" + name if directory else name
+                if Touch.CONTENT in touch and path not in later.spans:
+                    self.spans.pop(path, None)
+                self.touch(directory, name, touch)
+
+    def _touch(self, path: bytes) -> Touch:
+        directory, _, name = path.rpartition(b"/")
+        return self.names.get(directory, {}).get(name, Touch(0))
+
+    def __bool__(self) -> bool:
+        return self.everything or bool(self.names)
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> Spans:
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((start, end))
+    return tuple(merged)

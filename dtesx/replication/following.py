@@ -1,0 +1,175 @@
+"""What changes on a source while a replication runs: watched where the kernel can, else looked for."""
+
+from __future__ import annotations
+
+import errno
+import select
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+
+from dtesx.base.log import get_logger
+from dtesx.capture import changes as captured
+from dtesx.capture.capture import Capture
+from dtesx.capture.changes import FileId
+from dtesx.capture.errors import NotWatchable
+from dtesx.capture.ranges import END, merge
+from dtesx.capture.settling import write_back, write_back_all
+from dtesx.mirror.content import opened
+from dtesx.mirror.directories import Directories
+from dtesx.mirror.scan import is_mount_root, join
+from dtesx.model.changes import Changes, Spans, Touch
+
+log = get_logger(__name__)
+
+_TICK = 0.2
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.ELOOP)
+_FEW = 64  # files; of more, the whole file system is written back at once
+
+
+class Follower:
+    """Follows ``roots`` from the time on that it is entered. Raises what ``opener`` raises.
+
+    A thread reads what the kernel reports, so that its queue stays short whatever the rest waits for.
+    """
+
+    def __init__(self, roots: Iterable[str], opener: Callable[[str], AbstractContextManager[int]]) -> None:
+        self._roots = tuple(roots)
+        self._opener = opener
+        self._stack = ExitStack()
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._capture: Capture | None = None
+        self._fds: dict[str, int] = {}
+        self._whole: dict[str, bool] = {}
+        self._located: dict[str, dict[FileId, tuple[bytes, Spans]]] = {root: {} for root in self._roots}
+        self._scanned: set[str] = set()
+
+    def __enter__(self) -> Follower:
+        with ExitStack() as stack:
+            try:
+                self._capture = stack.enter_context(Capture())
+            except NotWatchable as error:
+                log.warning("changes are looked for by scans", reason=error.message)
+            for root in self._roots:
+                self._watch(root, stack.enter_context(self._opener(root)))
+            thread = threading.Thread(target=self._collect, name="dtesx-capture", daemon=True)
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(self._ended.set)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stack.close()
+
+    def drain(self) -> dict[str, Changes]:
+        """What changed since the last call, or may have."""
+        with self._lock:
+            found = self._capture.drain() if self._capture is not None else {}
+            changes = {root: self._translated(root, some) for root, some in found.items()}
+        for root in self._scanned:
+            changes[root] = Changes(everything=True)
+        return changes
+
+    def _watch(self, root: str, fd: int) -> None:
+        self._fds[root], self._whole[root] = fd, is_mount_root(fd)
+        try:
+            if self._capture is not None:
+                self._capture.watch(root, fd)
+                return
+        except NotWatchable as error:
+            log.warning("changes are looked for by scans", root=root, reason=error.message)
+        self._scanned.add(root)
+
+    def _collect(self) -> None:
+        capture = self._capture
+        if capture is None:
+            return
+        poll = select.poll()
+        poll.register(capture, select.POLLIN)
+        while not self._ended.is_set():
+            if poll.poll(1000 * _TICK):
+                with self._lock:
+                    capture.collect()
+                self._ended.wait(_TICK / 10)  # rather many events at once than many wakings
+
+    def _translated(self, root: str, found: captured.Changes) -> Changes:
+        changes = Changes(moved=found.moved, everything=found.lost or bool(found.files))
+        for names, touch in (
+            (found.names, Touch.METADATA),
+            (found.appeared, Touch.METADATA | Touch.APPEARED),
+            (found.written, Touch.CONTENT),
+        ):
+            for directory, some in names.items():
+                for name in some:
+                    if name:
+                        changes.touch(directory, name, touch)
+                    else:  # the root itself
+                        changes.names.setdefault(b"", {})
+        self._add_ranges(root, found.ranges, changes)
+        self._settle(root, found.ranges, changes)
+        return changes
+
+    def _add_ranges(self, root: str, ranges: Mapping[FileId, Spans], changes: Changes) -> None:
+        """Add where bytes changed, under the names that the files have now."""
+        before, self._located[root] = self._located[root], {}
+        for file, spans in ranges.items():
+            path = self._locate(root, file, changes)
+            if path:
+                self._located[root][file] = path, spans
+                _add_spans(changes, path, spans)
+        # Who looked for them where they were at the drain before did not find them.
+        for file, (earlier, spans) in before.items():
+            path = self._locate(root, file, changes)
+            if path and path != earlier:
+                _add_spans(changes, path, spans)
+
+    def _locate(self, root: str, file: FileId, changes: Changes) -> bytes | None:
+        assert self._capture is not None
+        try:
+            path = self._capture.locate(root, file)
+        except OSError as error:
+            changes.everything |= error.errno != errno.ESTALE  # removed since
+            return None
+        if path is None and self._whole[root]:  # in use, and yet without a name that the kernel knows
+            changes.everything = True
+        return path
+
+    def _settle(self, root: str, ranges: Mapping[FileId, Spans], changes: Changes) -> None:
+        """Have what was written so far written back: what is written from now on is told again."""
+        assert self._capture is not None
+        written = [
+            (directory, name)
+            for directory, names in changes.names.items()
+            for name, touch in names.items()
+            if Touch.CONTENT in touch and join(directory, name) not in changes.spans
+        ]
+        if len(ranges) + len(written) > _FEW or changes.everything:
+            write_back_all(self._fds[root])
+            return
+        for file, spans in ranges.items():
+            with _unless_gone(), self._capture.opened(root, file) as fd:
+                write_back(fd, spans)
+        with closing(Directories(self._fds[root])) as directories:
+            for directory, name in written:
+                with _unless_gone(), opened(name, directories.get(directory)) as (fd, _):
+                    write_back(fd, [(0, END)])
+
+
+@contextmanager
+def _unless_gone() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _GONE:
+            log.warning("a file could not be written back", reason=error.strerror)
+
+
+def _add_spans(changes: Changes, path: bytes, spans: Spans) -> None:
+    """Add parts of a file that may differ; where any of it may, there is nothing to add."""
+    directory, _, name = path.rpartition(b"/")
+    touch = changes.names.get(directory, {}).get(name, Touch(0))
+    if path in changes.spans or Touch.CONTENT not in touch:
+        changes.spans[path] = merge((*changes.spans.get(path, ()), *spans))
+    changes.touch(directory, name, Touch.CONTENT)

@@ -1,0 +1,313 @@
+"""Continuous replication: mirror once, then send what changes, in epochs, until told to stop."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from dtesx.base.errors import ConnectionFailed, Interrupted
+from dtesx.base.log import get_logger
+from dtesx.base.retry import Backoff
+from dtesx.mirror.catalogue import catalogue_path, open_catalogue
+from dtesx.mirror.hard_links import LinkNames
+from dtesx.mirror.partial import is_whole
+from dtesx.mirror.selection import Scope, select
+from dtesx.mirror.tally import Tally
+from dtesx.model.changes import ANYTHING, Changes
+from dtesx.model.epoch import Epoch, EpochKind
+from dtesx.model.mirror import LinkOptions, MirrorOptions, OrphanAction
+from dtesx.model.replication import ReplicationPhase, ReplicationStatus
+from dtesx.model.request import MirrorRequest
+from dtesx.replication.guarding import Guard
+from dtesx.replication.sending import OWN_STATE, route
+from dtesx.replication.source_session import SourceSession
+from dtesx.wire.errors import StreamUnknown
+from dtesx.wire.identity import Identity
+from dtesx.wire.limiter import Limiter
+
+log = get_logger(__name__)
+
+RECONNECT = Backoff(first=0.5, cap=30.0, tries=8)
+
+_RETRY = Backoff(first=1.0, cap=60.0, tries=7)
+"""The seconds after which paths that failed are looked at again."""
+
+
+class Capture(Protocol):
+    """Knows what changes on the source. Methods may be called while changes go on."""
+
+    def drain(self) -> dict[str, Changes]:
+        """What changed since the last call, by root; roots without changes may be missing."""
+
+
+_MOST_MOVED = 1 << 20  # bytes of paths; they have to fit into one frame
+_PAIR = 16
+
+
+@dataclass
+class _Sent:
+    """An epoch on its way, and what it was made of: should it be lost, that is what to send again."""
+
+    epoch: Epoch
+    changes: dict[str, Changes]
+
+
+class Replication:
+    """Keeps a request's roots equal on its target, with an epoch every ``epoch`` seconds.
+
+    ``status`` is called at every change and about once a second. Whatever happens to the link or
+    the target, it goes on by itself; what the target has confirmed is not compared again.
+    """
+
+    def __init__(
+        self,
+        request: MirrorRequest,
+        identity: Identity,
+        capture: Capture,
+        *,
+        mirror: MirrorOptions,
+        epoch: float,
+        link: LinkOptions,
+        opener: Callable[[str], AbstractContextManager[int]],
+        status: Callable[[ReplicationStatus], None],
+        stop: threading.Event,
+        catalogue: Path | None = None,
+        backoff: Backoff = RECONNECT,
+    ) -> None:
+        self._request = request
+        self._route = route(request, identity, tls=link.tls)
+        self._capture = capture
+        self._mirror = mirror
+        self._epoch = epoch
+        self._link = link
+        self._limiter = Limiter(link.bandwidth)
+        self._opener = opener
+        self._status = status
+        self._stop = stop
+        self._catalogue = catalogue
+        self._backoff = backoff
+        self._roots = request.roots
+        self._guard = Guard(opener, mirror.orphans, rebind=request.rebind)
+        self._tally = Tally(failed=self._failed)
+        self._state = ReplicationStatus()
+        self._pending: dict[str, Changes] = {root: Changes() for root in self._roots}
+        self._links = {root: LinkNames() for root in self._roots}
+        self._sent: deque[_Sent] = deque()
+        self._known: Epoch | None = None
+        self._failures: set[bytes] = set()
+        self._retry_at = 0.0
+        self._retries = _RETRY.delays()
+        self._taken = 0.0
+        self._told = 0.0
+        self._leaving = False
+
+    def run(self) -> None:
+        """Replicate until ``stop`` is set. Raises Halted, Refused and what ``opener`` raises."""
+        self._guard.begin(self._roots)
+        delays = self._backoff.delays()
+        while not self._stop.is_set():
+            try:
+                self._stream()
+            except Interrupted:
+                return
+            except (ConnectionFailed, StreamUnknown) as error:
+                if self._state.phase is ReplicationPhase.REPLICATING:
+                    delays = self._backoff.delays()
+                log.warning("the target is not there; replication goes on when it is", reason=error.message)
+                self._say(ReplicationPhase.CONNECTING, problem=error.message)
+                self._stop.wait(next(delays, self._backoff.cap))
+
+    def _stream(self) -> None:
+        self._say(ReplicationPhase.CONNECTING)
+        session = SourceSession(
+            self._route,
+            job=self._request.job,
+            roots=self._roots,
+            link=self._link,
+            limiter=self._limiter,
+            tally=self._tally,
+            tick=self._tick,
+            backoff=self._backoff,
+        )
+        try:
+            session.greet()
+            for index, root in enumerate(self._roots):
+                session.bind(index, self._guard.look(root, self._scope(root), session.replicas[index]))
+            self._take_up(session)
+            while True:
+                self._cycle(session)
+        except Interrupted:
+            self._leaving = True
+            session.finish()
+            raise
+        finally:
+            session.close()
+
+    def _take_up(self, session: SourceSession) -> None:
+        """Go on from what the target has."""
+        reached = session.epoch
+        known = reached is not None and any(
+            reached.number == epoch.number
+            for epoch in (self._known, *(sent.epoch for sent in self._sent))
+            if epoch is not None
+        )
+        if reached is not None:
+            self._confirm(reached.number)
+        for sent in self._sent:
+            self._add(sent.changes)
+        self._sent.clear()
+        if reached is None:
+            self._first_mirror(session)
+        elif not known:
+            self._known = reached
+            for changes in self._pending.values():
+                changes.everything = True
+
+    def _first_mirror(self, session: SourceSession) -> None:
+        """The target never was whole: what it gets now is worth something when all of it is there."""
+        self._say(ReplicationPhase.MIRRORING)
+        for changes in self._pending.values():
+            changes.everything = False
+        for index, root in enumerate(self._roots):
+            self._update(session, index, root, Changes(everything=True))
+            session.commit(index)
+
+    def _cycle(self, session: SourceSession) -> None:
+        """One epoch, and the wait for the next."""
+        began = time.monotonic()
+        self._say(ReplicationPhase.REPLICATING)
+        self._collect()
+        if self._known is None or any(self._pending.values()):
+            self._send_epoch(session)
+        elif not self._sent:
+            self._state = replace(self._state, current=self._taken)
+        while (left := began + self._epoch - time.monotonic()) > 0:
+            session.wait(left)
+            self._confirm(session.applied)
+        self._confirm(session.applied)
+
+    def _collect(self) -> None:
+        self._taken = time.time()
+        self._add(self._capture.drain())
+        if time.monotonic() < self._retry_at:
+            return
+        if not self._failures:
+            self._retries = _RETRY.delays()
+            return
+        failures, self._failures = self._failures, set()
+        self._retry_at = time.monotonic() + next(self._retries, _RETRY.cap)
+        for path in failures:
+            self._doubt(path)
+
+    def _doubt(self, path: bytes) -> None:
+        """Nothing is known any more about the name at ``path``."""
+        root = max((root for root in self._roots if _below(path, root) is not None), key=len)
+        directory, _, name = (_below(path, root) or b"").rpartition(b"/")
+        if name:
+            self._pending[root].touch(directory, name, ANYTHING)
+        else:
+            self._pending[root].everything = True
+
+    def _send_epoch(self, session: SourceSession) -> None:
+        changes, self._pending = self._pending, {root: Changes() for root in self._roots}
+        self._send_moves(session, changes)
+        epoch = self._new_epoch(self._taken, changes)
+        session.begin_epoch()
+        for index, root in enumerate(self._roots):
+            if changes[root]:
+                self._update(session, index, root, changes[root])
+        session.end_epoch(epoch)
+
+    def _send_moves(self, session: SourceSession, changes: dict[str, Changes]) -> None:
+        """Have the target rename what was renamed, so that it is compared in its new place."""
+        moved = {
+            index: pairs
+            for index, root in enumerate(self._roots)
+            if not changes[root].everything and (pairs := self._pairs(root, changes[root]))
+        }
+        if not moved or self._mirror.orphans.action is not OrphanAction.DELETE:
+            return
+        # What happened before it was in the epoch before.
+        latest = self._sent[-1].epoch if self._sent else self._known
+        epoch = self._new_epoch(latest.taken if latest is not None else 0.0, {})
+        session.begin_epoch()
+        for index, pairs in moved.items():
+            session.move(index, epoch.number, pairs)
+        session.end_epoch(epoch)
+
+    def _pairs(self, root: str, changes: Changes) -> list[tuple[bytes, bytes]]:
+        scope = self._scope(root)
+        pairs = [pair for pair in changes.moved if all(is_whole(path, scope) for path in pair)]
+        return pairs if sum(len(old) + len(new) + _PAIR for old, new in pairs) < _MOST_MOVED else []
+
+    def _new_epoch(self, taken: float, changes: dict[str, Changes]) -> Epoch:
+        latest = self._sent[-1].epoch if self._sent else self._known
+        epoch = Epoch(latest.number + 1 if latest is not None else 1, EpochKind.FUZZY, taken)
+        self._sent.append(_Sent(epoch, changes))
+        return epoch
+
+    def _update(self, session: SourceSession, index: int, root: str, changes: Changes) -> None:
+        with self._guard.open(root) as fd:
+            catalogue = None
+            if changes.everything:
+                self._links[root] = LinkNames()
+                if self._catalogue is not None:
+                    file = catalogue_path(self._catalogue, f"{self._request.job}:{root}")
+                    catalogue = open_catalogue(file, fd)
+            else:
+                self._links[root].complete(fd, changes.names, self._tick)
+            try:
+                session.mirror(
+                    index,
+                    fd,
+                    scope=self._scope(root),
+                    options=self._mirror,
+                    catalogue=catalogue,
+                    changed=changes,
+                    linked=self._links[root].note,
+                )
+                if catalogue is not None:
+                    catalogue.keep()
+            finally:
+                if catalogue is not None:
+                    catalogue.close()
+
+    def _confirm(self, number: int) -> None:
+        while self._sent and self._sent[0].epoch.number <= number:
+            self._known = self._sent.popleft().epoch
+            self._state = replace(self._state, epoch=self._known, current=self._known.taken)
+
+    def _add(self, changes: dict[str, Changes]) -> None:
+        for root, some in changes.items():
+            self._pending[root].add(some)
+
+    def _scope(self, root: str) -> Scope | None:
+        return select((*self._mirror.rules, OWN_STATE), root)
+
+    def _failed(self, path: bytes) -> None:
+        self._failures.add(path)
+
+    def _tick(self) -> None:
+        if self._stop.is_set() and not self._leaving:
+            raise Interrupted("the replication was stopped", hint="start it again; it goes on where it was")
+        if time.monotonic() >= self._told:
+            self._say(self._state.phase)
+
+    def _say(self, phase: ReplicationPhase, *, problem: str = "") -> None:
+        self._guard.check()
+        self._told = time.monotonic() + 1.0
+        self._state = replace(self._state, phase=phase, problem=problem, stats=self._tally.stats())
+        self._status(self._state)
+
+
+def _below(path: bytes, root: str) -> bytes | None:
+    """The path relative to ``root``; None when it is not below it."""
+    above = os.fsencode(root).rstrip(b"/") + b"/"
+    return path[len(above) :] if (path + b"/").startswith(above) else None

@@ -1,0 +1,164 @@
+"""An epoch is applied whole or not at all, wherever its target dies, and whatever becomes of the source."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dtesx.apply.applying import Applier
+from dtesx.apply.durable import sync_file_system
+from dtesx.apply.epochs import EpochLog
+from dtesx.apply.staging import Staging, unstaged
+from dtesx.base.run import run
+from dtesx.mirror.protection import protected
+from dtesx.model.epoch import Epoch, EpochKind
+from dtesx.model.mirror import MirrorOptions
+from dtesx.replication.epochs import Epochs
+from dtesx.wire.frames import Content, Frame, FrameType
+from dtesx.wire.messages import encode
+from dtesx.wire.operations import Enter, Moves, Operation, Operations
+
+from .killing import CHANGING, dies
+from .test_kill_points import _facts, _mirror, _opened, _unexpected, versions
+
+__all__ = ["versions"]
+
+pytestmark = pytest.mark.integration
+
+EPOCH = Epoch(7, EpochKind.CRASH, 1000.0)
+
+
+def _nowhere(_name: bytes) -> int:
+    raise AssertionError
+
+
+class Target:
+    """The target's side of one epoch; ``frames`` arrive, ``recover`` is what a new process does first."""
+
+    def __init__(self, tree: Path, log: Path, frames: list[Frame]) -> None:
+        self.tree = tree
+        self.log = log
+        self.frames = frames
+
+    def receive(self) -> None:
+        self._work(self._arrive)
+
+    def recover(self) -> None:
+        self._work(lambda epochs, sync: epochs.recover(sync))
+
+    def _arrive(self, epochs: Epochs, sync: Callable[[], None]) -> None:
+        epochs.begin(["/data"])
+        for frame in self.frames:
+            epochs.add(frame)
+        epochs.end(EPOCH, 1)
+        sync()
+        epochs.settle(1)
+
+    def _work(self, action: Callable[[Epochs, Callable[[], None]], None]) -> None:
+        with _opened(self.tree) as root:
+            applier = Applier(
+                root,
+                lambda path, reason: None,
+                hold=_unexpected,
+                beside=_nowhere,
+                protection=protected,
+                adopt=unstaged,
+            )
+
+            def apply(_root: str, message: Operations, blob: memoryview, again: bool) -> None:
+                applier.apply(message.operations, blob, kept=True, again=again)
+
+            epochs = Epochs(EpochLog(self.log), apply, applier.settled, _unexpected)
+            action(epochs, lambda: sync_file_system(root))
+            epochs.close()
+            applier.close()
+
+
+def _frames(old: Path, new: Path) -> list[Frame]:
+    frames: list[Frame] = []
+
+    def send(operations: list[Operation], blob: list[Content]) -> None:
+        table = encode(Operations(0, operations))[1]
+        frames.append(
+            Frame(FrameType.OPERATIONS, 1, memoryview(table), memoryview(b"".join(map(bytes, blob))))
+        )
+
+    _mirror(new, old, send, Staging(), MirrorOptions(), kept=True)
+    return frames
+
+
+def test_whole_or_not_at_all(versions: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    _, old, new = versions
+    before, after = _facts(old, metadata=True), _facts(new, metadata=True)
+    tree, kept = tmp_path / "target", tmp_path / "epochs"
+    kills = applied = 0
+    while True:
+        shutil.rmtree(tree, ignore_errors=True)
+        shutil.rmtree(kept, ignore_errors=True)
+        run(["cp", "-a", str(old), str(tree)])
+        target = Target(tree, kept, _frames(tree, new))
+        killed = dies(target.receive, CHANGING, kills)
+        whole = EpochLog(kept).last() == EPOCH or bool(EpochLog(kept).waiting())
+        dies(target.recover, CHANGING, kills * 7 % 97)  # and a second time, while it recovers
+        target.recover()
+        assert _facts(tree, metadata=True) == (after if whole else before), kills
+        applied += whole
+        assert (EpochLog(kept).last() == EPOCH) == whole
+        if not killed:
+            break
+        kills += 1
+    print(f"{kills} kill points survived, {applied} of them with the epoch whole")
+    assert kills > applied > kills // 2 > 20
+
+
+_MOVED = (
+    (b"a", b"b"),
+    (b"b", b"a"),
+    (b"c/deep", b"b/inner/deep"),
+    (b"a/inner", b"b/inner"),
+    (b"c", b"c2"),
+    (b"file", b"c2/file"),
+    (b"missing", b"never"),
+)
+
+
+def _before(root: Path) -> None:
+    for path in ("a/inner/x", "a/1", "b/2", "c/deep/er/3", "c/4", "file"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(f"{path} before")
+
+
+def _after(root: Path) -> dict[str, str]:
+    return {str(path.relative_to(root)): path.read_text() for path in root.rglob("*") if path.is_file()}
+
+
+def test_moves_are_made_once(tmp_path: Path) -> None:
+    tree, kept = tmp_path / "target", tmp_path / "epochs"
+    expected = {
+        "b/1": "a/1 before",
+        "b/inner/x": "a/inner/x before",
+        "b/inner/deep/er/3": "c/deep/er/3 before",
+        "a/2": "b/2 before",
+        "c2/4": "c/4 before",
+        "c2/file": "file before",
+    }
+    table = encode(Operations(0, [Enter(b""), Moves(EPOCH.number, list(_MOVED))]))[1]
+    frames = [Frame(FrameType.OPERATIONS, 1, memoryview(table), memoryview(b""))]
+    kills, killed = 0, True
+    while killed:
+        shutil.rmtree(tree, ignore_errors=True)
+        shutil.rmtree(kept, ignore_errors=True)
+        tree.mkdir()
+        _before(tree)
+        before = _after(tree)
+        target = Target(tree, kept, frames)
+        killed = dies(target.receive, CHANGING, kills)
+        whole = EpochLog(kept).last() == EPOCH or bool(EpochLog(kept).waiting())
+        dies(target.recover, CHANGING, kills * 7 % 31)
+        target.recover()
+        assert _after(tree) == (expected if whole else before), kills
+        kills += 1
+    assert kills > 30

@@ -1,0 +1,123 @@
+"""Continuous replication between a tree and its replica, over the loopback interface."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from dtesx.base.run import run
+from dtesx.model.changes import Changes
+from dtesx.model.mirror import LinkOptions, MirrorOptions
+from dtesx.model.replication import ReplicationPhase, ReplicationStatus
+from dtesx.model.request import MirrorRequest
+from dtesx.replication.following import Follower
+from dtesx.replication.replicating import Replication
+
+from .conftest import QUICK, Site
+from .vandal import Vandal
+
+pytestmark = pytest.mark.integration
+
+WAIT = 30.0
+
+
+class Scans:
+    """Knows nothing, so everything has to be looked at."""
+
+    def drain(self) -> dict[str, Changes]:
+        return {"/data": Changes(everything=True)}
+
+
+@dataclass
+class Running:
+    states: list[ReplicationStatus] = field(default_factory=list)
+
+    def until(self, done: Callable[[ReplicationStatus], bool]) -> None:
+        deadline = time.monotonic() + WAIT
+        while not (self.states and done(self.states[-1])):
+            assert time.monotonic() < deadline, self.states[-1:]
+            time.sleep(0.02)
+
+    def caught_up(self) -> None:
+        """Wait until the target has what there is now."""
+        now = time.time()
+        self.until(lambda state: state.current > now)
+
+
+@contextmanager
+def replicating(site: Site, *, scans: bool = False) -> Iterator[Running]:
+    stop, running = threading.Event(), Running()
+    request = MirrorRequest("job", "127.0.0.1", site.port, site.them.certificate, ("/data",))
+    with Follower(["/data"], site.view) as follower:
+        replication = Replication(
+            request,
+            site.us,
+            Scans() if scans else follower,
+            mirror=MirrorOptions(),
+            epoch=0.2,
+            link=LinkOptions(),
+            opener=site.view,
+            status=running.states.append,
+            stop=stop,
+            backoff=QUICK,
+        )
+        thread = threading.Thread(target=replication.run)
+        thread.start()
+        try:
+            yield running
+        finally:
+            stop.set()
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+def difference(site: Site, *options: str) -> bytes:
+    # What marks a move that is not on disk yet goes when it is.
+    argv = ["rsync", "-aHAXn", "--delete", "--itemize-changes", "--exclude=/.dtesx-tmp.*", *options]
+    return run([*argv, f"{site.source}/", f"{site.target}/"]).stdout
+
+
+@pytest.mark.parametrize("scans", [False, True])
+def test_what_changes_arrives(site: Site, scans: bool) -> None:
+    (site.source / "a").mkdir()
+    (site.source / "a/file").write_bytes(b"first")
+    with site.receiver(), replicating(site, scans=scans) as running:
+        running.caught_up()
+        assert difference(site) == b""
+        (site.source / "a/file").write_bytes(b"second")
+        (site.source / "a/large").write_bytes(random.randbytes(3 << 20))
+        os.rename(site.source / "a", site.source / "b")
+        running.caught_up()
+        assert difference(site) == b""
+        with (site.source / "b/large").open("r+b") as file:
+            file.seek(1 << 20)
+            file.write(b"changed")
+        running.caught_up()
+        assert difference(site) == b""
+        assert running.states[-1].phase is ReplicationPhase.REPLICATING
+
+
+def _vandalize(site: Site, running: Running, seed: int, seconds: float) -> None:
+    vandal = Vandal(site.source, seed)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        vandal.act(20)
+        time.sleep(0.01)
+    running.caught_up()
+    assert difference(site, "--checksum") == b""
+
+
+@pytest.mark.skipif("DTESX_TORTURE" not in os.environ, reason="takes minutes; DTESX_TORTURE=1 runs it")
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_happens_arrives(site: Site, seed: int) -> None:
+    Vandal(site.source, seed).act(200)
+    with site.receiver(), replicating(site) as running:
+        for round_ in range(3):
+            _vandalize(site, running, 100 * seed + round_, 2.0)
