@@ -85,9 +85,11 @@ class Mover:
         if self._moved:
             self._moved = False
             root: int = self._work.directories.get(b"").fd
+            status = os.fstat(root)
             for name in map(os.fsencode, os.listdir(root)):
                 if name.startswith(MOVES):
                     remove(root, name)
+            os.utime(root, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 _WORDS = (b"moving", b"placing", b"moved")

@@ -144,8 +144,9 @@ class Replication:
             while True:
                 self._cycle(session)
         except Interrupted:
-            self._leaving = True
-            session.finish()
+            if not session.in_epoch:  # which the target forgets when we just go
+                self._leaving = True
+                session.finish()
             raise
         finally:
             session.close()
@@ -240,6 +241,7 @@ class Replication:
         session.begin_epoch()
         for index, pairs in moved.items():
             session.move(index, epoch.number, pairs)
+            changes[self._roots[index]].names.setdefault(b"", {})  # moving changes the root's own times
         session.end_epoch(epoch)
 
     def _pairs(self, root: str, changes: Changes) -> list[tuple[bytes, bytes]]:

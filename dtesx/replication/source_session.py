@@ -71,7 +71,7 @@ class SourceSession:
     ``held`` says why the target does not, if it said so. ``replicas`` are the roots as they were on the
     target when it let us in; with ``existing`` it lets us in only when it has them. ``epoch`` is the one
     that it had applied last then; ``applied`` is the number of the last one of this stream that it
-    carried out, 0 for none.
+    carried out, 0 for none; ``in_epoch``: one has begun and not ended.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class SourceSession:
         self.replicas: tuple[ReplicaRoot, ...] = ()
         self.epoch: Epoch | None = None
         self.applied = 0
-        self._in_epoch = False
+        self.in_epoch = False
         self.waits = True
 
     @property
@@ -188,7 +188,7 @@ class SourceSession:
             catalogue=catalogue,
             remap=remap,
             changed=changed,
-            kept=self._in_epoch,
+            kept=self.in_epoch,
             linked=linked,
             shown=self._shown,
             pause=self._working,
@@ -196,7 +196,7 @@ class SourceSession:
 
     def begin_epoch(self) -> None:
         """What is mirrored from now on belongs to an epoch."""
-        self._in_epoch = True
+        self.in_epoch = True
         self._bond.send(EpochBegin())
 
     def move(self, index: int, number: int, pairs: list[tuple[bytes, bytes]]) -> None:
@@ -207,7 +207,7 @@ class SourceSession:
 
     def end_epoch(self, epoch: Epoch) -> None:
         """The epoch is complete; ``applied`` tells when the target has carried it out."""
-        self._in_epoch = False
+        self.in_epoch = False
         self._bond.send(self._protocol.end_epoch(epoch))
 
     def wait(self, seconds: float) -> None:

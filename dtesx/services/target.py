@@ -104,7 +104,7 @@ class Target:
         if not self.token_file.exists():
             write_atomic(self.token_file, f"{pairing.new_token()}\n".encode())
         self._data = data
-        self._catalogues = state / "catalogues"
+        self._catalogues = private_directory(state / "catalogues")
         self._epochs = private_directory(state / "epochs")
         self._bindings = private_directory(state / _BINDINGS)
         self.pauses = pausing.pauses(state)

@@ -96,6 +96,11 @@ def test_what_changes_arrives(site: Site, scans: bool) -> None:
         os.rename(site.source / "a", site.source / "b")
         running.caught_up()
         assert difference(site) == b""
+        os.utime(site.source, ns=(1, 1))
+        os.rename(site.source / "b/file", site.source / "b/renamed")
+        running.caught_up()
+        time.sleep(1)  # until what marked the moves has gone
+        assert difference(site) == b""
         with (site.source / "b/large").open("r+b") as file:
             file.seek(1 << 20)
             file.write(b"changed")
