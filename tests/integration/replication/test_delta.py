@@ -104,7 +104,7 @@ def _insert(path: Path, *places: int) -> None:
         (lambda path: _insert(path, 0), MIB // 16),
         (lambda path: _insert(path, 17 * MIB + 5), MIB // 8),
         (lambda path: _insert(path, *range(0, 36 * MIB, 3 * MIB)), MIB // 2),
-        (lambda path: path.write_bytes(path.read_bytes()[5 * MIB + 1 :]), MIB // 16),
+        (lambda path: path.write_bytes(path.read_bytes()[5 * MIB + 1 :]), MIB // 8),
         (lambda path: path.write_bytes(path.read_bytes()[20 * MIB + 9 :] * 2), MIB // 8),
         (
             lambda path: path.write_bytes((path.read_bytes() * 2)[20 * MIB : 60 * MIB]),

@@ -315,10 +315,10 @@ def test_a_file_that_shrinks_grows_or_goes_while_it_is_read(
         (site.source / name).write_bytes(bytes(size))
     before = content.open_with_status
 
-    def meddling(name: bytes, directory: int) -> tuple[int, os.stat_result]:
+    def meddling(name: bytes, directory: int, link: int = 0) -> tuple[int, os.stat_result]:
         if name == b"gone":
             (site.source / "gone").unlink()
-        opened = before(name, directory)
+        opened = before(name, directory, link)
         if name == b"shrinks":
             os.truncate(site.source / "shrinks", 1 << 20)
         if name == b"grows":

@@ -65,6 +65,7 @@ def target(certificate: str, mount_point: Path, replica: Path, port: int = 0) ->
                 "binding": Binding(replica.parent / "roots.json"),
                 "status": lambda *_: None,
                 "stop": stop,
+                "epochs": replica.parent / "epochs",
             },
             daemon=True,
         )
