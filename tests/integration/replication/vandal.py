@@ -117,7 +117,10 @@ class Vandal:
             shutil.rmtree(path)
 
     def symlink(self) -> None:
-        self._new().symlink_to(self._rng.choice(["../up", "nowhere", "/etc/passwd"]))
+        # Whoever writes through one must not get anywhere, least of all out of the tree.
+        self._new().symlink_to(
+            self._rng.choice(["nowhere/at/all", "/nonexistent/dtesx/a", "/nonexistent/b/c"])
+        )
 
     def fifo(self) -> None:
         os.mkfifo(self._new())
