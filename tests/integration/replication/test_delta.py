@@ -108,7 +108,7 @@ def _insert(path: Path, *places: int) -> None:
         (lambda path: path.write_bytes(path.read_bytes()[20 * MIB + 9 :] * 2), MIB // 8),
         (
             lambda path: path.write_bytes((path.read_bytes() * 2)[20 * MIB : 60 * MIB]),
-            MIB // 8,
+            MIB // 2,
         ),
     ],
     ids=["front", "middle", "scattered", "removed", "twice", "swapped"],
