@@ -57,9 +57,9 @@ def replicate(
     A lost target is waited for, however long; then it gets what changed meanwhile. What the kernel
     here tells about changes, and what it does not: dtesx capture probe.
     """
-    from dtesx.replication.following import Follower
+    from dtesx.replication.continuous.following import Follower
+    from dtesx.replication.continuous.replicating import Replication
     from dtesx.replication.one_shot import open_tree
-    from dtesx.replication.replicating import Replication
 
     if epoch < _LEAST:
         raise UsageError(f"--epoch: at least {_LEAST} seconds")

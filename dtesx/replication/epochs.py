@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
-from dtesx.apply.applying import Applier
-from dtesx.apply.durable import sync_file_system
 from dtesx.apply.epochs import EpochLog
 from dtesx.apply.errors import Hold, persist
-from dtesx.apply.orphans import open_beside
-from dtesx.apply.staging import unstaged
 from dtesx.base.errors import DtesxError
 from dtesx.base.log import get_logger
-from dtesx.mirror.protection import protected
 from dtesx.model.epoch import Epoch
+from dtesx.replication.appliers import Appliers
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.frames import Frame
 from dtesx.wire.messages import decode, expect
@@ -25,23 +19,28 @@ from dtesx.wire.operations import Operations
 
 log = get_logger(__name__)
 
-_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-Apply = Callable[[str, Operations, memoryview, bool], None]
-"""Carries out one frame of operations on a root, known by its name; True: perhaps not for the first time."""
-
 
 class Epochs:
-    """The epochs of one place. Methods raise DtesxError and what ``hold`` and ``apply`` raise.
+    """The epochs of one place. Methods raise DtesxError and what ``hold`` and ``beat`` raise.
 
-    ``settled`` is called when all that was applied is on disk and forgotten here; it may raise OSError.
+    ``appliers`` carry them out; ``root`` gives the present name of a root from its name then.
+    ``beat`` is called now and then.
     """
 
-    def __init__(self, kept: EpochLog, apply: Apply, settled: Callable[[], None], hold: Hold) -> None:
+    def __init__(
+        self,
+        kept: EpochLog,
+        appliers: Appliers,
+        hold: Hold,
+        *,
+        root: Callable[[str], str] = lambda name: name,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
         self._log = kept
-        self._apply = apply
-        self._settled = settled
+        self._appliers = appliers
         self._hold = hold
+        self._root = root
+        self._beat = beat
         self._last = kept.last()
         self._unsettled: deque[tuple[int, Epoch]] = deque()
         self.arriving = False
@@ -75,15 +74,15 @@ class Epochs:
         self._carry_out(epoch, again=False)
         self._unsettled.append((frame, epoch))
 
-    def recover(self, sync: Callable[[], None]) -> None:
-        """Apply what was whole when the target ended; ``sync`` has all of it on disk."""
+    def recover(self) -> None:
+        """Apply what was whole when the target ended."""
         self._log.discard()
         numbers = self._log.waiting()
         for number in numbers:
             log.info("epoch applied again", number=number)
             self._carry_out(self._log.epoch(number), again=True)
         if self._last is not None and numbers:
-            self._persistently(sync)
+            self._persistently(self._appliers.sync)
             self._unsettled.append((0, self._last))
             self.settle(0)
 
@@ -96,7 +95,7 @@ class Epochs:
             epoch = settled
             self._persistently(lambda: self._log.applied(epoch))
             if not self._unsettled:
-                self._persistently(self._settled)
+                self._persistently(self._appliers.settled)
 
     def close(self) -> None:
         """An epoch that is not whole is forgotten."""
@@ -105,7 +104,9 @@ class Epochs:
     def _carry_out(self, epoch: Epoch, *, again: bool) -> None:
         for roots, frame in self._log.read(epoch.number):
             message = expect(decode(frame), Operations)
-            self._apply(roots[message.root], message, frame.blob, again)
+            applier = self._appliers.of(self._root(roots[message.root]))
+            applier.apply(message.operations, frame.blob, kept=True, again=again)
+            self._beat()
         self._last = epoch
 
     def _persistently(self, action: Callable[[], None]) -> None:
@@ -129,39 +130,13 @@ def recover(directory: Path, find: Callable[[str], Path], wait: Callable[[], Non
     kept = EpochLog(directory)
     if not kept.waiting():
         return
-    with ExitStack() as stack:
-        fds: dict[str, int] = {}
-        appliers: dict[str, Applier] = {}
 
-        def apply(root: str, message: Operations, blob: memoryview, again: bool) -> None:
-            if root not in appliers:
-                fds[root] = os.open(find(root), _OPEN)
-                stack.callback(os.close, fds[root])
-                appliers[root] = _applier(fds[root], find(root), hold)
-                stack.callback(appliers[root].close)
-            appliers[root].apply(message.operations, blob, kept=True, again=again)
+    def hold(_full: bool, reason: str) -> None:
+        log.warning("an epoch cannot be applied yet", reason=reason)
+        wait()
 
-        def hold(_full: bool, reason: str) -> None:
-            log.warning("an epoch cannot be applied yet", reason=reason)
-            wait()
+    def problem(path: bytes, reason: str) -> None:
+        log.warning("not as it should be on the replica", path=path, reason=reason)
 
-        def sync() -> None:
-            for fd in fds.values():
-                sync_file_system(fd)
-
-        def settled() -> None:
-            for applier in appliers.values():
-                applier.settled()
-
-        Epochs(kept, apply, settled, hold).recover(sync)
-
-
-def _applier(fd: int, path: Path, hold: Hold) -> Applier:
-    return Applier(
-        fd,
-        lambda path, reason: log.warning("not as it should be on the replica", path=path, reason=reason),
-        hold=hold,
-        beside=lambda move_to: open_beside(path, move_to),
-        protection=protected,
-        adopt=unstaged,
-    )
+    with Appliers(find, problem, hold) as appliers:
+        Epochs(kept, appliers, hold).recover()

@@ -10,16 +10,13 @@ from dataclasses import replace
 from typing import NoReturn
 
 from dtesx import __version__
-from dtesx.apply.applying import Applier
-from dtesx.apply.durable import clear_mark, distrust, set_mark, sync_file_system
+from dtesx.apply.durable import clear_mark, distrust, set_mark
 from dtesx.apply.epochs import EpochLog
 from dtesx.apply.errors import Fate, check_broken, fate, persist
-from dtesx.apply.orphans import open_beside
-from dtesx.apply.staging import Staging
-from dtesx.base.errors import ConnectionFailed, DtesxError, Interrupted, Refused, TargetFull
+from dtesx.apply.staging import Staged, Staging
+from dtesx.base.errors import ConnectionFailed, DtesxError, Interrupted, TargetFull
 from dtesx.base.log import get_logger
 from dtesx.mirror.catalogue import catalogue_path
-from dtesx.mirror.protection import protected
 from dtesx.mirror.roots import is_empty
 from dtesx.mirror.sums import Summer
 from dtesx.model.epoch import Epoch
@@ -28,6 +25,7 @@ from dtesx.model.stats import MirrorStats
 from dtesx.model.target import TargetOptions
 from dtesx.replication.accepting import Guest
 from dtesx.replication.answering import Answering
+from dtesx.replication.appliers import Appliers
 from dtesx.replication.backlog import Backlog
 from dtesx.replication.durability import Durability
 from dtesx.replication.epochs import Epochs
@@ -58,7 +56,7 @@ from dtesx.wire.messages import (
 from dtesx.wire.operations import Operations
 from dtesx.wire.protocol import PROTOCOL, TargetProtocol, failure
 from dtesx.wire.stream import WINDOW
-from dtesx.wire.sums import SumsRequest
+from dtesx.wire.sums import Basis, SumsRequest
 
 log = get_logger(__name__)
 
@@ -68,7 +66,6 @@ _REASON = 300
 _PATH = 16 << 10
 _REPORT = 256 << 10
 _PAUSED = "the target is paused"
-_OPEN_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class TargetSession:
@@ -97,7 +94,14 @@ class TargetSession:
         self._catalogue = guest.place.catalogue
         self._binding = guest.place.binding
         self._stack = ExitStack()
-        self._epochs = Epochs(EpochLog(guest.place.epochs), self._apply_kept, self._settled, self._hold)
+        self._staging = Staging()
+        self._stack.callback(self._staging.clear)
+        self._appliers = self._stack.enter_context(
+            Appliers(self._roots.__getitem__, self._problem, self._hold, self._adopt)
+        )
+        self._epochs = Epochs(
+            EpochLog(guest.place.epochs), self._appliers, self._hold, root=self._present, beat=self._beat
+        )
         self._stack.callback(self._epochs.close)
         self._report = report
         self._held = held
@@ -107,13 +111,9 @@ class TargetSession:
         self._stopped = False
         self._gate = guest.place.gate
         self._stack.callback(backlog.note, self, 0)
-        self._fds: dict[int, int] = {}
-        self._appliers: dict[int, Applier] = {}
         self._marked: set[int] = set()
         self._listing: Iterator[Listing] | None = None
         self._answering: Answering | None = None
-        self._staging = Staging()
-        self._stack.callback(self._staging.clear)
         self._summing = Summing(self._root, Summer(self.stream), self._staging)
         self._stack.callback(self._summing.close)
         self._problems: list[tuple[bytes, str]] = []
@@ -168,7 +168,7 @@ class TargetSession:
         self._bond.close()
 
     def _serve(self) -> None:
-        self._epochs.recover(self._sync)
+        self._epochs.recover()
         replicas = tuple(self._replica(root) for root in range(len(self._protocol.names)))
         self._bond.send(Replicas(replicas, self._epochs.last))
         self._tell_stats()
@@ -197,7 +197,7 @@ class TargetSession:
             self._end_epoch(message.epoch, frame.sequence)
         elif isinstance(message, Operations):
             self._mark(message.root)
-            self._applier(message.root).apply(message.operations, frame.blob)
+            self._appliers.of(self._protocol.names[message.root]).apply(message.operations, frame.blob)
             self._durability.applied(frame.sequence, frame.size, self._root(message.root))
             self._tell_outcome()
             self._tell_stats()
@@ -208,26 +208,22 @@ class TargetSession:
     def _end_epoch(self, epoch: Epoch, sequence: int) -> None:
         self._epochs.end(epoch, sequence)
         # It is kept until they are synced, which may take its time.
-        for fd in [self._root(root) for root in self._appliers] or [self._epochs.fd]:
+        for fd in self._appliers.working or [self._epochs.fd]:
             self._durability.applied(sequence, 0, fd)
         self._tell_outcome()
         self._bond.send(EpochApplied(epoch.number))
         self._tell_stats()
 
-    def _apply_kept(self, name: str, message: Operations, blob: memoryview, again: bool) -> None:
+    def _present(self, name: str) -> str:
+        """The name of a root now. Where a place holds one tree, another path is another path of that tree."""
         names = self._protocol.names
-        # Where a place holds one tree, another path is another path of that tree.
-        root = 0 if len(names) == 1 else names.index(name)
-        self._applier(root).apply(message.operations, blob, kept=True, again=again)
+        return names[0] if len(names) == 1 else name
+
+    def _beat(self) -> None:
         self._bond.step(0.0)  # a source that hears nothing for long takes us for dead
 
-    def _settled(self) -> None:
-        for applier in self._appliers.values():
-            applier.settled()
-
-    def _sync(self) -> None:
-        for root in self._appliers:
-            sync_file_system(self._root(root))
+    def _adopt(self, root: str, directory: bytes, name: bytes, basis: Basis) -> Staged:
+        return self._staging.adopt((self._protocol.names.index(root), directory, name), basis)
 
     def _answer(self, message: Message) -> None:
         """Deal with what changes no file."""
@@ -278,7 +274,7 @@ class TargetSession:
         raise _not_durable(error) from error
 
     def _tell_outcome(self) -> None:
-        counts = [applier.counts for applier in self._appliers.values()]
+        counts = self._appliers.counts()
         names, size = sum(count.removed for count in counts), sum(count.removed_bytes for count in counts)
         gone = names - self._removed[0], size - self._removed[1]
         if self._problems or gone != (0, 0):
@@ -351,36 +347,12 @@ class TargetSession:
         self._bond.send(Committed(root))
 
     def _root(self, root: int) -> int:
-        if root not in self._fds:
-            path = self._roots[self._protocol.names[root]]
-            try:
-                self._fds[root] = os.open(path, _OPEN_ROOT)
-            except OSError as error:
-                raise Refused(
-                    f"the target cannot open {path}: {error.strerror}",
-                    hint="check that the replica's file systems are mounted on the target",
-                ) from error
-            self._stack.callback(os.close, self._fds[root])
-        return self._fds[root]
+        return self._appliers.fd(self._protocol.names[root])
 
     def _replica(self, root: int) -> ReplicaRoot:
         name = self._protocol.names[root]
         path = os.fsencode(self._roots[name].resolve())
         return ReplicaRoot(path, is_empty(self._root(root)), self._binding.last(name))
-
-    def _applier(self, root: int) -> Applier:
-        if root not in self._appliers:
-            path = self._roots[self._protocol.names[root]]
-            self._appliers[root] = applier = Applier(
-                self._root(root),
-                self._problem,
-                hold=self._hold,
-                beside=lambda move_to: open_beside(path, move_to),
-                protection=protected,
-                adopt=lambda directory, name, basis: self._staging.adopt((root, directory, name), basis),
-            )
-            self._stack.callback(applier.close)
-        return self._appliers[root]
 
     def _problem(self, path: bytes, reason: str) -> None:
         self._problems.append((path[:_PATH], reason[:_REASON]))
@@ -425,7 +397,7 @@ class TargetSession:
             self._answering = None
 
     def _tell_stats(self) -> None:
-        counts = [applier.counts for applier in self._appliers.values()]
+        counts = self._appliers.counts()
         self._report(
             MirrorStats(
                 files_sent=sum(count.files for count in counts),

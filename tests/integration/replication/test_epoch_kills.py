@@ -8,31 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from dtesx.apply.applying import Applier
-from dtesx.apply.durable import sync_file_system
 from dtesx.apply.epochs import EpochLog
-from dtesx.apply.staging import Staging, unstaged
+from dtesx.apply.staging import Staging
 from dtesx.base.run import run
-from dtesx.mirror.protection import protected
 from dtesx.model.epoch import Epoch, EpochKind
 from dtesx.model.mirror import MirrorOptions
+from dtesx.replication.appliers import Appliers
 from dtesx.replication.epochs import Epochs
 from dtesx.wire.frames import Content, Frame, FrameType
 from dtesx.wire.messages import encode
 from dtesx.wire.operations import Enter, Moves, Operation, Operations
 
 from .killing import CHANGING, dies
-from .test_kill_points import _facts, _mirror, _opened, _unexpected, versions
+from .test_kill_points import _facts, _mirror, _unexpected, versions
 
 __all__ = ["versions"]
 
 pytestmark = pytest.mark.integration
 
 EPOCH = Epoch(7, EpochKind.CRASH, 1000.0)
-
-
-def _nowhere(_name: bytes) -> int:
-    raise AssertionError
 
 
 class Target:
@@ -47,34 +41,21 @@ class Target:
         self._work(self._arrive)
 
     def recover(self) -> None:
-        self._work(lambda epochs, sync: epochs.recover(sync))
+        self._work(lambda epochs, _appliers: epochs.recover())
 
-    def _arrive(self, epochs: Epochs, sync: Callable[[], None]) -> None:
+    def _arrive(self, epochs: Epochs, appliers: Appliers) -> None:
         epochs.begin(["/data"])
         for frame in self.frames:
             epochs.add(frame)
         epochs.end(EPOCH, 1)
-        sync()
+        appliers.sync()
         epochs.settle(1)
 
-    def _work(self, action: Callable[[Epochs, Callable[[], None]], None]) -> None:
-        with _opened(self.tree) as root:
-            applier = Applier(
-                root,
-                lambda path, reason: None,
-                hold=_unexpected,
-                beside=_nowhere,
-                protection=protected,
-                adopt=unstaged,
-            )
-
-            def apply(_root: str, message: Operations, blob: memoryview, again: bool) -> None:
-                applier.apply(message.operations, blob, kept=True, again=again)
-
-            epochs = Epochs(EpochLog(self.log), apply, applier.settled, _unexpected)
-            action(epochs, lambda: sync_file_system(root))
+    def _work(self, action: Callable[[Epochs, Appliers], None]) -> None:
+        with Appliers(lambda _root: self.tree, lambda _path, _reason: None, _unexpected) as appliers:
+            epochs = Epochs(EpochLog(self.log), appliers, _unexpected)
+            action(epochs, appliers)
             epochs.close()
-            applier.close()
 
 
 def _frames(old: Path, new: Path) -> list[Frame]:

@@ -17,8 +17,8 @@ from dtesx.model.changes import Changes
 from dtesx.model.mirror import LinkOptions, MirrorOptions
 from dtesx.model.replication import ReplicationPhase, ReplicationStatus
 from dtesx.model.request import MirrorRequest
-from dtesx.replication.following import Follower
-from dtesx.replication.replicating import Replication
+from dtesx.replication.continuous.following import Follower
+from dtesx.replication.continuous.replicating import Replication
 
 from .conftest import QUICK, Site
 from .vandal import Vandal

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -20,11 +18,12 @@ from dtesx.mirror.hard_links import LinkNames
 from dtesx.mirror.partial import is_whole
 from dtesx.mirror.selection import Scope, select
 from dtesx.mirror.tally import Tally
-from dtesx.model.changes import ANYTHING, Changes
-from dtesx.model.epoch import Epoch, EpochKind
+from dtesx.model.changes import Changes
+from dtesx.model.epoch import EpochKind
 from dtesx.model.mirror import LinkOptions, MirrorOptions, OrphanAction
 from dtesx.model.replication import ReplicationPhase, ReplicationStatus
 from dtesx.model.request import MirrorRequest
+from dtesx.replication.continuous.pending import Pending
 from dtesx.replication.guarding import Guard
 from dtesx.replication.sending import OWN_STATE, route
 from dtesx.replication.source_session import SourceSession
@@ -36,9 +35,6 @@ log = get_logger(__name__)
 
 RECONNECT = Backoff(first=0.5, cap=30.0, tries=8)
 
-_RETRY = Backoff(first=1.0, cap=60.0, tries=7)
-"""The seconds after which paths that failed are looked at again."""
-
 
 class Capture(Protocol):
     """Knows what changes on the source. Methods may be called while changes go on."""
@@ -49,14 +45,6 @@ class Capture(Protocol):
 
 _MOST_MOVED = 1 << 20  # bytes of paths; they have to fit into one frame
 _PAIR = 16
-
-
-@dataclass
-class _Sent:
-    """An epoch on its way, and what it was made of: should it be lost, that is what to send again."""
-
-    epoch: Epoch
-    changes: dict[str, Changes]
 
 
 class Replication:
@@ -95,15 +83,10 @@ class Replication:
         self._backoff = backoff
         self._roots = request.roots
         self._guard = Guard(opener, mirror.orphans, rebind=request.rebind)
-        self._tally = Tally(failed=self._failed)
+        self._pending = Pending(self._roots)
+        self._tally = Tally(failed=self._pending.failed)
         self._state = ReplicationStatus()
-        self._pending: dict[str, Changes] = {root: Changes() for root in self._roots}
         self._links = {root: LinkNames() for root in self._roots}
-        self._sent: deque[_Sent] = deque()
-        self._known: Epoch | None = None
-        self._failures: set[bytes] = set()
-        self._retry_at = 0.0
-        self._retries = _RETRY.delays()
         self._taken = 0.0
         self._told = 0.0
         self._leaving = False
@@ -153,29 +136,15 @@ class Replication:
 
     def _take_up(self, session: SourceSession) -> None:
         """Go on from what the target has."""
-        reached = session.epoch
-        known = reached is not None and any(
-            reached.number == epoch.number
-            for epoch in (self._known, *(sent.epoch for sent in self._sent))
-            if epoch is not None
-        )
-        if reached is not None:
-            self._confirm(reached.number)
-        for sent in self._sent:
-            self._add(sent.changes)
-        self._sent.clear()
-        if reached is None:
+        self._pending.resume(session.epoch)
+        self._confirmed()
+        if session.epoch is None:
             self._first_mirror(session)
-        elif not known:
-            self._known = reached
-            for changes in self._pending.values():
-                changes.everything = True
 
     def _first_mirror(self, session: SourceSession) -> None:
         """The target never was whole: what it gets now is worth something when all of it is there."""
         self._say(ReplicationPhase.MIRRORING)
-        for changes in self._pending.values():
-            changes.everything = False
+        self._pending.mirrored_next()
         for index, root in enumerate(self._roots):
             self._update(session, index, root, Changes(everything=True))
             session.commit(index)
@@ -185,9 +154,9 @@ class Replication:
         began = time.monotonic()
         self._say(ReplicationPhase.REPLICATING)
         self._collect()
-        if self._known is None or any(self._pending.values()):
+        if self._pending.known is None or self._pending:
             self._send_epoch(session)
-        elif not self._sent:
+        elif not self._pending.on_its_way:
             self._state = replace(self._state, current=self._taken)
         while (left := began + self._epoch - time.monotonic()) > 0:
             session.wait(left)
@@ -196,30 +165,13 @@ class Replication:
 
     def _collect(self) -> None:
         self._taken = time.time()
-        self._add(self._capture.drain())
-        if time.monotonic() < self._retry_at:
-            return
-        if not self._failures:
-            self._retries = _RETRY.delays()
-            return
-        failures, self._failures = self._failures, set()
-        self._retry_at = time.monotonic() + next(self._retries, _RETRY.cap)
-        for path in failures:
-            self._doubt(path)
-
-    def _doubt(self, path: bytes) -> None:
-        """Nothing is known any more about the name at ``path``."""
-        root = max((root for root in self._roots if _below(path, root) is not None), key=len)
-        directory, _, name = (_below(path, root) or b"").rpartition(b"/")
-        if name:
-            self._pending[root].touch(directory, name, ANYTHING)
-        else:
-            self._pending[root].everything = True
+        self._pending.add(self._capture.drain())
+        self._pending.retry(time.monotonic())
 
     def _send_epoch(self, session: SourceSession) -> None:
-        changes, self._pending = self._pending, {root: Changes() for root in self._roots}
+        changes = self._pending.take()
         self._send_moves(session, changes)
-        epoch = self._new_epoch(self._taken, changes)
+        epoch = self._pending.epoch(EpochKind.FUZZY, self._taken, changes)
         session.begin_epoch()
         for index, root in enumerate(self._roots):
             if changes[root]:
@@ -236,8 +188,8 @@ class Replication:
         if not moved or self._mirror.orphans.action is not OrphanAction.DELETE:
             return
         # What happened before it was in the epoch before.
-        latest = self._sent[-1].epoch if self._sent else self._known
-        epoch = self._new_epoch(latest.taken if latest is not None else 0.0, {})
+        latest = self._pending.latest
+        epoch = self._pending.epoch(EpochKind.FUZZY, latest.taken if latest is not None else 0.0, {})
         session.begin_epoch()
         for index, pairs in moved.items():
             session.move(index, epoch.number, pairs)
@@ -248,12 +200,6 @@ class Replication:
         scope = self._scope(root)
         pairs = [pair for pair in changes.moved if all(is_whole(path, scope) for path in pair)]
         return pairs if sum(len(old) + len(new) + _PAIR for old, new in pairs) < _MOST_MOVED else []
-
-    def _new_epoch(self, taken: float, changes: dict[str, Changes]) -> Epoch:
-        latest = self._sent[-1].epoch if self._sent else self._known
-        epoch = Epoch(latest.number + 1 if latest is not None else 1, EpochKind.FUZZY, taken)
-        self._sent.append(_Sent(epoch, changes))
-        return epoch
 
     def _update(self, session: SourceSession, index: int, root: str, changes: Changes) -> None:
         with self._guard.open(root) as fd:
@@ -282,19 +228,16 @@ class Replication:
                     catalogue.close()
 
     def _confirm(self, number: int) -> None:
-        while self._sent and self._sent[0].epoch.number <= number:
-            self._known = self._sent.popleft().epoch
-            self._state = replace(self._state, epoch=self._known, current=self._known.taken)
+        if self._pending.confirm(number):
+            self._confirmed()
 
-    def _add(self, changes: dict[str, Changes]) -> None:
-        for root, some in changes.items():
-            self._pending[root].add(some)
+    def _confirmed(self) -> None:
+        known = self._pending.known
+        if known is not None:
+            self._state = replace(self._state, epoch=known, current=known.taken)
 
     def _scope(self, root: str) -> Scope | None:
         return select((*self._mirror.rules, OWN_STATE), root)
-
-    def _failed(self, path: bytes) -> None:
-        self._failures.add(path)
 
     def _tick(self) -> None:
         if self._stop.is_set() and not self._leaving:
@@ -307,9 +250,3 @@ class Replication:
         self._told = time.monotonic() + 1.0
         self._state = replace(self._state, phase=phase, problem=problem, stats=self._tally.stats())
         self._status(self._state)
-
-
-def _below(path: bytes, root: str) -> bytes | None:
-    """The path relative to ``root``; None when it is not below it."""
-    above = os.fsencode(root).rstrip(b"/") + b"/"
-    return path[len(above) :] if (path + b"/").startswith(above) else None

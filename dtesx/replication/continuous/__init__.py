@@ -1,0 +1,1 @@
+"""Continuous replication: what changes on a source, in epochs, until told to stop."""

@@ -1,0 +1,137 @@
+"""What is still to be sent of a source, and what is on its way: hints, kept until an epoch confirms them."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dtesx.base.retry import Backoff
+from dtesx.model.changes import ANYTHING, Changes
+from dtesx.model.epoch import Epoch, EpochKind
+
+_RETRY = Backoff(first=1.0, cap=60.0, tries=7)
+"""The seconds after which paths that failed are looked at again."""
+
+
+@dataclass
+class _Sent:
+    """An epoch on its way, and what it was made of: should it be lost, that is what to send again."""
+
+    epoch: Epoch
+    changes: Mapping[str, Changes]
+
+
+class Pending:
+    """The changes of ``roots``: not sent yet, sent and not confirmed, failed and to be tried again.
+
+    ``known`` is the last epoch that the target is known to have.
+    """
+
+    def __init__(self, roots: tuple[str, ...]) -> None:
+        self._roots = roots
+        self._changes = {root: Changes() for root in roots}
+        self._sent: deque[_Sent] = deque()
+        self._failures: set[bytes] = set()
+        self._retry_at = 0.0
+        self._retries = _RETRY.delays()
+        self.known: Epoch | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there is something to send."""
+        return any(self._changes.values())
+
+    @property
+    def latest(self) -> Epoch | None:
+        """The last epoch that was made, sent or confirmed."""
+        return self._sent[-1].epoch if self._sent else self.known
+
+    @property
+    def on_its_way(self) -> bool:
+        """Whether an epoch was sent that is not confirmed."""
+        return bool(self._sent)
+
+    def add(self, changes: Mapping[str, Changes]) -> None:
+        """Changes that came later than all that is here."""
+        for root, some in changes.items():
+            self._changes[root].add(some)
+
+    def take(self) -> dict[str, Changes]:
+        """All that is to be sent; it has to go into ``epoch``, or back with ``add``."""
+        changes, self._changes = self._changes, {root: Changes() for root in self._roots}
+        return changes
+
+    def epoch(self, kind: EpochKind, taken: float, changes: Mapping[str, Changes]) -> Epoch:
+        """The next epoch, made of ``changes``, from now on on its way."""
+        latest = self.latest
+        epoch = Epoch(latest.number + 1 if latest is not None else 1, kind, taken)
+        self._sent.append(_Sent(epoch, changes))
+        return epoch
+
+    def confirm(self, number: int) -> bool:
+        """The target has all up to the epoch ``number``. Whether that is news."""
+        before = self.known
+        while self._sent and self._sent[0].epoch.number <= number:
+            self.known = self._sent.popleft().epoch
+        return self.known is not before
+
+    def resume(self, reached: Epoch | None) -> None:
+        """A new stream begins at a target that had applied ``reached`` last: what is after it is lost.
+
+        When that is no epoch of ours, it is not known what the target has.
+        """
+        ours = reached is not None and any(
+            reached.number == epoch.number
+            for epoch in (self.known, *(sent.epoch for sent in self._sent))
+            if epoch is not None
+        )
+        if reached is not None:
+            self.confirm(reached.number)
+        for sent in self._sent:
+            self.add(sent.changes)
+        self._sent.clear()
+        if reached is not None and not ours:
+            self.known = reached
+            self.doubt_everything()
+
+    def doubt_everything(self) -> None:
+        """Nothing is known any more about what the target has."""
+        for changes in self._changes.values():
+            changes.everything = True
+
+    def mirrored_next(self) -> None:
+        """All is going to be mirrored, so that nothing else has to look at everything."""
+        for changes in self._changes.values():
+            changes.everything = False
+
+    def failed(self, path: bytes) -> None:
+        """What was done about ``path`` (absolute) failed, on one side or the other."""
+        self._failures.add(path)
+
+    def retry(self, now: float) -> None:
+        """Look again at what failed, when it is time; ``now`` is seconds of a monotonic clock."""
+        if now < self._retry_at:
+            return
+        if not self._failures:
+            self._retries = _RETRY.delays()
+            return
+        failures, self._failures = self._failures, set()
+        self._retry_at = now + next(self._retries, _RETRY.cap)
+        for path in failures:
+            self._doubt(path)
+
+    def _doubt(self, path: bytes) -> None:
+        """Nothing is known any more about the name at ``path``."""
+        root = max((root for root in self._roots if _below(path, root) is not None), key=len)
+        directory, _, name = (_below(path, root) or b"").rpartition(b"/")
+        if name:
+            self._changes[root].touch(directory, name, ANYTHING)
+        else:
+            self._changes[root].everything = True
+
+
+def _below(path: bytes, root: str) -> bytes | None:
+    """The path relative to ``root``; None when it is not below it."""
+    above = os.fsencode(root).rstrip(b"/") + b"/"
+    return path[len(above) :] if (path + b"/").startswith(above) else None
