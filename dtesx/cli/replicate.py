@@ -19,7 +19,7 @@ from dtesx.cli.formats import seconds, size
 from dtesx.cli.mirror_options import Bandwidth, Compress, Rebind, Streams, Tls, link_options
 from dtesx.cli.one_shot import ClientState, Exclude, Include, RulesFile, Source, TargetToken, Url
 from dtesx.model.mirror import MirrorOptions
-from dtesx.model.replication import ReplicationPhase, ReplicationStatus
+from dtesx.model.replication import ReplicationOptions, ReplicationPhase, ReplicationStatus
 
 _LEAST = 0.1
 _LINE_SECONDS = 10.0
@@ -74,7 +74,7 @@ def replicate(
             way.identity,
             follower,
             mirror=way.options,
-            epoch=epoch,
+            options=ReplicationOptions(epoch),
             link=link_options(compress, bandwidth, streams, None, tls=tls),
             opener=open_tree,
             status=_Teller(status),

@@ -18,6 +18,13 @@ class ReplicationPhase(StrEnum):
 
 
 @dataclass(frozen=True)
+class ReplicationOptions:
+    """How to replicate: an epoch every ``epoch`` seconds."""
+
+    epoch: float = 2.0
+
+
+@dataclass(frozen=True)
 class ReplicationStatus:
     """Where a replication stands.
 

@@ -21,7 +21,7 @@ from dtesx.mirror.tally import Tally
 from dtesx.model.changes import Changes
 from dtesx.model.epoch import EpochKind
 from dtesx.model.mirror import LinkOptions, MirrorOptions, OrphanAction
-from dtesx.model.replication import ReplicationPhase, ReplicationStatus
+from dtesx.model.replication import ReplicationOptions, ReplicationPhase, ReplicationStatus
 from dtesx.model.request import MirrorRequest
 from dtesx.replication.continuous.pending import Pending
 from dtesx.replication.guarding import Guard
@@ -48,7 +48,7 @@ _PAIR = 16
 
 
 class Replication:
-    """Keeps a request's roots equal on its target, with an epoch every ``epoch`` seconds.
+    """Keeps a request's roots equal on its target, as ``options`` say.
 
     ``status`` is called at every change and about once a second. Whatever happens to the link or
     the target, it goes on by itself; what the target has confirmed is not compared again.
@@ -61,7 +61,7 @@ class Replication:
         capture: Capture,
         *,
         mirror: MirrorOptions,
-        epoch: float,
+        options: ReplicationOptions,
         link: LinkOptions,
         opener: Callable[[str], AbstractContextManager[int]],
         status: Callable[[ReplicationStatus], None],
@@ -73,7 +73,7 @@ class Replication:
         self._route = route(request, identity, tls=link.tls)
         self._capture = capture
         self._mirror = mirror
-        self._epoch = epoch
+        self._options = options
         self._link = link
         self._limiter = Limiter(link.bandwidth)
         self._opener = opener
@@ -158,7 +158,7 @@ class Replication:
             self._send_epoch(session)
         elif not self._pending.on_its_way:
             self._state = replace(self._state, current=self._taken)
-        while (left := began + self._epoch - time.monotonic()) > 0:
+        while (left := began + self._options.epoch - time.monotonic()) > 0:
             session.wait(left)
             self._confirm(session.applied)
         self._confirm(session.applied)

@@ -15,7 +15,7 @@ import pytest
 from dtesx.base.run import run
 from dtesx.model.changes import Changes
 from dtesx.model.mirror import LinkOptions, MirrorOptions
-from dtesx.model.replication import ReplicationPhase, ReplicationStatus
+from dtesx.model.replication import ReplicationOptions, ReplicationPhase, ReplicationStatus
 from dtesx.model.request import MirrorRequest
 from dtesx.replication.continuous.following import Follower
 from dtesx.replication.continuous.replicating import Replication
@@ -61,7 +61,7 @@ def replicating(site: Site, *, scans: bool = False) -> Iterator[Running]:
             site.us,
             Scans() if scans else follower,
             mirror=MirrorOptions(),
-            epoch=0.2,
+            options=ReplicationOptions(epoch=0.2),
             link=LinkOptions(),
             opener=site.view,
             status=running.states.append,
