@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -55,8 +56,12 @@ def replicate(
     or to SRC. Every epoch is fuzzy: files in it may be of slightly different moments.
 
     A lost target is waited for, however long; then it gets what changed meanwhile. What the kernel
-    here tells about changes, and what it does not: dtesx capture probe.
+    here tells about changes, and what it does not: dtesx capture probe. While it runs: dtesx status,
+    dtesx point.
     """
+    from dtesx.management import replications
+    from dtesx.management.desk import Desk
+    from dtesx.model.location import parse_target
     from dtesx.replication.continuous.following import Follower
     from dtesx.replication.continuous.replicating import Replication
     from dtesx.replication.one_shot import open_tree
@@ -65,11 +70,15 @@ def replicate(
         raise UsageError(f"--epoch: at least {_LEAST} seconds")
     options = MirrorOptions(rules=one_shot.rules(rules, include, exclude))
     way = one_shot.way(source, url, token_file, state, options, tls=tls)
+    desk = replications.directory_for(state or one_shot.default_state(), parse_target(url))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with Follower(way.request.roots, open_tree) as follower:
-        Replication(
+    with (
+        Follower(way.request.roots, open_tree, ignored=(os.getpid(),)) as follower,
+        Desk(desk, way.request.roots[0], url, follower.status, _Teller(status)) as told,
+    ):
+        replication = Replication(
             replace(way.request, rebind=rebind),
             way.identity,
             follower,
@@ -77,10 +86,12 @@ def replicate(
             options=ReplicationOptions(epoch),
             link=link_options(compress, bandwidth, streams, None, tls=tls),
             opener=open_tree,
-            status=_Teller(status),
+            status=told.note,
             stop=stop,
             catalogue=way.catalogue,
-        ).run()
+        )
+        with told.answering(replication):
+            replication.run()
     output.line("stopped; the same command goes on with what differs")
 
 

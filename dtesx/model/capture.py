@@ -36,3 +36,16 @@ class CaptureReport:
 
     kernel: str
     probes: tuple[CaptureProbe, ...]
+
+
+@dataclass(frozen=True)
+class CaptureStatus:
+    """How changes are found while a replication runs; the worst ``rung`` of all its roots.
+
+    ``events`` were read from the kernel since the start; ``overflows`` counts how often it reported
+    more than could be kept, so that all was compared.
+    """
+
+    rung: Rung = Rung.SCANS
+    events: int = 0
+    overflows: int = 0

@@ -1,4 +1,4 @@
-"""The limits of the source queue; the defaults are the product's."""
+"""The source queue: its limits, whose defaults are the product's, and what it holds."""
 
 from __future__ import annotations
 
@@ -37,3 +37,16 @@ class QueueLimits:
     def on_disk(self) -> bool:
         """Whether there is a disk queue at all."""
         return bool(self.folder) and self.disk != 0
+
+
+@dataclass(frozen=True)
+class QueueStatus:
+    """What a source has queued and its target does not have on disk yet: bytes of frames, and operations.
+
+    ``bytes`` and ``operations`` are in memory, the others in the disk queue.
+    """
+
+    bytes: int = 0
+    operations: int = 0
+    disk_bytes: int = 0
+    disk_operations: int = 0

@@ -21,12 +21,13 @@ from dtesx.mirror.window import Asker
 from dtesx.model.changes import Changes
 from dtesx.model.epoch import Epoch
 from dtesx.model.mirror import Compare, LinkOptions, MirrorOptions
-from dtesx.model.queue import QueueLimits
+from dtesx.model.queue import QueueLimits, QueueStatus
 from dtesx.model.request import MirrorPhase
 from dtesx.model.roots import ReplicaRoot, SourceRoot
 from dtesx.replication.control import MirrorControl
 from dtesx.replication.dialing import Dialer, Route, call
 from dtesx.replication.queue.source_queue import SourceQueue
+from dtesx.replication.sent import Sent
 from dtesx.replication.timetable import Timetable
 from dtesx.wire.bond import Bond
 from dtesx.wire.channel import TICK
@@ -71,7 +72,8 @@ class SourceSession:
     ``held`` says why the target does not, if it said so. ``replicas`` are the roots as they were on the
     target when it let us in; with ``existing`` it lets us in only when it has them. ``epoch`` is the one
     that it had applied last then; ``applied`` is the number of the last one of this stream that it
-    carried out, 0 for none; ``in_epoch``: one has begun and not ended.
+    carried out, 0 for none; ``in_epoch``: one has begun and not ended. ``sent`` is an account of what
+    was sent.
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class SourceSession:
         self._control = control or MirrorControl()
         self._wire_before = tally.bytes_wire
         self._shown = b""
+        self.sent = Sent()
         self._listed: list[Listing] = []
         self._answered: deque[Answer] = deque()
         self._sums: deque[Sums] = deque()
@@ -135,6 +138,16 @@ class SourceSession:
     def progressed(self) -> bool:
         """Whether the target has taken something."""
         return self._bond.outgoing.applied > 0
+
+    @property
+    def queued(self) -> QueueStatus:
+        """What is queued for the target, and not on its disk yet."""
+        self.sent.release(self._bond.outgoing.durable)
+        operations, queue = self.sent.operations(), self._queue
+        if queue is None:
+            return QueueStatus(self._bond.outgoing.unsettled, operations)
+        on_disk = self.sent.operations(queue.on_disk)
+        return QueueStatus(queue.memory_bytes, operations - on_disk, queue.disk_bytes, on_disk)
 
     def schedule(self, timetable: Timetable) -> None:
         """Hold frames back as long as the timetable says."""
@@ -220,6 +233,8 @@ class SourceSession:
         self._shown = self._roots[index].encode(errors="surrogateescape").rstrip(b"/")
 
         def send(operations: list[Operation], blob: list[Content]) -> None:
+            self.sent.release(self._bond.outgoing.durable)
+            self.sent.add(self._bond.outgoing.last + 1, self._shown, operations)
             self._bond.send(Operations(index, operations), blob)
             self._take()
 

@@ -18,6 +18,7 @@ from dtesx.capture.settling import write_back, write_back_all
 from dtesx.mirror.content import opened
 from dtesx.mirror.directories import Directories
 from dtesx.mirror.scan import is_mount_root, join
+from dtesx.model.capture import CaptureStatus, Rung
 from dtesx.model.changes import Changes, Spans, Touch
 
 log = get_logger(__name__)
@@ -30,12 +31,20 @@ _FEW = 64  # files; of more, the whole file system is written back at once
 class Follower:
     """Follows ``roots`` from the time on that it is entered. Raises what ``opener`` raises.
 
-    A thread reads what the kernel reports, so that its queue stays short whatever the rest waits for.
+    Changes that the processes ``ignored`` make are left out where the kernel tells who makes them. A
+    thread reads what the kernel reports, so that its queue stays short whatever the rest waits for.
     """
 
-    def __init__(self, roots: Iterable[str], opener: Callable[[str], AbstractContextManager[int]]) -> None:
+    def __init__(
+        self,
+        roots: Iterable[str],
+        opener: Callable[[str], AbstractContextManager[int]],
+        *,
+        ignored: Iterable[int] = (),
+    ) -> None:
         self._roots = tuple(roots)
         self._opener = opener
+        self._ignored = tuple(ignored)
         self._stack = ExitStack()
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -48,7 +57,7 @@ class Follower:
     def __enter__(self) -> Follower:
         with ExitStack() as stack:
             try:
-                self._capture = stack.enter_context(Capture())
+                self._capture = stack.enter_context(Capture(ignored=self._ignored))
             except NotWatchable as error:
                 log.warning("changes are looked for by scans", reason=error.message)
             for root in self._roots:
@@ -71,6 +80,14 @@ class Follower:
         for root in self._scanned:
             changes[root] = Changes(everything=True)
         return changes
+
+    def status(self) -> CaptureStatus:
+        """How changes are found; from any thread, and at once: a drain may take its time."""
+        if self._capture is None:
+            return CaptureStatus()
+        told = self._capture.statistics
+        rungs = [Rung.SCANS if root in self._scanned else self._capture.rung(root) for root in self._roots]
+        return CaptureStatus(max(rungs), told.events, told.overflows)
 
     def _watch(self, root: str, fd: int) -> None:
         self._fds[root], self._whole[root] = fd, is_mount_root(fd)

@@ -43,6 +43,16 @@ class Pending:
         return any(self._changes.values())
 
     @property
+    def waiting(self) -> int:
+        """How many names are to be looked at."""
+        return sum(len(names) for some in self._changes.values() for names in some.names.values())
+
+    @property
+    def failing(self) -> int:
+        """How many paths failed, and wait to be tried again."""
+        return len(self._failures)
+
+    @property
     def latest(self) -> Epoch | None:
         """The last epoch that was made, sent or confirmed."""
         return self._sent[-1].epoch if self._sent else self.known

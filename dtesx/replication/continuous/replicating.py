@@ -17,13 +17,14 @@ from dtesx.mirror.catalogue import catalogue_path, open_catalogue
 from dtesx.mirror.hard_links import LinkNames
 from dtesx.mirror.partial import is_whole
 from dtesx.mirror.selection import Scope, select
-from dtesx.mirror.tally import Tally
+from dtesx.mirror.tally import Tally, readable
 from dtesx.model.changes import Changes
 from dtesx.model.epoch import EpochKind
 from dtesx.model.mirror import LinkOptions, MirrorOptions, OrphanAction
-from dtesx.model.replication import ReplicationOptions, ReplicationPhase, ReplicationStatus
-from dtesx.model.request import MirrorRequest
+from dtesx.model.replication import ReplicationOptions, ReplicationPhase, ReplicationStatus, TargetStatus
+from dtesx.model.request import MirrorPhase, MirrorRequest
 from dtesx.replication.continuous.pending import Pending
+from dtesx.replication.continuous.points import Points, Ticket
 from dtesx.replication.guarding import Guard
 from dtesx.replication.sending import OWN_STATE, route
 from dtesx.replication.source_session import SourceSession
@@ -43,6 +44,11 @@ class Capture(Protocol):
         """What changed since the last call, by root; roots without changes may be missing."""
 
 
+_TARGET = {
+    None: TargetStatus.OK,
+    MirrorPhase.TARGET_PAUSED: TargetStatus.PAUSED,
+    MirrorPhase.TARGET_FULL: TargetStatus.FULL,
+}
 _MOST_MOVED = 1 << 20  # bytes of paths; they have to fit into one frame
 _PAIR = 16
 
@@ -84,12 +90,22 @@ class Replication:
         self._roots = request.roots
         self._guard = Guard(opener, mirror.orphans, rebind=request.rebind)
         self._pending = Pending(self._roots)
+        self._points = Points()
+        self._session: SourceSession | None = None
         self._tally = Tally(failed=self._pending.failed)
         self._state = ReplicationStatus()
         self._links = {root: LinkNames() for root in self._roots}
         self._taken = 0.0
         self._told = 0.0
         self._leaving = False
+
+    def request_point(self, *, consistent: bool) -> Ticket:
+        """Have an epoch made soon that holds all that is written by now; from any thread."""
+        return self._points.ask(consistent=consistent)
+
+    def forget_point(self, ticket: Ticket) -> None:
+        """Nobody waits for it any more; from any thread."""
+        self._points.forget(ticket)
 
     def run(self) -> None:
         """Replicate until ``stop`` is set. Raises Halted, Refused and what ``opener`` raises."""
@@ -119,6 +135,7 @@ class Replication:
             tick=self._tick,
             backoff=self._backoff,
         )
+        self._session = session
         try:
             session.greet()
             for index, root in enumerate(self._roots):
@@ -132,11 +149,13 @@ class Replication:
                 session.finish()
             raise
         finally:
+            self._session = None
             session.close()
 
     def _take_up(self, session: SourceSession) -> None:
         """Go on from what the target has."""
         self._pending.resume(session.epoch)
+        self._points.lost()
         self._confirmed()
         if session.epoch is None:
             self._first_mirror(session)
@@ -154,24 +173,30 @@ class Replication:
         began = time.monotonic()
         self._say(ReplicationPhase.REPLICATING)
         self._collect()
-        if self._pending.known is None or self._pending:
+        if self._pending.known is None or self._pending or self._points.gathered:
             self._send_epoch(session)
         elif not self._pending.on_its_way:
             self._state = replace(self._state, current=self._taken)
-        while (left := began + self._options.epoch - time.monotonic()) > 0:
+        while (left := began + self._options.epoch - time.monotonic()) > 0 and not self._points.asked:
             session.wait(left)
             self._confirm(session.applied)
         self._confirm(session.applied)
 
     def _collect(self) -> None:
         self._taken = time.time()
+        self._points.gather()
         self._pending.add(self._capture.drain())
         self._pending.retry(time.monotonic())
 
     def _send_epoch(self, session: SourceSession) -> None:
         changes = self._pending.take()
-        self._send_moves(session, changes)
+        try:
+            self._send_moves(session, changes)
+        except BaseException:
+            self._pending.add(changes)  # they are in no epoch yet
+            raise
         epoch = self._pending.epoch(EpochKind.FUZZY, self._taken, changes)
+        self._points.sent(epoch)
         session.begin_epoch()
         for index, root in enumerate(self._roots):
             if changes[root]:
@@ -235,6 +260,8 @@ class Replication:
         known = self._pending.known
         if known is not None:
             self._state = replace(self._state, epoch=known, current=known.taken)
+            self._say(self._state.phase)
+            self._points.applied(known.number, self._pending.failing)
 
     def _scope(self, root: str) -> Scope | None:
         return select((*self._mirror.rules, OWN_STATE), root)
@@ -248,5 +275,28 @@ class Replication:
     def _say(self, phase: ReplicationPhase, *, problem: str = "") -> None:
         self._guard.check()
         self._told = time.monotonic() + 1.0
-        self._state = replace(self._state, phase=phase, problem=problem, stats=self._tally.stats())
+        self._state = replace(
+            self._state,
+            phase=phase,
+            problem=problem,
+            stats=self._tally.stats(),
+            waiting=self._pending.waiting,
+            busy=self._pending.on_its_way,
+            failed=self._pending.failing,
+        )
+        self._see_target()
         self._status(self._state)
+
+    def _see_target(self) -> None:
+        """Note what the session knows of the target."""
+        session = self._session
+        if session is None or not session.connected:
+            self._state = replace(self._state, target=TargetStatus.AWAY, connected_since=0.0)
+            return
+        self._state = replace(
+            self._state,
+            target=_TARGET[session.held],
+            connected_since=self._state.connected_since or time.time(),
+            queue=session.queued,
+            last_file=readable(session.sent.last) or self._state.last_file,
+        )

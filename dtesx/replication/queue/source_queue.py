@@ -19,8 +19,8 @@ class SourceQueue:
     """Keeps the numbered frames of one stream until they are released. For one thread.
 
     Numbers are consecutive. Once a frame went to disk, later ones follow it there until the disk
-    queue is empty again, so that memory holds the older ones. ``storage`` stands for the folder of
-    ``limits``. Raises QueueDamaged when the disk queue fails.
+    queue is empty again, so that memory holds the older ones, of ``memory_bytes``. ``storage`` stands
+    for the folder of ``limits``. Raises QueueDamaged when the disk queue fails.
     """
 
     def __init__(self, limits: QueueLimits, storage: Storage | None = None) -> None:
@@ -31,7 +31,7 @@ class SourceQueue:
             self._storage = storage or Folder(Path(limits.folder))
             self._segments = Segments(self._storage)
         self._memory: deque[Encoded] = deque()
-        self._memory_bytes = 0
+        self.memory_bytes = 0
         self._first = self._next = 0
         self._alerted = False
 
@@ -51,7 +51,7 @@ class SourceQueue:
         size = _size(frame)
         if self._fits_memory(size):
             self._memory.append(frame)
-            self._memory_bytes += size
+            self.memory_bytes += size
         elif not self._to_disk(number, frame, size):
             return False
         self._next += 1
@@ -70,7 +70,7 @@ class SourceQueue:
     def release(self, up_to: int) -> None:
         """Forget the frames up to number ``up_to``: they are durable on the target."""
         while self._first <= up_to and self._memory:
-            self._memory_bytes -= _size(self._memory.popleft())
+            self.memory_bytes -= _size(self._memory.popleft())
             self._first += 1
         if self._segments is not None:
             self._segments.release(up_to)
@@ -85,21 +85,27 @@ class SourceQueue:
 
     def level(self) -> Queued:
         """The room in use, of memory and disk together."""
-        used = self._memory_bytes + self._disk_used
+        used = self.memory_bytes + self.disk_bytes
         return Queued(used, 100 * used / (self._limits.memory + self._disk_capacity()))
 
     @property
-    def _disk_used(self) -> int:
+    def on_disk(self) -> range:
+        """The numbers that are held on disk."""
+        return range(self._first + len(self._memory), self._next)
+
+    @property
+    def disk_bytes(self) -> int:
+        """The size of what is held on disk."""
         return self._segments.used if self._segments is not None else 0
 
     def _fits_memory(self, size: int) -> bool:
         # A frame larger than all of memory would never fit; an empty queue takes it all the same.
-        if self._disk_used:
+        if self.disk_bytes:
             return False
-        return not self._memory or self._memory_bytes + size <= self._limits.memory
+        return not self._memory or self.memory_bytes + size <= self._limits.memory
 
     def _to_disk(self, number: int, frame: Encoded, size: int) -> bool:
-        if self._segments is None or self._disk_used + size > self._disk_capacity():
+        if self._segments is None or self.disk_bytes + size > self._disk_capacity():
             return False
         taken = self._segments.append(number, b"".join(map(bytes, frame)))
         self._watch()
@@ -108,14 +114,14 @@ class SourceQueue:
     def _disk_capacity(self) -> int:
         if self._storage is None:
             return 0
-        free = self._disk_used + max(0, self._storage.free() - self._limits.minimum_free)
+        free = self.disk_bytes + max(0, self._storage.free() - self._limits.minimum_free)
         return free if self._limits.disk is None else min(free, self._limits.disk)
 
     def _watch(self) -> None:
         capacity = self._disk_capacity()
-        high = bool(self._disk_used) and 100 * self._disk_used >= self._limits.alert * capacity
+        high = bool(self.disk_bytes) and 100 * self.disk_bytes >= self._limits.alert * capacity
         if high and not self._alerted:
-            log.warning("the disk queue is filling", used=self._disk_used, capacity=capacity)
+            log.warning("the disk queue is filling", used=self.disk_bytes, capacity=capacity)
         self._alerted = high
 
 

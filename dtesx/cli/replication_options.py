@@ -1,0 +1,35 @@
+"""The options by which commands name a replication on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dtesx.cli import one_shot
+
+State = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        help="The state directory of dtesx replicate."
+        " [default: /var/lib/dtesx/client for root, else ~/.local/state/dtesx]",
+    ),
+]
+To = Annotated[
+    str,
+    typer.Option(
+        "--to",
+        metavar="NAME|URL",
+        help="Which replication, where there are several. [default: the one that runs]",
+    ),
+]
+
+
+def directory(state: Path | None, to: str) -> Path:
+    """The directory of the replication that is meant. Raises NotFound and UsageError."""
+    from dtesx.management import replications
+
+    return replications.find(state or one_shot.default_state(), to)

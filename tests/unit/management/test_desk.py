@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from dtesx.base.errors import Conflict, NotFound, UsageError
+from dtesx.base.retry import wait_until
+from dtesx.management import replications
+from dtesx.management.desk import Desk
+from dtesx.management.local_calls import NotRunning
+from dtesx.model.capture import CaptureStatus, Rung
+from dtesx.model.epoch import Epoch, EpochKind
+from dtesx.model.location import parse_target
+from dtesx.model.replication import (
+    Point,
+    PointRequest,
+    ReplicationPhase,
+    ReplicationState,
+    ReplicationStatus,
+    TargetStatus,
+)
+from dtesx.replication.continuous.points import Points, Ticket
+
+URL = "dtesx://there:1500/www"
+EPOCH = Epoch(3, EpochKind.FUZZY, 12.0)
+READY = ReplicationStatus(
+    ReplicationPhase.REPLICATING, EPOCH, 12.0, target=TargetStatus.OK, connected_since=1.0
+)
+
+
+@dataclass
+class Fake:
+    """A replication that makes a point when it is told to."""
+
+    points: Points = field(default_factory=Points)
+
+    def request_point(self, *, consistent: bool) -> Ticket:
+        return self.points.ask(consistent=consistent)
+
+    def forget_point(self, ticket: Ticket) -> None:
+        self.points.forget(ticket)
+
+    def reach(self) -> None:
+        assert wait_until(lambda: self.points.asked, timeout=10)
+        self.points.gather()
+        self.points.sent(EPOCH)
+        self.points.applied(3, 0)
+
+
+@contextmanager
+def desk(
+    state: Path, fake: Fake, url: str = URL, told: list[ReplicationStatus] | None = None
+) -> Iterator[Desk]:
+    directory = replications.directory_for(state, parse_target(url))
+    heard = told if told is not None else []
+    with Desk(directory, "/srv", url, lambda: CaptureStatus(Rung.EVENTS, 5), heard.append) as made:
+        made.note(READY)
+        with made.answering(fake):
+            yield made
+
+
+def point(directory: Path, wait: float = 20.0) -> Point:
+    return replications.point(directory, PointRequest(wait=wait))
+
+
+def test_a_point_is_answered_when_it_is_reached(tmp_path: Path) -> None:
+    fake, found = Fake(), []
+    with desk(tmp_path, fake):
+        directory = replications.find(tmp_path, "")
+        thread = threading.Thread(target=lambda: found.append(point(directory)))
+        thread.start()
+        fake.reach()
+        thread.join(20)
+    assert found == [Point(3, EpochKind.FUZZY, 12.0)]
+
+
+def test_why_a_point_was_not_reached(tmp_path: Path) -> None:
+    fake = Fake()
+    with desk(tmp_path, fake) as made:
+        directory = replications.find(tmp_path, "")
+        with pytest.raises(replications.NotReached, match="on its way"):
+            point(directory, wait=0.0)
+        made.note(ReplicationStatus(target=TargetStatus.PAUSED))
+        with pytest.raises(replications.NotReached, match="the target is paused"):
+            point(directory, wait=0.0)
+        made.note(ReplicationStatus(problem="no route"))
+        with pytest.raises(replications.NotConnected, match="no route"):
+            point(directory, wait=0.0)
+        assert not fake.points.asked
+    with pytest.raises(NotRunning):
+        point(directory)
+
+
+def test_the_last_report_outlives_the_process(tmp_path: Path) -> None:
+    told: list[ReplicationStatus] = []
+    with desk(tmp_path, Fake(), told=told):
+        directory = replications.find(tmp_path, "www")
+        running = replications.status(directory)
+        assert (running.running, running.target, running.capture_rung) == (True, URL, Rung.EVENTS)
+    after = replications.status(directory)
+    assert (after.running, after.replication_status) == (False, ReplicationState.STOPPED)
+    assert after.epoch == EPOCH
+    assert told[-1] == READY
+    assert [sample.epoch for sample in replications.samples(directory, 0.0)] in ([0], [3])
+
+
+def test_one_replication_for_each_place(tmp_path: Path) -> None:
+    with desk(tmp_path, Fake()):
+        with pytest.raises(Conflict), desk(tmp_path, Fake()):
+            pass
+        with desk(tmp_path, Fake(), "dtesx://there:1500/db"):
+            pass
+
+
+def test_which_one_is_meant(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no replication"):
+        replications.find(tmp_path, "")
+    other = "dtesx://[::1]:1700/www"
+    with desk(tmp_path, Fake()):
+        pass
+    with desk(tmp_path, Fake(), other):
+        assert replications.find(tmp_path, "").name == "www@[::1]:1700"
+    with pytest.raises(UsageError, match="several"):
+        replications.find(tmp_path, "www")
+    assert replications.find(tmp_path, URL).name == "www@there:1500"
+    with pytest.raises(NotFound) as caught:
+        replications.find(tmp_path, "db")
+    assert (URL in caught.value.hint, other in caught.value.hint) == (True, True)
+    with pytest.raises(UsageError, match="no place"):
+        replications.find(tmp_path, "dtesx:nowhere")
