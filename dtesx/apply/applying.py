@@ -18,7 +18,7 @@ from dtesx.apply.names import check_name
 from dtesx.apply.orphans import Orphans, Protection
 from dtesx.apply.workplace import Counts, Workplace
 from dtesx.wire.errors import ProtocolError
-from dtesx.wire.items import TEMPORARY_PREFIX
+from dtesx.wire.items import SETTABLE_FLAGS, TEMPORARY_PREFIX
 from dtesx.wire.operations import (
     Abort,
     Adjust,
@@ -157,7 +157,7 @@ class Applier:
             return None
         own = (os.geteuid(), here.gid)
         done, end = batch.native.put(
-            here.fd, operations, number, Put, Make, blob, at, *own, flags.SETTABLE, TEMPORARY_PREFIX
+            here.fd, operations, number, Put, Make, blob, at, *own, SETTABLE_FLAGS, TEMPORARY_PREFIX
         )
         work.counts.files += done
         work.counts.content_bytes += end - at

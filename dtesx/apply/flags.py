@@ -10,14 +10,10 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
+from dtesx.wire.items import SETTABLE_FLAGS
+
 _GETFLAGS, _SETFLAGS = 0x80086601, 0x40086602  # FS_IOC_[GS]ETFLAGS, linux/fs.h
 _LOCKING = 0x10 | 0x20  # immutable, append only
-
-# Also: secure delete, undelete, compress, sync, nodump, noatime, journal data, notail, dirsync,
-# topdir, nocow. The other bits say how the file system stores the file; they are its own business.
-SETTABLE = _LOCKING | 0x1 | 0x2 | 0x4 | 0x8 | 0x40 | 0x80 | 0x4000 | 0x8000 | 0x10000 | 0x20000 | 0x800000
-"""The chattr(1) flags that are kept."""
-
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -25,17 +21,17 @@ def put(fd: int, flags: int, complain: Callable[[str], None]) -> None:
     """Give an open file or directory the flags that can be set; ``complain`` gets why that fails."""
     try:
         present = _get(fd)
-        wanted = present & ~SETTABLE | flags & SETTABLE
+        wanted = present & ~SETTABLE_FLAGS | flags & SETTABLE_FLAGS
         if wanted != present:
             _set(fd, wanted)
     except OSError as error:
-        if flags & SETTABLE or error.errno not in (errno.ENOTTY, errno.ENOTSUP):
+        if flags & SETTABLE_FLAGS or error.errno not in (errno.ENOTTY, errno.ENOTSUP):
             complain(f"flags: {error.strerror}")
 
 
 def any_to_put(flags: int) -> bool:
     """Whether there is a flag that ``put`` would set."""
-    return bool(flags > 0 and flags & SETTABLE)
+    return bool(flags > 0 and flags & SETTABLE_FLAGS)
 
 
 @contextmanager

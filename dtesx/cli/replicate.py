@@ -28,6 +28,14 @@ _LINE_SECONDS = 10.0
 EpochSeconds = Annotated[
     float, typer.Option("--epoch", metavar="SECONDS", help="Seconds from one epoch to the next.")
 ]
+ConsistentEvery = Annotated[
+    float,
+    typer.Option(metavar="SECONDS", help="Seconds from one crash-consistent epoch to the next; 0: none."),
+]
+FreezeBudget = Annotated[
+    float,
+    typer.Option(metavar="SECONDS", help="Freeze the file systems of SRC no longer than this for each."),
+]
 StatusFile = Annotated[
     Path | None,
     typer.Option("--status", metavar="FILE", help="Keep the status in FILE, as JSON, about once a second."),
@@ -41,6 +49,8 @@ def replicate(
     include: Include = None,
     exclude: Exclude = None,
     epoch: EpochSeconds = 2.0,
+    consistent_every: ConsistentEvery = 15.0,
+    freeze_budget: FreezeBudget = 0.2,
     compress: Compress = "off",
     bandwidth: Bandwidth = "",
     streams: Streams = 1,
@@ -53,7 +63,8 @@ def replicate(
     """Mirror SRC to a target, then send what changes, until stopped.
 
     Changes travel in epochs. The target applies an epoch whole or not at all, whatever happens to it
-    or to SRC. Every epoch is fuzzy: files in it may be of slightly different moments.
+    or to SRC. Most epochs are fuzzy: files in them may be of slightly different moments. Now and then one
+    is crash-consistent: of one moment, for which the file systems of SRC are frozen.
 
     A lost target is waited for, however long; then it gets what changed meanwhile. What the kernel
     here tells about changes, and what it does not: dtesx capture probe. While it runs: dtesx status,
@@ -68,6 +79,8 @@ def replicate(
 
     if epoch < _LEAST:
         raise UsageError(f"--epoch: at least {_LEAST} seconds")
+    if consistent_every < 0 or freeze_budget <= 0:
+        raise UsageError("--consistent-every: 0 or more seconds; --freeze-budget: more than 0")
     options = MirrorOptions(rules=one_shot.rules(rules, include, exclude))
     way = one_shot.way(source, url, token_file, state, options, tls=tls)
     desk = replications.directory_for(state or one_shot.default_state(), parse_target(url))
@@ -83,7 +96,7 @@ def replicate(
             way.identity,
             follower,
             mirror=way.options,
-            options=ReplicationOptions(epoch),
+            options=ReplicationOptions(epoch, consistent_every, freeze_budget),
             link=link_options(compress, bandwidth, streams, None, tls=tls),
             opener=open_tree,
             status=told.note,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,13 @@ from dtesx.wire.items import Item
 from dtesx.wire.sums import Basis, Sums
 
 
+class MoreNeeded(OSError):
+    """More of a file is to be compared or sent than can be read."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EAGAIN, "more of it is needed than was read; it is tried again")
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class _File(Inquiry):
     source: Item
@@ -39,7 +47,7 @@ class Comparison:
 
     ``replaced`` gets directory and item of a file that was sent, ``failed`` also why one could not
     be read. ``pause`` is called at every segment and may raise to stop. With ``kept``, what is sent
-    will be carried out later, and more than once if need be.
+    will be carried out later, and more than once if need be. ``bounded``: see ``mirroring.TreeMirror``.
     """
 
     def __init__(
@@ -51,6 +59,7 @@ class Comparison:
         *,
         in_place: bool,
         kept: bool,
+        bounded: bool,
         replaced: Callable[[bytes, Item], None],
         failed: Callable[[bytes, Item, OSError], None],
         pause: Callable[[], None],
@@ -64,6 +73,7 @@ class Comparison:
         self._tally = tally
         self._in_place = in_place or kept
         self._stages = not kept
+        self._bounded = bounded
         self._replaced = replaced
         self._failed = failed
         self._after: dict[bytes, Callable[[], None]] = {}
@@ -80,7 +90,10 @@ class Comparison:
             os.close(fd)
             raise
         in_place = self._in_place and not target.link  # other names may share what would be changed
-        if not in_place:  # what is made anew needs all of it
+        if not in_place and spans is not None:  # what is made anew needs all of it
+            if self._bounded:
+                os.close(fd)
+                raise MoreNeeded
             spans = None
         file = _File(
             directory=visit.path,
@@ -200,6 +213,8 @@ class Comparison:
 
     def _whole(self, file: _File) -> None:
         """The target's file is not what it was: send ours without it."""
+        if self._bounded and file.partly:
+            raise MoreNeeded
         file.patch.abort()
         file.stop()
         self._sender.pieces(file.directory, file.source, file.fd, file.status, file.flags)

@@ -15,7 +15,7 @@ import msgspec
 from dtesx.mirror import content
 from dtesx.mirror.answers import Answers
 from dtesx.mirror.catalogue import Catalogue
-from dtesx.mirror.comparing import Comparison
+from dtesx.mirror.comparing import Comparison, MoreNeeded
 from dtesx.mirror.diff import Action, Links, decide, pair
 from dtesx.mirror.directories import Directories
 from dtesx.mirror.files import FileSender
@@ -87,7 +87,8 @@ class TreeMirror:
     that may differ at all (None: anything); ``linked`` gets inode and path of every name of a file that
     has several. ``remap`` turns the text of symlinks into the replica's (mirror.remap; ``catalogue``
     must be one of such texts). With ``kept``, the target has the operations on disk before it carries
-    them out. ``pause`` is called at every directory and chunk and may raise to stop.
+    them out. ``bounded``: of a file with spans in ``changed`` nothing else can be read.
+    ``pause`` is called at every directory and chunk and may raise to stop.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class TreeMirror:
         remap: Callable[[bytes], bytes] | None = None,
         changed: Changes | None = None,
         kept: bool = False,
+        bounded: bool = False,
         linked: Callable[[int, bytes], None] = lambda _inode, _path: None,
         shown: bytes = b"",
         pause: Callable[[], None] = lambda: None,
@@ -126,11 +128,13 @@ class TreeMirror:
             tally,
             in_place=options.in_place,
             kept=kept,
+            bounded=bounded,
             replaced=self._replaced,
             failed=self._failed,
             pause=pause,
         )
         self._linked = linked
+        self._bounded = bounded
         self._changed = changed = changed or Changes(everything=True)
         self._pending: dict[bytes, _Pending] = {}
         self._gone: dict[bytes, list[bytes]] = {}
@@ -350,7 +354,7 @@ class TreeMirror:
                 self._files.adjust(visit, source)
                 tally.bytes_skipped += source.size
             else:
-                self._files.send(visit, source)
+                self._send(path, visit, source)
         except OSError as error:
             self._links.forget(source.link)
             self._unread(visit, path, target, error)
@@ -358,6 +362,11 @@ class TreeMirror:
         if action is not Action.METADATA:
             self._touched(visit.path)
         tally.files_sent += 1
+
+    def _send(self, path: bytes, visit: Visit, source: Item) -> None:
+        if self._bounded and path in self._changed.spans:
+            raise MoreNeeded
+        self._files.send(visit, source)
 
     def _spans_of(self, path: bytes, visit: Visit, source: Item) -> Spans | None:
         """The parts of a file that may differ; None: all of it. What has several names has several paths."""

@@ -30,9 +30,25 @@ class TargetStatus(StrEnum):
 
 @dataclass(frozen=True)
 class ReplicationOptions:
-    """How to replicate: an epoch every ``epoch`` seconds."""
+    """How to replicate: an epoch every ``epoch`` seconds.
+
+    Every ``consistent_every`` seconds (0: never) one is to be of one moment, for which the source's file
+    systems are frozen for at most ``freeze_budget`` seconds.
+    """
 
     epoch: float = 2.0
+    consistent_every: float = 15.0
+    freeze_budget: float = 0.2
+
+
+@dataclass(frozen=True)
+class FreezeStats:
+    """For how many seconds file systems were frozen: the last time, at most, and 99 of 100 times."""
+
+    times: int = 0
+    last: float = 0.0
+    most: float = 0.0
+    p99: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +59,8 @@ class ReplicationStatus:
     before. ``problem`` is what keeps it from going on. ``waiting`` counts the names that changed and
     were not looked at yet, ``busy`` says whether an epoch is on its way, ``failed`` counts the paths
     that could not be replicated and are tried again. ``last_file`` is the path that was sent last.
+    ``consistent`` is the last epoch applied that was of one moment, ``fuzzy`` why the latest one that was
+    to be so was not (empty: it was).
     """
 
     phase: ReplicationPhase = ReplicationPhase.CONNECTING
@@ -57,6 +75,9 @@ class ReplicationStatus:
     busy: bool = False
     failed: int = 0
     last_file: str = ""
+    consistent: Epoch | None = None
+    fuzzy: str = ""
+    freezes: FreezeStats = FreezeStats()
 
 
 @dataclass(frozen=True)

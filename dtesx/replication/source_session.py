@@ -180,12 +180,14 @@ class SourceSession:
         catalogue: Catalogue | None,
         remap: Callable[[bytes], bytes] | None = None,
         changed: Changes | None = None,
+        bounded: bool = False,
         linked: Callable[[int, bytes], None] = lambda _inode, _path: None,
     ) -> None:
         """Mirror what ``scope`` selects of the tree behind ``root`` (a descriptor) to the root ``index``.
 
         ``remap`` turns the text of symlinks into the replica's (mirror.remap). ``changed`` says what
-        may differ at all (None: anything), ``linked`` gets inode and path of names of files that have
+        may differ at all (None: anything), ``bounded`` that of a file with spans nothing else can be read;
+        ``linked`` gets inode and path of names of files that have
         several. ``commit`` has it on the target's disk.
         """
         packer = self.packer(index)
@@ -202,6 +204,7 @@ class SourceSession:
             remap=remap,
             changed=changed,
             kept=self.in_epoch,
+            bounded=bounded,
             linked=linked,
             shown=self._shown,
             pause=self._working,

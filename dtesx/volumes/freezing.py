@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
+import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,11 +16,14 @@ from pathlib import Path
 from dtesx.base.errors import DtesxError
 from dtesx.base.log import get_logger
 from dtesx.base.run import Process, spawn
+from dtesx.model.replication import FreezeStats
 from dtesx.volumes import guardian
 
 log = get_logger(__name__)
 
 _FREEZING = 30.0
+_REMEMBERED = 1000
+_NEVER = (errno.EOPNOTSUPP, errno.ENOTTY, errno.EPERM, errno.EACCES)
 _GUARDIAN = Path(guardian.__file__)
 
 
@@ -26,6 +32,12 @@ class NotFrozen(DtesxError):
 
     code = "not-frozen"
     recoverable = True
+
+
+class CannotFreeze(NotFrozen):
+    """Nor will they ever be: overlay, tmpfs and others do not know freezing, or we may not."""
+
+    recoverable = False
 
 
 @dataclass
@@ -51,27 +63,46 @@ class Freezer:
             argv = [sys.executable, "-I", "-S", str(_GUARDIAN), *map(str, numbers)]
             self._guardian: Process = spawn(argv, pass_fds=numbers)
         self._socket.settimeout(_FREEZING)
+        self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
+        self._times = 0
+        self._most = 0.0
+
+    @property
+    def stats(self) -> FreezeStats:
+        """For how long writers were held up, from the beginning of a freezing on."""
+        if not self._seconds:
+            return FreezeStats()
+        ordered = sorted(self._seconds)
+        return FreezeStats(self._times, self._seconds[-1], self._most, ordered[len(ordered) * 99 // 100])
 
     @contextmanager
     def frozen(self, budget: float) -> Iterator[Moment]:
         """Run the block while nothing can be written, for at most ``budget`` seconds.
 
-        The block must not write to these file systems itself. Raises NotFrozen.
+        These begin with the freezing. The block must not write to these file systems itself, nor wait
+        for somebody who does. Raises NotFrozen.
         """
-        self._ask(f"{budget:.3f}")
-        answer = self._answer()
-        if answer != "frozen":
-            if not answer:
-                guardian.thaw(self._directories)
-                answer = "the process that does it is gone"
-            raise NotFrozen(f"the file systems cannot be frozen: {answer.removeprefix('refused ')}")
+        began = time.monotonic()
+        self._ask(f"{budget:.6f}")
+        word, _, rest = self._answer().partition(" ")
+        if word == "late":
+            self._held(float(rest))
+            raise NotFrozen(f"freezing alone took {float(rest):.3f} s")
+        if word == "refused":
+            raise (CannotFreeze if int(rest) in _NEVER else NotFrozen)(
+                f"the file systems cannot be frozen: {os.strerror(int(rest))}"
+            )
+        if word != "frozen":
+            guardian.thaw(self._directories)
+            raise NotFrozen("the process that freezes file systems is gone")
         moment = Moment()
         try:
             yield moment
         finally:
             self._ask("thaw")
-            answer = self._answer()
-            moment.whole = answer == "thawed" if answer else guardian.thaw(self._directories)
+            word, _, rest = self._answer().partition(" ")
+            moment.whole = word == "thawed" if word else guardian.thaw(self._directories)
+            self._held(float(rest) if word else time.monotonic() - began)
 
     def close(self) -> None:
         """End the guardian."""
@@ -79,6 +110,11 @@ class Freezer:
         self._guardian.wait()
         for directory in self._directories:
             os.close(directory)
+
+    def _held(self, seconds: float) -> None:
+        self._seconds.append(seconds)
+        self._times += 1
+        self._most = max(self._most, seconds)
 
     def _ask(self, request: str) -> None:
         try:

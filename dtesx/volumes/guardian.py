@@ -1,7 +1,8 @@
 """The process that freezes file systems, and thaws them whatever happens to who asked for it.
 
 Run with the number of a socket and those of directories, one for each file system. Requests are
-single datagrams: seconds as text freeze, anything else thaws. It writes to no file and imports
+single datagrams: seconds as text freeze for so long at most, the freezing included; anything else
+thaws. Answers are a word and how many seconds it took. It writes to no file and imports
 little: what it needs must not lie behind what it froze.
 """
 
@@ -9,10 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import select
 import socket
 import sys
+import time
 
 FIFREEZE, FITHAW = 0xC0045877, 0xC0045878  # linux/fs.h
 _MCL_CURRENT, _MCL_FUTURE = 1, 2
@@ -29,8 +32,8 @@ def thaw(directories: list[int]) -> bool:
     return whole
 
 
-def _freeze(directories: list[int]) -> str:
-    """Freeze all of them, or none; returns why not."""
+def _freeze(directories: list[int]) -> int:
+    """Freeze all of them, or none; returns the number of the error, 0 for none."""
     done: list[int] = []
     try:
         for directory in directories:
@@ -38,25 +41,34 @@ def _freeze(directories: list[int]) -> str:
             done.append(directory)
     except OSError as error:
         thaw(done)
-        return error.strerror or str(error)
-    return ""
+        return error.errno or errno.EIO
+    return 0
 
 
 def _serve(asked: socket.socket, directories: list[int]) -> None:
+    seconds = 0.0
     while request := asked.recv(64):
         if request == b"thaw":  # too late: the time was up
-            asked.send(b"expired")
+            asked.send(b"expired %.6f" % seconds)
             continue
-        reason = _freeze(directories)
+        began, budget = time.monotonic(), float(request)
+        refused = _freeze(directories)
+        readable: list[socket.socket] = []
+        late = not refused and time.monotonic() - began >= budget
         try:
-            asked.send(b"refused " + reason.encode() if reason else b"frozen")
-            if not reason:
-                readable = select.select([asked], [], [], float(request))[0]
+            if not refused and not late:
+                asked.send(b"frozen")
+                readable = select.select([asked], [], [], max(0.0, began + budget - time.monotonic()))[0]
         finally:
             # Also when the other end is gone: then there is nobody else to do it.
-            whole = bool(reason) or thaw(directories)
-        if not reason and readable and asked.recv(64):
-            asked.send(b"thawed" if whole else b"expired")
+            whole = bool(refused) or thaw(directories)
+            seconds = time.monotonic() - began
+        if refused:
+            asked.send(b"refused %d" % refused)
+        elif late:
+            asked.send(b"late %.6f" % seconds)
+        elif readable and asked.recv(64):
+            asked.send(b"%s %.6f" % (b"thawed" if whole else b"expired", seconds))
 
 
 def main() -> None:

@@ -19,6 +19,13 @@ TEMPORARY_PREFIX = b".dtesx-tmp."
 OWN_XATTRS = b"trusted.dtesx."
 """Extended attributes that dtesx itself keeps on a target; they are not part of what is mirrored."""
 
+SETTABLE_FLAGS = 0x83C0FF
+"""The chattr(1) flags that are kept (linux/fs.h). Other bits say how a file system stores the file.
+
+Secure delete, undelete, compress, sync, immutable, append only, nodump, noatime, journal data, notail,
+dirsync, topdir, nocow.
+"""
+
 UNSURE = -(1 << 63)
 """The time that a target reports for a file whose content it does not vouch for: equal to no other."""
 

@@ -72,11 +72,17 @@ class Follower:
     def __exit__(self, *_exc: object) -> None:
         self._stack.close()
 
-    def drain(self) -> dict[str, Changes]:
-        """What changed since the last call, or may have."""
+    def drain(self, *, still: bool = False) -> dict[str, Changes]:
+        """What changed since the last call, or may have.
+
+        ``still``: the file systems are frozen, so that there is nothing to write back.
+        """
         with self._lock:
             found = self._capture.drain() if self._capture is not None else {}
             changes = {root: self._translated(root, some) for root, some in found.items()}
+            for root, some in found.items():
+                if not still:
+                    self._settle(root, some.ranges, changes[root])
         for root in self._scanned:
             changes[root] = Changes(everything=True)
         return changes
@@ -125,7 +131,6 @@ class Follower:
                     else:  # the root itself
                         changes.names.setdefault(b"", {})
         self._add_ranges(root, found.ranges, changes)
-        self._settle(root, found.ranges, changes)
         return changes
 
     def _add_ranges(self, root: str, ranges: Mapping[FileId, Spans], changes: Changes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dtesx.base.retry import Backoff
 from dtesx.model.changes import ANYTHING, Changes
@@ -37,6 +37,8 @@ class Pending:
         self._retry_at = 0.0
         self._retries = _RETRY.delays()
         self.known: Epoch | None = None
+        self.consistent: Epoch | None = None
+        """The last one of them that was of one moment."""
 
     def __bool__(self) -> bool:
         """Whether there is something to send."""
@@ -79,12 +81,24 @@ class Pending:
         self._sent.append(_Sent(epoch, changes))
         return epoch
 
+    def spoilt(self, epoch: Epoch) -> Epoch:
+        """The latest epoch turned out to be fuzzy; returns what it is."""
+        sent = self._sent.pop()
+        assert sent.epoch is epoch
+        self._sent.append(_Sent(replace(epoch, kind=EpochKind.FUZZY), sent.changes))
+        return self._sent[-1].epoch
+
     def confirm(self, number: int) -> bool:
         """The target has all up to the epoch ``number``. Whether that is news."""
         before = self.known
         while self._sent and self._sent[0].epoch.number <= number:
-            self.known = self._sent.popleft().epoch
+            self._know(self._sent.popleft().epoch)
         return self.known is not before
+
+    def _know(self, epoch: Epoch) -> None:
+        self.known = epoch
+        if epoch.kind is not EpochKind.FUZZY:
+            self.consistent = epoch
 
     def resume(self, reached: Epoch | None) -> None:
         """A new stream begins at a target that had applied ``reached`` last: what is after it is lost.
@@ -102,7 +116,7 @@ class Pending:
             self.add(sent.changes)
         self._sent.clear()
         if reached is not None and not ours:
-            self.known = reached
+            self._know(reached)
             self.doubt_everything()
 
     def doubt_everything(self) -> None:
@@ -126,8 +140,12 @@ class Pending:
         if not self._failures:
             self._retries = _RETRY.delays()
             return
-        failures, self._failures = self._failures, set()
         self._retry_at = now + next(self._retries, _RETRY.cap)
+        self.retry_all()
+
+    def retry_all(self) -> None:
+        """Look again at all that failed."""
+        failures, self._failures = self._failures, set()
         for path in failures:
             self._doubt(path)
 

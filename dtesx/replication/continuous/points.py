@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from dtesx.model.epoch import Epoch
+from dtesx.model.epoch import Epoch, EpochKind
 from dtesx.model.replication import Point
 
 
@@ -70,10 +70,11 @@ class Points:
             self._asked = []
 
     def sent(self, epoch: Epoch) -> None:
-        """``epoch`` is made of all that was drained."""
+        """``epoch`` is made of all that was drained. Who asked for a consistent one waits on if it is fuzzy."""
+        fuzzy = epoch.kind is EpochKind.FUZZY
         with self._lock:
-            self._sent += [(epoch, ticket) for ticket in self._gathered]
-            self._gathered = []
+            self._sent += [(epoch, ticket) for ticket in self._gathered if not (fuzzy and ticket.consistent)]
+            self._gathered = [ticket for ticket in self._gathered if fuzzy and ticket.consistent]
 
     def lost(self) -> None:
         """What was sent is sent again, in another epoch."""

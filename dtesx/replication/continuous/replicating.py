@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +15,7 @@ from dtesx.base.errors import ConnectionFailed, Interrupted
 from dtesx.base.log import get_logger
 from dtesx.base.retry import Backoff
 from dtesx.mirror.catalogue import catalogue_path, open_catalogue
+from dtesx.mirror.gathering import NotStill
 from dtesx.mirror.hard_links import LinkNames
 from dtesx.mirror.partial import is_whole
 from dtesx.mirror.selection import Scope, select
@@ -23,11 +25,13 @@ from dtesx.model.epoch import EpochKind
 from dtesx.model.mirror import LinkOptions, MirrorOptions, OrphanAction
 from dtesx.model.replication import ReplicationOptions, ReplicationPhase, ReplicationStatus, TargetStatus
 from dtesx.model.request import MirrorPhase, MirrorRequest
+from dtesx.replication.continuous.edges import Edge, Edges, Root
 from dtesx.replication.continuous.pending import Pending
 from dtesx.replication.continuous.points import Points, Ticket
 from dtesx.replication.guarding import Guard
 from dtesx.replication.sending import OWN_STATE, route
 from dtesx.replication.source_session import SourceSession
+from dtesx.volumes.freezing import NotFrozen
 from dtesx.wire.errors import StreamUnknown
 from dtesx.wire.identity import Identity
 from dtesx.wire.limiter import Limiter
@@ -40,8 +44,11 @@ RECONNECT = Backoff(first=0.5, cap=30.0, tries=8)
 class Capture(Protocol):
     """Knows what changes on the source. Methods may be called while changes go on."""
 
-    def drain(self) -> dict[str, Changes]:
-        """What changed since the last call, by root; roots without changes may be missing."""
+    def drain(self, *, still: bool = False) -> dict[str, Changes]:
+        """What changed since the last call, by root; roots without changes may be missing.
+
+        ``still``: nothing can be written at the moment.
+        """
 
 
 _TARGET = {
@@ -98,6 +105,9 @@ class Replication:
         self._taken = 0.0
         self._told = 0.0
         self._leaving = False
+        self._edges: Edges | None = None
+        self._edge_at = 0.0
+        self._unknown = False
 
     def request_point(self, *, consistent: bool) -> Ticket:
         """Have an epoch made soon that holds all that is written by now; from any thread."""
@@ -110,6 +120,13 @@ class Replication:
     def run(self) -> None:
         """Replicate until ``stop`` is set. Raises Halted, Refused and what ``opener`` raises."""
         self._guard.begin(self._roots)
+        with ExitStack() as stack:
+            with ExitStack() as opened:
+                fds = [opened.enter_context(self._opener(root)) for root in self._roots]
+                self._edges = stack.enter_context(closing(Edges(fds, self._options.freeze_budget)))
+            self._run()
+
+    def _run(self) -> None:
         delays = self._backoff.delays()
         while not self._stop.is_set():
             try:
@@ -177,6 +194,9 @@ class Replication:
             self._send_epoch(session)
         elif not self._pending.on_its_way:
             self._state = replace(self._state, current=self._taken)
+        if self._edge_due(began):
+            self._edge_at = began + self._options.consistent_every
+            self._send_consistent(session)
         while (left := began + self._options.epoch - time.monotonic()) > 0 and not self._points.asked:
             session.wait(left)
             self._confirm(session.applied)
@@ -185,7 +205,9 @@ class Replication:
     def _collect(self) -> None:
         self._taken = time.time()
         self._points.gather()
-        self._pending.add(self._capture.drain())
+        changes = self._capture.drain()
+        self._unknown = any(some.everything for some in changes.values())
+        self._pending.add(changes)
         self._pending.retry(time.monotonic())
 
     def _send_epoch(self, session: SourceSession) -> None:
@@ -202,6 +224,79 @@ class Replication:
             if changes[root]:
                 self._update(session, index, root, changes[root])
         session.end_epoch(epoch)
+
+    def _edge_due(self, now: float) -> bool:
+        """Whether there is to be an epoch of one moment; ``now`` is seconds of a monotonic clock."""
+        regular = self._options.consistent_every > 0 and now >= self._edge_at and not self._is_consistent()
+        due = regular or self._points.consistent
+        if due and self._unknown:
+            self._fuzzy("it is not known what changed")
+        return due and not self._unknown
+
+    def _is_consistent(self) -> bool:
+        """Whether the target has, or will have, what the source was at one moment, and nothing came since."""
+        latest = self._pending.latest
+        return latest is not None and latest.kind is not EpochKind.FUZZY
+
+    def _send_consistent(self, session: SourceSession) -> None:
+        """An epoch of one moment; where that cannot be, what was drained for it waits for the next one."""
+        edges = self._edges
+        assert edges is not None
+        with ExitStack() as stack:
+            roots = {
+                root: Root(stack.enter_context(self._guard.open(root)), self._scope(root), self._links[root])
+                for root in self._roots
+            }
+            changes: dict[str, Changes] = {}
+            try:
+                edge = stack.enter_context(edges.edge(roots, lambda: self._take_still(changes)))
+            except (NotFrozen, NotStill) as error:
+                edges.settle()  # for the time may have been up before changes were taken
+                self._pending.add(changes)
+                if not error.recoverable:
+                    self._edge_at = math.inf
+                self._fuzzy(error.message)
+                return
+            finally:
+                self._state = replace(self._state, freezes=edges.freezes)
+            self._send_edge(session, edge, changes)
+
+    def _take_still(self, changes: dict[str, Changes]) -> dict[str, Changes]:
+        self._points.gather()
+        self._pending.add(self._capture.drain(still=True))
+        self._pending.retry_all()
+        changes |= self._pending.take()
+        for some in changes.values():
+            if some.moved:  # moving changes the root's own times
+                some.names.setdefault(b"", {})
+        return changes
+
+    def _send_edge(self, session: SourceSession, edge: Edge, changes: dict[str, Changes]) -> None:
+        self._send_moves(session, changes)
+        epoch = self._pending.epoch(EpochKind.CRASH, edge.taken, changes)
+        session.begin_epoch()
+        for index, root in enumerate(self._roots):
+            if changes[root]:
+                still = edge.stills[root]
+                session.mirror(
+                    index,
+                    still.fd,
+                    scope=self._scope(root),
+                    options=self._mirror,
+                    catalogue=None,
+                    changed=still.changes,
+                    bounded=True,
+                )
+        if self._pending.failing:
+            epoch = self._pending.spoilt(epoch)
+        self._points.sent(epoch)
+        session.end_epoch(epoch)
+        self._fuzzy(f"{self._pending.failing} paths failed" if self._pending.failing else "")
+
+    def _fuzzy(self, why: str) -> None:
+        if why and why != self._state.fuzzy:
+            log.warning("epochs are fuzzy", reason=why)
+        self._state = replace(self._state, fuzzy=why)
 
     def _send_moves(self, session: SourceSession, changes: dict[str, Changes]) -> None:
         """Have the target rename what was renamed, so that it is compared in its new place."""
@@ -259,7 +354,8 @@ class Replication:
     def _confirmed(self) -> None:
         known = self._pending.known
         if known is not None:
-            self._state = replace(self._state, epoch=known, current=known.taken)
+            consistent = self._pending.consistent
+            self._state = replace(self._state, epoch=known, current=known.taken, consistent=consistent)
             self._say(self._state.phase)
             self._points.applied(known.number, self._pending.failing)
 

@@ -31,7 +31,7 @@ WAIT = 30.0
 class Scans:
     """Knows nothing, so everything has to be looked at."""
 
-    def drain(self) -> dict[str, Changes]:
+    def drain(self, *, still: bool = False) -> dict[str, Changes]:
         return {"/data": Changes(everything=True)}
 
 

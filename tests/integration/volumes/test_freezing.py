@@ -87,9 +87,15 @@ def test_nothing_is_written_in_the_moment(systems: list[Path], freezer: Freezer)
 
 
 def test_time_that_is_up_thaws(systems: list[Path], freezer: Freezer) -> None:
-    with freezer.frozen(0.1) as moment:
+    with freezer.frozen(2.0) as moment:
         _all_writable(systems)
     assert not moment.whole
+    assert freezer.stats.last >= 2.0
+    with pytest.raises(NotFrozen), freezer.frozen(1e-6):
+        pass
+    assert freezer.stats.times == 2
+    assert freezer.stats.last < 2.0 <= freezer.stats.most
+    _all_writable(systems)
     with freezer.frozen(20.0) as moment:
         pass
     assert moment.whole
@@ -113,10 +119,12 @@ def test_a_killed_process_leaves_nothing_frozen(systems: list[Path]) -> None:
         argv = [sys.executable, "-c", _CHILD, str(system)]
         child = subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3])
         assert child.stdout is not None
-        child.stdout.readline()
+        guardian = Path(f"/proc/{int(child.stdout.readline())}")
         child.send_signal(signal.SIGKILL)
         child.wait()
         child.stdout.close()
+        while guardian.exists():  # it has the file system open
+            time.sleep(0.01)
     _all_writable(systems)
 
 
