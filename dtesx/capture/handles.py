@@ -6,12 +6,15 @@ A handle is kept as the kernel lays it out, ``struct file_handle``: length, type
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
+import time
 
 _HEAD = struct.Struct("=Ii")
 _MAX_HANDLE_SZ = 128  # linux/fcntl.h
 _AT_EMPTY_PATH = 0x1000
+_TRIES, _PAUSE = 200, 0.001  # seconds
 
 # Handle types, the same in every kernel: linux/exportfs.h, fs/xfs/xfs_export.h, fs/btrfs/export.h.
 _INO32_GEN = 0x1
@@ -29,12 +32,17 @@ def open_handle(mount: int, handle: bytes) -> int:
 
     Raises OSError: ESTALE when it was removed.
     """
-    fd: int = _libc.open_by_handle_at(
-        ctypes.c_int(mount), ctypes.c_char_p(handle), ctypes.c_int(os.O_PATH | os.O_CLOEXEC)
-    )
-    if fd < 0:
-        raise _failure()
-    return fd
+    for _ in range(_TRIES):
+        fd: int = _libc.open_by_handle_at(
+            ctypes.c_int(mount), ctypes.c_char_p(handle), ctypes.c_int(os.O_PATH | os.O_CLOEXEC)
+        )
+        if fd >= 0:
+            return fd
+        # Also said where the inode's number is just being given to another file (iget_locked, I_CREATING).
+        if ctypes.get_errno() != errno.ENOMEM:
+            break
+        time.sleep(_PAUSE)
+    raise _failure()
 
 
 def handle_of(directory: int, name: bytes = b"") -> bytes:
