@@ -21,21 +21,27 @@ pytestmark = pytest.mark.integration
 USER = "postgres"
 
 
+def programs() -> Path:
+    """Where the newest PostgreSQL's programs are."""
+    return max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+
+
 @dataclass(frozen=True)
 class Server:
-    """A PostgreSQL server with its data in ``data``; its socket lies beside it."""
+    """A PostgreSQL server with its data in ``data`` and its socket in ``socket``."""
 
     programs: Path
     data: Path
+    socket: Path
 
     def command(self, program: str, *arguments: object) -> list[str]:
         where = str(self.programs / program)
         return ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups", where, *map(str, arguments)]
 
     @contextmanager
-    def running(self) -> Iterator[None]:
-        options = f"-c listen_addresses='' -c unix_socket_directories={self.data.parent}"
-        log = self.data.parent / "log"
+    def running(self, settings: str = "") -> Iterator[None]:
+        options = f"-c listen_addresses='' -c unix_socket_directories={self.socket} {settings}"
+        log = self.socket / "log"
         run(self.command("pg_ctl", "-D", self.data, "-s", "-w", "-l", log, "-o", options, "start"))
         try:
             yield
@@ -43,18 +49,17 @@ class Server:
             run(self.command("pg_ctl", "-D", self.data, "-s", "-w", "-m", "fast", "stop"))
 
     def ask(self, query: str) -> str:
-        return run(self.command("psql", "-h", self.data.parent, "-AtX", "-c", query, USER)).text
+        return run(self.command("psql", "-h", self.socket, "-AtX", "-c", query, USER)).text
 
 
 @pytest.fixture
 def server(real: Site) -> Iterator[Server]:
     """A new cluster with some tables; ``real`` mirrors its data directory."""
-    programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     # The server does not run as root, so its directory must not lie below pytest's.
     with tempfile.TemporaryDirectory(prefix="dtesx-test-") as place:
         shutil.chown(place, USER, USER)
         real.source = Path(place) / "data"
-        server = Server(programs, real.source)
+        server = Server(programs(), real.source, real.source.parent)
         run(server.command("initdb", "-D", server.data, "-A", "trust", "--data-checksums", "--no-sync"))
         with server.running():
             run(server.command("pgbench", "-h", place, "-i", "-q", "-s", 3, USER))
@@ -67,13 +72,13 @@ def moved(server: Server, site: Site) -> Server:
     place.mkdir()
     shutil.chown(place, USER, USER)
     shutil.move(site.target, place / "data")
-    return Server(server.programs, place / "data")
+    return Server(server.programs, place / "data", place)
 
 
 def test_at_rest_and_under_load(real: Site, server: Server) -> None:
     prove(real)
     with server.running():
-        load = spawn(server.command("pgbench", "-h", server.data.parent, "-T", 60, "-c", 4, "-n", USER))
+        load = spawn(server.command("pgbench", "-h", server.socket, "-T", 60, "-c", 4, "-n", USER))
         try:
             for _ in range(3):
                 assert real.mirror().problems == ()
