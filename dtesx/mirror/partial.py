@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 
 from dtesx.mirror.directories import Directories
@@ -15,7 +15,7 @@ from dtesx.mirror.walking import walk_below
 from dtesx.model.changes import Names, Touch
 
 
-def walk_changed(root: int, options: WalkOptions, changed: Names) -> Iterator[Visit]:
+def walk_changed(root: int, options: WalkOptions, changed: Names) -> Generator[Visit, None, None]:
     """Visit the directories of ``changed`` below ``root`` (a descriptor), with the changed names alone.
 
     Directories among these names are entered where they appeared, and then whole. What is gone by

@@ -56,6 +56,7 @@ class Changes:
             if path in self.spans or Touch.CONTENT not in self._touch(path):
                 self.spans[path] = _merged((*self.spans.get(path, ()), *spans))
         for directory, names in later.names.items():
+            self.names.setdefault(directory, {})
             for name, touch in names.items():
                 path = directory + b"/" + name if directory else name
                 if Touch.CONTENT in touch and path not in later.spans:

@@ -76,6 +76,12 @@ class Points:
             self._sent += [(epoch, ticket) for ticket in self._gathered if not (fuzzy and ticket.consistent)]
             self._gathered = [ticket for ticket in self._gathered if fuzzy and ticket.consistent]
 
+    def give_up_consistent(self) -> None:
+        """No epoch will be consistent: what is to be had is a fuzzy one."""
+        with self._lock:
+            for ticket in (*self._asked, *self._gathered):
+                ticket.consistent = False
+
     def lost(self) -> None:
         """What was sent is sent again, in another epoch."""
         with self._lock:

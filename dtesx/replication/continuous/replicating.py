@@ -231,6 +231,7 @@ class Replication:
         due = regular or self._points.consistent
         if due and self._unknown:
             self._fuzzy("it is not known what changed")
+            self._points.give_up_consistent()
         return due and not self._unknown
 
     def _is_consistent(self) -> bool:
@@ -255,6 +256,7 @@ class Replication:
                 self._pending.add(changes)
                 if not error.recoverable:
                     self._edge_at = math.inf
+                    self._points.give_up_consistent()
                 self._fuzzy(error.message)
                 return
             finally:

@@ -1,0 +1,29 @@
+"""Sources that are file systems of their own, and can be frozen."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dtesx.base.run import run
+from tests.integration.replication.conftest import Site
+
+_MAKE = {"ext4": ["mkfs.ext4", "-q"], "xfs": ["mkfs.xfs", "-q"], "btrfs": ["mkfs.btrfs", "-q"]}
+
+
+@pytest.fixture(params=list(_MAKE))
+def mounted(bare_site: Site, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """A site whose source is a file system of its own."""
+    image = tmp_path / "source.img"
+    with image.open("wb") as file:
+        file.truncate(1 << 30)
+    run([*_MAKE[request.param], str(image)])
+    run(["mount", "-o", "loop", str(image), str(bare_site.source)])
+    try:
+        yield bare_site
+    finally:
+        gc.collect()  # a mirror that was stopped in the middle has directories open until then
+        run(["umount", str(bare_site.source)])
