@@ -70,7 +70,7 @@ class Points:
             self._asked = []
 
     def sent(self, epoch: Epoch) -> None:
-        """``epoch`` is made of all that was drained. Who asked for a consistent one waits on if it is fuzzy."""
+        """``epoch`` is made of all that was drained. Who wants one that is not fuzzy waits on if it is."""
         fuzzy = epoch.kind is EpochKind.FUZZY
         with self._lock:
             self._sent += [(epoch, ticket) for ticket in self._gathered if not (fuzzy and ticket.consistent)]

@@ -6,14 +6,16 @@ import os
 import shutil
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from dtesx.base.run import run
+from dtesx.model.epoch import EpochKind
 from tests.integration.replication.conftest import Site
 from tests.integration.replication.vandal import Vandal
 
-from .watching import SECONDS, Watched, replicating, report
+from .watching import SECONDS, WAIT, Watched, replicating, report
 
 pytestmark = pytest.mark.integration
 
@@ -60,3 +62,32 @@ def test_whatever_happens_to_a_tree(mounted: Site, monkeypatch: pytest.MonkeyPat
                 time.sleep(0.02)
             _arrived(mounted, watched)
     report(watched, len(watched.consistent()))
+
+
+def test_a_point_of_one_moment_on_demand(mounted: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ExitStack() as stack:
+        stack.enter_context(mounted.receiver())
+        watched = stack.enter_context(replicating(mounted, monkeypatch, lambda _replica: None, every=0.0))
+        assert watched.replication is not None
+        for number in range(2):
+            (mounted.source / "file").write_text(str(number))
+            ticket = watched.replication.request_point(consistent=True)
+            assert ticket.reached.wait(WAIT)
+            assert ticket.point is not None
+            assert ticket.point.kind is EpochKind.CRASH
+            assert (mounted.target / "file").read_text() == str(number)
+
+
+def test_what_cannot_be_frozen_has_fuzzy_epochs(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.source = Path("/dev/shm") / f"dtesx-test-{os.getpid()}"
+    site.source.mkdir()
+    try:
+        with replicating(site, monkeypatch, lambda _replica: None) as watched:
+            assert watched.replication is not None
+            ticket = watched.replication.request_point(consistent=True)
+            assert ticket.reached.wait(WAIT)
+            assert ticket.point is not None
+            assert ticket.point.kind is EpochKind.FUZZY
+        assert "cannot be frozen" in watched.states[-1].fuzzy
+    finally:
+        shutil.rmtree(site.source)

@@ -37,6 +37,7 @@ class Watched:
     states: list[ReplicationStatus] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
     problems: list[BaseException] = field(default_factory=list)
+    replication: Replication | None = None
 
     def consistent(self) -> list[Epoch]:
         return [epoch for epoch in self.epochs if epoch.kind is EpochKind.CRASH]
@@ -116,6 +117,7 @@ def replicating(
             stop=stop,
             backoff=QUICK,
         )
+        watched.replication = replication
         thread = threading.Thread(target=replication.run)
         thread.start()
         try:
