@@ -13,7 +13,8 @@ from dtesx.model.api import FailoverRequest
 
 Live = Annotated[bool, typer.Option("--live", help="The real thing: the replica takes over.")]
 NoFinalMirror = Annotated[
-    bool, typer.Option("--no-final-mirror", help="Start from the last mirror even if the source answers.")
+    bool,
+    typer.Option("--no-final-mirror", help="Start from what the replica has, even if the source answers."),
 ]
 
 
@@ -27,8 +28,8 @@ def failover(
 ) -> None:
     """Start the replica VM in place of the source server.
 
-    If the source still answers, its files are mirrored once more, and then it is shut down: both
-    machines carry the same identity. The replica is made bootable, gets its disks back from the
+    If the source still answers, what it wrote last is sent, and then it is shut down: both machines
+    carry the same identity. The replica is made bootable, gets its disks back from the
     appliance, is powered on, and its address is reported. If a step failed, set right what the
     message names and run the same command again; dtesx job mirror goes back to protecting.
     """

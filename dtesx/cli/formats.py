@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from dtesx.model.epoch import Epoch
+
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -38,3 +40,8 @@ def moment(stamp: float) -> str:
     if not stamp:
         return "-"
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(stamp))
+
+
+def epoch_line(epoch: Epoch) -> str:
+    """An epoch: ``812, crash-consistent, of 2026-11-21 14:02:11``."""
+    return f"{epoch.number}, {epoch.kind}, of {moment(epoch.taken)}"

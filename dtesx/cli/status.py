@@ -10,7 +10,7 @@ import typer
 
 from dtesx.base.errors import UsageError
 from dtesx.cli import output, teach
-from dtesx.cli.formats import moment, seconds, size
+from dtesx.cli.formats import epoch_line, moment, seconds, size
 from dtesx.cli.params import Json
 from dtesx.cli.replication_options import State, To, directory
 from dtesx.model.replication import MirrorState, ReplicationReport, TargetDataState, TargetStatus
@@ -56,7 +56,7 @@ def screen(told: ReplicationReport, now: float) -> list[tuple[str, str]]:
         ("problem", told.problem if told.running else ""),
         ("mirror", told.mirror_status if told.mirror_status is not MirrorState.IDLE else ""),
         ("replica", _DATA[told.target_data_state]),
-        ("last epoch", f"{epoch.number}, {epoch.kind}, of {moment(epoch.taken)}" if epoch else ""),
+        ("last epoch", epoch_line(epoch) if epoch else ""),
         ("recovery point", behind),
         ("transmission", told.transmit_mode if told.running else ""),
         ("queue", _queue(told.queue_bytes, told.queue_operations)),

@@ -105,7 +105,7 @@ class Desk:
         def point(body: bytes) -> Point:
             return self._point(replication, msgspec.json.decode(body, type=PointRequest))
 
-        calls = {replications.STATUS: lambda _body: self._report(), replications.POINT: point}
+        calls = {replications.STATUS: lambda _body: self.report(), replications.POINT: point}
         with local_calls.answering(self._directory, calls):
             yield
 
@@ -126,7 +126,8 @@ class Desk:
             hint="wait longer: --wait SECONDS; dtesx status shows how far it is",
         )
 
-    def _report(self) -> ReplicationReport:
+    def report(self) -> ReplicationReport:
+        """What the replication tells now; from any thread."""
         return report(
             self._status,
             self._capture(),
@@ -147,7 +148,7 @@ class Desk:
     def _look(self) -> None:
         capture = self._capture()
         self._pace.note(time.monotonic(), capture.events)
-        now = self._report()
+        now = self.report()
         try:
             replace_volatile(self._directory / replications.REPORT, msgspec.json.encode(now))
             if self._history is not None and time.monotonic() >= self._sampled + INTERVAL:

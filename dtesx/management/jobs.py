@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Protocol
 
 from dtesx.base.errors import Conflict, DtesxError, Interrupted
 from dtesx.base.log import get_logger
 from dtesx.management.store import Store
+from dtesx.management.tending import Tending
 from dtesx.model.api import FailoverRequest, JobInfo, NewSnapshot, SnapshotInfo
 from dtesx.model.job import (
     STATES,
@@ -27,7 +26,7 @@ from dtesx.model.record import JobRecord
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
 from dtesx.model.vmware import VirtualMachine
-from dtesx.recovery.ports import Surroundings, Workers
+from dtesx.recovery.ports import Site, Surroundings, Workers
 
 log = get_logger(__name__)
 
@@ -37,9 +36,6 @@ _UNPROTECTED = (JobState.CREATED, JobState.PROTECT_FAILED)
 _DELETION = (JobState.DELETING, JobState.DELETE_FAILED)
 _AT_WORK = (WorkerPhase.RECEIVING, WorkerPhase.PAUSED, WorkerPhase.TARGET_FULL)
 _UNFINISHED = (StepState.FAILED, StepState.INTERRUPTED)
-
-Site = Callable[[JobRecord, threading.Event], AbstractContextManager[Surroundings]]
-"""Makes one job's surroundings for as long as an operation lasts."""
 
 
 class Executor(Protocol):
@@ -62,10 +58,16 @@ class Jobs:
     """All jobs of this appliance; ``cancel`` interrupts what runs."""
 
     def __init__(
-        self, store: Store, executor: Executor, workers: Workers, site: Site, cancel: threading.Event
+        self,
+        store: Store,
+        executor: Executor,
+        workers: Workers,
+        site: Site,
+        tending: Tending,
+        cancel: threading.Event,
     ) -> None:
         self._store, self._executor, self._workers, self._site = store, executor, workers, site
-        self._cancel = cancel
+        self._tending, self._cancel = tending, cancel
         self._lock = threading.Lock()
         self._running: dict[str, threading.Thread] = {}
 
@@ -224,7 +226,7 @@ class Jobs:
 
     def _execute(self, operation: Operation, record: JobRecord) -> None:
         try:
-            with self._site(record, self._cancel) as site:
+            with self._tending.turn(record.id), self._site(record, self._cancel) as site:
                 self._executor.execute(operation, record, site)
         except DtesxError as error:  # of the surroundings: execute itself does not raise them
             problem = Problem(error.code, error.message, error.hint)
@@ -253,6 +255,7 @@ class Jobs:
             replica=_replica(record),
             mirror=self._live(record) or record.mirror,
             mirrored_at=record.mirrored_at,
+            replication=self._tending.shown(record),
             target_paused=self._workers.paused(record.id),
             bandwidth=self._store.bandwidth(record.id),
             operation=operation,

@@ -86,6 +86,11 @@ class Mirrors:
             raise NotFound(f"there is no mirror of job {job} here", hint="start one: `dtesx job mirror`")
         return mirror.shown()
 
+    def under_way(self, job: str) -> bool:
+        """Whether a mirror of the job has begun and not ended."""
+        mirror = self._mirrors.get(job)
+        return mirror is not None and mirror.status.phase not in FINAL_PHASES
+
     def stop(self, job: str) -> None:
         """Stop a running mirror and wait for it; does nothing when there is none."""
         with self._lock:

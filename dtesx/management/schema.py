@@ -8,7 +8,15 @@ from typing import Any
 
 import msgspec
 
-from dtesx.model.job import DiskFormat, JobSpec, MirrorSpec, ReplicaSpec
+from dtesx.model.job import (
+    MAX_EPOCH,
+    MIN_EPOCH,
+    DiskFormat,
+    JobSpec,
+    MirrorSpec,
+    ReplicaSpec,
+    ReplicationSpec,
+)
 from dtesx.model.link import LinkSpec, QueueSpec, RateSpec
 from dtesx.model.mirror import MAX_STREAMS, Compare
 from dtesx.model.target import MAX_MEMORY, MAX_RETRY_DELAY, TargetOptions
@@ -32,6 +40,7 @@ FIELDS: dict[type, dict[str, dict[str, Any]]] = {
         },
         "replica": {"description": "The replica VM."},
         "mirror": {"description": "Which files travel."},
+        "replication": {"description": "What follows the mirror."},
         "link": {"description": "How source and target are joined: when and how fast data travel."},
         "target": {"description": "How the target deals with what arrives."},
         "route": {
@@ -68,6 +77,21 @@ FIELDS: dict[type, dict[str, dict[str, Any]]] = {
             "description": "Absolute paths on the source that stay behind.",
             "items": {"type": "string", "pattern": "^/."},
             "examples": [["/var/cache"]],
+        },
+    },
+    ReplicationSpec: {
+        "enabled": {
+            "description": "Whether what changes travels on after a mirror; no: the job only mirrors."
+        },
+        "epoch": {
+            "description": "Seconds from one epoch to the next.",
+            "minimum": MIN_EPOCH,
+            "maximum": MAX_EPOCH,
+        },
+        "consistent_every": {
+            "description": "Seconds from one crash-consistent epoch to the next; 0: none.",
+            "minimum": 0,
+            "maximum": MAX_EPOCH,
         },
     },
     LinkSpec: {
@@ -138,6 +162,7 @@ _TYPES: tuple[type, ...] = (
     JobSpec,
     ReplicaSpec,
     MirrorSpec,
+    ReplicationSpec,
     LinkSpec,
     TargetOptions,
     RateSpec,

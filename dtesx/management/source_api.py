@@ -6,13 +6,22 @@ import socket
 from collections.abc import Callable
 
 from dtesx import __version__
+from dtesx.base.errors import Conflict
 from dtesx.base.log import get_logger
+from dtesx.management.job_replications import JobReplications
 from dtesx.management.mirrors import Mirrors
 from dtesx.management.pairings import Pairings
 from dtesx.management.web import Call, Rule
-from dtesx.model.api import MirrorStatus, NewBandwidth, PairReply, PairRequest, ServiceStatus
+from dtesx.model.api import (
+    MirrorStatus,
+    NewBandwidth,
+    PairReply,
+    PairRequest,
+    ServiceStatus,
+    SourceReplication,
+)
 from dtesx.model.inventory import Inventory
-from dtesx.model.request import MirrorRequest
+from dtesx.model.request import MirrorRequest, ReplicationRequest
 
 log = get_logger(__name__)
 
@@ -20,6 +29,7 @@ log = get_logger(__name__)
 def rules(
     pairings: Pairings,
     mirrors: Mirrors,
+    replications: JobReplications,
     *,
     inventory: Callable[[], Inventory],
     power_off: Callable[[], None],
@@ -43,14 +53,17 @@ def rules(
         Rule("POST", "/v1/pair", pair, public=True),
         Rule("GET", "/v1/status", status),
         Rule("GET", "/v1/inventory", take_inventory),
-        *_mirror_rules(mirrors),
+        *_mirror_rules(mirrors, replications),
+        *_replication_rules(replications, mirrors),
         Rule("POST", "/v1/shutdown", shut_down),
     )
 
 
-def _mirror_rules(mirrors: Mirrors) -> tuple[Rule, ...]:
+def _mirror_rules(mirrors: Mirrors, replications: JobReplications) -> tuple[Rule, ...]:
     def start_mirror(call: Call) -> MirrorStatus:
-        return mirrors.start(call.decoded(MirrorRequest))
+        request = call.decoded(MirrorRequest)
+        replications.stop(request.job)  # a target lets one stream in
+        return mirrors.start(request)
 
     def show_mirror(call: Call) -> MirrorStatus:
         return mirrors.status(call.path["job"])
@@ -74,4 +87,26 @@ def _mirror_rules(mirrors: Mirrors) -> tuple[Rule, ...]:
         Rule("POST", "/v1/mirrors/{job}/pause", pause_mirror),
         Rule("POST", "/v1/mirrors/{job}/resume", resume_mirror),
         Rule("POST", "/v1/mirrors/{job}/bandwidth", limit_mirror),
+    )
+
+
+def _replication_rules(replications: JobReplications, mirrors: Mirrors) -> tuple[Rule, ...]:
+    def start(call: Call) -> SourceReplication:
+        request = call.decoded(ReplicationRequest)
+        if mirrors.under_way(request.job):
+            raise Conflict(
+                f"job {request.job} is being mirrored", hint="it replicates when the mirror has ended"
+            )
+        return replications.start(request)
+
+    def show(call: Call) -> SourceReplication:
+        return replications.status(call.path["job"])
+
+    def stop(call: Call) -> None:
+        replications.stop(call.path["job"])
+
+    return (
+        Rule("POST", "/v1/replications", start),
+        Rule("GET", "/v1/replications/{job}", show),
+        Rule("DELETE", "/v1/replications/{job}", stop),
     )

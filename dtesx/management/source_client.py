@@ -15,9 +15,10 @@ from dtesx.model.api import (
     PairRequest,
     ServerInfo,
     ServiceStatus,
+    SourceReplication,
 )
 from dtesx.model.inventory import Inventory
-from dtesx.model.request import MirrorRequest
+from dtesx.model.request import MirrorRequest, ReplicationRequest
 from dtesx.wire import pairing
 from dtesx.wire.identity import fingerprint
 from dtesx.wire.tls import presented_certificate
@@ -97,6 +98,15 @@ class SourceClient:
 
     def limit_mirror(self, job: str, bandwidth: int | None) -> None:
         self._http.send("POST", f"/v1/mirrors/{job}/bandwidth", NewBandwidth(bandwidth))
+
+    def start_replication(self, request: ReplicationRequest) -> SourceReplication:
+        return self._http.call("POST", "/v1/replications", SourceReplication, request)
+
+    def replication(self, job: str) -> SourceReplication:
+        return self._http.call("GET", f"/v1/replications/{job}", SourceReplication)
+
+    def stop_replication(self, job: str) -> None:
+        self._http.send("DELETE", f"/v1/replications/{job}")
 
     def shut_down(self) -> None:
         self._http.send("POST", "/v1/shutdown")

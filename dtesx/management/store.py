@@ -28,6 +28,7 @@ from dtesx.management.tables import (
 from dtesx.management.vault import Vault
 from dtesx.model.job import Operation, OperationKind, StepState
 from dtesx.model.record import JobRecord
+from dtesx.model.replication import ReplicationSwitch
 
 _FILE = "store.sqlite"
 _BUSY_SECONDS = 30
@@ -107,6 +108,18 @@ class Store:
         """Keep a limit for the job (by its id), or none."""
         with self._write() as session:
             session.execute(update(JobRow).where(JobRow.id == job).values(bandwidth=bandwidth))
+
+    def replication(self, job: str) -> ReplicationSwitch:
+        """What users want of the replication of the job (by its id)."""
+        with self._read() as session:
+            row = session.get(JobRow, job)
+            kept = row.replication if row is not None else None
+            return ReplicationSwitch.ON if kept is None else ReplicationSwitch(kept)
+
+    def set_replication(self, job: str, switch: ReplicationSwitch) -> None:
+        """Keep what users want of it."""
+        with self._write() as session:
+            session.execute(update(JobRow).where(JobRow.id == job).values(replication=switch.value))
 
     def operation(self, operation: str) -> Operation:
         """The operation with that id; NotFound when there is none."""

@@ -14,7 +14,7 @@ from dtesx.model.job import Operation
 from dtesx.model.record import JobRecord
 from dtesx.model.vmware import VmwareServer
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class VmwareRow(Base):
 
 
 class JobRow(Base):
-    """A job; ``bandwidth`` is the limit that users set since (bytes/s, 0 for none)."""
+    """A job; users have since set ``bandwidth`` (bytes/s, 0 for none) and ``replication`` (its switch)."""
 
     __tablename__ = "jobs"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -77,6 +77,7 @@ class JobRow(Base):
     source: Mapped[str] = mapped_column(index=True)
     vmware: Mapped[str] = mapped_column(index=True)
     bandwidth: Mapped[int | None]
+    replication: Mapped[str | None]
     body: Mapped[JobRecord] = mapped_column(Body(JobRecord))
 
 

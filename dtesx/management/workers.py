@@ -16,14 +16,16 @@ from typing import TypeVar
 
 import msgspec
 
+from dtesx.apply.epochs import EpochLog
 from dtesx.base.errors import CommandFailed, Conflict, DtesxError, Interrupted, from_code
 from dtesx.base.files import private_directory, write_atomic
 from dtesx.base.log import get_logger
 from dtesx.base.retry import wait_until
 from dtesx.base.run import Process, spawn
 from dtesx.management import pausing
+from dtesx.model.epoch import Epoch
 from dtesx.model.location import DATA_PORT
-from dtesx.model.target import Paused, WorkerPhase, WorkerSpec, WorkerStatus
+from dtesx.model.target import EPOCHS, Paused, WorkerPhase, WorkerSpec, WorkerStatus
 
 log = get_logger(__name__)
 
@@ -112,6 +114,17 @@ class LocalWorkers:
     def paused(self, job: str) -> bool:
         """Whether the job's worker is paused."""
         return pausing.pauses(self._root / job).paused.all
+
+    def epoch(self, job: str) -> Epoch | None:
+        """The last epoch that is on the replica's disks; None when there was none."""
+        return EpochLog(self._root / job / EPOCHS).last()
+
+    def unsettled(self, job: str) -> bool:
+        """Whether epochs that arrived whole may be on the replica's disks in part.
+
+        Those that wait because the worker is paused have not been begun.
+        """
+        return not self.paused(job) and bool(EpochLog(self._root / job / EPOCHS).waiting())
 
     def free_port(self) -> int:
         """A data port that no job uses, 1500 first; it stays reserved until a worker gets it."""

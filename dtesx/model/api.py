@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dtesx.model.epoch import Epoch
 from dtesx.model.inventory import Inventory
 from dtesx.model.job import JobSpec, JobState, Operation, Problem
 from dtesx.model.layout import Layout
+from dtesx.model.replication import ReplicationReport, ReplicationSwitch
 from dtesx.model.request import MirrorPhase
 from dtesx.model.stats import MirrorStats
 from dtesx.model.transmission import check_bandwidth
@@ -44,6 +46,30 @@ class MirrorStatus:
     problem: Problem | None = None
     started: float = 0.0
     bandwidth: int | None = None
+
+
+@dataclass(frozen=True)
+class SourceReplication:
+    """A job's replication as its source sees it; ``problem`` is what ended it."""
+
+    job: str
+    report: ReplicationReport
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class JobReplication:
+    """A job's replication as its appliance sees it.
+
+    ``switch`` is what users want of it. ``epoch`` is the last one that the replica has, which is known
+    without the source. ``report`` is what the source told last, null when it told nothing since the
+    appliance's service started; ``problem`` is what keeps it from replicating.
+    """
+
+    switch: ReplicationSwitch = ReplicationSwitch.ON
+    epoch: Epoch | None = None
+    report: ReplicationReport | None = None
+    problem: Problem | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +144,10 @@ class SnapshotInfo:
 
 @dataclass(frozen=True)
 class JobInfo:
-    """A job as the API shows it. ``bandwidth``: see NewBandwidth."""
+    """A job as the API shows it.
+
+    ``replication`` is null when it only mirrors; ``bandwidth``: see NewBandwidth.
+    """
 
     id: str
     spec: JobSpec
@@ -129,6 +158,7 @@ class JobInfo:
     replica: VirtualMachine | None = None
     mirror: MirrorStats | None = None
     mirrored_at: float = 0.0
+    replication: JobReplication | None = None
     target_paused: bool = False
     bandwidth: int | None = None
     operation: Operation | None = None

@@ -19,6 +19,14 @@ class ReplicationPhase(StrEnum):
     REPLICATING = "replicating"
 
 
+class ReplicationSwitch(StrEnum):
+    """What users want of a job's replication; a stopped one goes on after the next mirror."""
+
+    ON = "on"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+
+
 class TargetStatus(StrEnum):
     """What a source knows of its target: away is one that it has no connection to."""
 
@@ -140,9 +148,9 @@ class ReplicationReport:
     """What a replication tells. Times are Unix seconds, 0 for never; counts are since ``started``.
 
     ``at`` is when this was so; ``running``: the process that replicates answered. ``epoch`` is the
-    last one applied on the target; ``latency`` (seconds): what was written longer ago than that is on
-    the target, None when it never was whole. ``sent_bytes`` are content of files,
-    ``sent_compressed_bytes`` what crossed the link for it, both ways and with all that frames it.
+    last one applied on the target; all that was written before ``current`` is there (0: it never was
+    whole), that is ``recovery_point_latency`` seconds ago (None: the same). ``sent_bytes`` are content of
+    files, ``sent_compressed_bytes`` what crossed the link for it, both ways and with all that frames it.
     """
 
     source: str
@@ -156,6 +164,7 @@ class ReplicationReport:
     target_status: TargetStatus
     target_data_state: TargetDataState
     epoch: Epoch | None
+    current: float
     recovery_point_latency: float | None
     connected_since: float
     capture_rung: Rung

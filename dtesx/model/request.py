@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from dtesx.model.job import MirrorSpec
+from dtesx.model.job import MirrorSpec, ReplicationSpec
 from dtesx.model.link import LinkSpec
 from dtesx.model.mounting import mount_key
 from dtesx.model.transmission import check_bandwidth
@@ -60,3 +60,16 @@ class MirrorRequest:
     def roots(self) -> tuple[str, ...]:
         """The mount points, each after those it is mounted below."""
         return tuple(sorted(self.mount_points, key=mount_key))
+
+
+@dataclass(frozen=True)
+class ReplicationRequest:
+    """Asks a source to replicate what it has mirrored: from where to where as ``mirror`` says."""
+
+    mirror: MirrorRequest
+    replication: ReplicationSpec = ReplicationSpec()
+
+    @property
+    def job(self) -> str:
+        """The job's id."""
+        return self.mirror.job

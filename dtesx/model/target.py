@@ -8,6 +8,9 @@ from enum import StrEnum
 from dtesx.model.layout import Layout
 from dtesx.model.stats import MirrorStats
 
+EPOCHS = "epochs"
+"""Where in its directory a worker keeps epochs until they are applied."""
+
 MAX_RETRY_DELAY = 3600
 MAX_MEMORY = 80
 

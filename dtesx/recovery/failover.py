@@ -12,7 +12,7 @@ from dtesx.boot import fix
 from dtesx.model.inventory import Nic
 from dtesx.model.record import JobRecord
 from dtesx.model.vmware import VirtualNic
-from dtesx.recovery import transfer
+from dtesx.recovery import replication, transfer
 from dtesx.recovery.run import Run
 from dtesx.volumes.disks import find_disk
 from dtesx.volumes.mounts import mounted_layout
@@ -22,12 +22,15 @@ _ADDRESS_SECONDS = 600.0
 
 
 def final_mirror(run: Run) -> None:
-    """Mirror once more if that was asked for and the source still answers."""
+    """Have the replica get what was written by now, if that was asked for and the source still answers.
+
+    Where the job replicates that is a last recovery point, else a mirror.
+    """
     if not run.param("final_mirror"):
         run.detail("left out, as asked")
         return
     if not run.site.source.answers():
-        run.detail(f"the source does not answer; the replica is as of {_as_of(run.record)}")
+        run.detail(f"the source does not answer; the replica is as of {_as_of(run)}")
         return
     if run.site.workers.paused(run.job):
         raise Conflict(
@@ -39,12 +42,13 @@ def final_mirror(run: Run) -> None:
         run.site.source.stop_mirror(run.job)
         transfer.attach(run)
         transfer.start_worker(run)
-        transfer.mirror(run)
+        if not replication.last_point(run):
+            transfer.mirror(run)
     except ConnectionFailed as error:
         raise ConnectionFailed(
             f"the final mirror broke off: {error.message}",
             hint="run the failover again when the source is back, or with --no-final-mirror to start "
-            "the replica with the files that arrived",
+            "the replica with what arrived",
         ) from error
     except Halted as error:
         error.hint = (
@@ -75,7 +79,7 @@ def fence(run: Run) -> None:
 
 def make_bootable(run: Run) -> None:
     """Mount the replica's tree as it will be and adapt it to its new machine."""
-    layout = transfer.layout(run)
+    layout = transfer.layout(run.record)
     with run.site.vsphere() as vsphere:
         replica = vsphere.vm(run.record.replica_ref)
     if replica.powered_on:
@@ -122,7 +126,8 @@ def nic_names(record: JobRecord, nics: tuple[VirtualNic, ...]) -> Mapping[str, s
     return {made.mac.lower(): nic.name for made, nic in zip(ordered, mapped, strict=False)}
 
 
-def _as_of(record: JobRecord) -> str:
-    if not record.mirrored_at:
-        return "no complete mirror"
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(record.mirrored_at))
+def _as_of(run: Run) -> str:
+    epoch, mirrored = run.site.workers.epoch(run.job), run.record.mirrored_at
+    if epoch is not None and epoch.taken > mirrored:
+        return f"{transfer.stamp(epoch.taken)} (epoch {epoch.number}, {epoch.kind})"
+    return transfer.stamp(mirrored) if mirrored else "no complete mirror"

@@ -19,7 +19,7 @@ from dtesx.model.job import (
     StepState,
 )
 from dtesx.model.record import JobRecord
-from dtesx.recovery import failover, protect, removal, snapshots, transfer
+from dtesx.recovery import failover, protect, removal, replication, snapshots, transfer
 from dtesx.recovery.ports import Surroundings
 from dtesx.recovery.run import Run, problem_of
 
@@ -42,6 +42,7 @@ class Definition:
 
 _ATTACH = Definition("attach", "Hand the disks to the appliance", transfer.attach, volatile=True)
 _WORKER = Definition("worker", "Mount the replica and start its worker", transfer.start_worker, True)
+_REPLICATE = Definition("replicate", "Go on with what changes", replication.replicate, volatile=True)
 _STOP = Definition("pause", "Pause the worker and unmount the replica", transfer.stop_worker, True)
 _DETACH = Definition("detach", "Take the disks from the appliance", transfer.detach, volatile=True)
 
@@ -54,11 +55,13 @@ OPERATIONS: dict[OperationKind, tuple[Definition, ...]] = {
         Definition("prepare", "Partition the disks and make file systems", protect.prepare),
         _WORKER,
         Definition("mirror", "Mirror all files", transfer.mirror),
+        _REPLICATE,
     ),
     OperationKind.MIRROR: (
         _ATTACH,
         _WORKER,
         Definition("mirror", "Mirror what changed", transfer.mirror),
+        _REPLICATE,
     ),
     OperationKind.SNAPSHOT: (
         Definition("check", "Ask vSphere whether it can be done now", snapshots.check, volatile=True),
@@ -69,7 +72,7 @@ OPERATIONS: dict[OperationKind, tuple[Definition, ...]] = {
         _WORKER,
     ),
     OperationKind.FAILOVER: (
-        Definition("final-mirror", "Mirror once more", failover.final_mirror),
+        Definition("final-mirror", "Send what was written last", failover.final_mirror),
         Definition("fence", "Make sure the source is down", failover.fence, volatile=True),
         _STOP,
         Definition("boot", "Make the replica bootable", failover.make_bootable),
@@ -78,8 +81,8 @@ OPERATIONS: dict[OperationKind, tuple[Definition, ...]] = {
         Definition("address", "Wait for the replica's address", failover.wait_for_address),
     ),
     OperationKind.DELETE: (
-        Definition("stop-mirror", "Stop the source's mirror", removal.stop_mirror),
-        _STOP,
+        Definition("stop-mirror", "Stop the source's mirror and replication", removal.stop_mirror),
+        Definition("pause", "Pause the worker and unmount the replica", transfer.end_worker, volatile=True),
         _DETACH,
         Definition("replica", "Keep or remove the replica VM", removal.remove_replica),
         Definition("clean", "Clean the job's directory", removal.clean),

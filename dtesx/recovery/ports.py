@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from dtesx.model.api import MirrorStatus
+from dtesx.model.api import MirrorStatus, SourceReplication
+from dtesx.model.epoch import Epoch
 from dtesx.model.inventory import Inventory
 from dtesx.model.job import Operation
 from dtesx.model.record import JobRecord
-from dtesx.model.request import MirrorRequest
+from dtesx.model.replication import ReplicationSwitch
+from dtesx.model.request import MirrorRequest, ReplicationRequest
 from dtesx.model.target import Paused, WorkerSpec, WorkerStatus
 from dtesx.vsphere.client import VSphere
 
@@ -49,6 +51,15 @@ class Source(Protocol):
     def limit_mirror(self, job: str, bandwidth: int | None) -> None:
         """Set a running mirror's limit (MirrorRequest); NotFound when none is under way."""
 
+    def start_replication(self, request: ReplicationRequest) -> SourceReplication:
+        """Start a replication, or tell of the one that runs for the job already."""
+
+    def replication(self, job: str) -> SourceReplication:
+        """Where the job's replication stands; NotFound when there was none."""
+
+    def stop_replication(self, job: str) -> None:
+        """Stop the job's replication; does nothing when there is none."""
+
     def shut_down(self) -> None:
         """Ask the server to power off; returns when it accepted.
 
@@ -80,6 +91,12 @@ class Workers(Protocol):
     def paused(self, job: str) -> bool:
         """Whether the job's worker is paused."""
 
+    def epoch(self, job: str) -> Epoch | None:
+        """The last epoch that is on the replica's disks; None when there was none."""
+
+    def unsettled(self, job: str) -> bool:
+        """Whether epochs that arrived whole may be on the replica's disks in part."""
+
     def free_port(self) -> int:
         """A data port that no job uses, 1500 first."""
 
@@ -95,6 +112,12 @@ class Journal(Protocol):
 
     def bandwidth(self, job: str) -> int | None:
         """The limit that users set in place of the job's own (bytes/s, 0 for none); None: they set none."""
+
+    def replication(self, job: str) -> ReplicationSwitch:
+        """What users want of the job's replication."""
+
+    def set_replication(self, job: str, switch: ReplicationSwitch) -> None:
+        """Keep what users want of it."""
 
 
 @dataclass(frozen=True)
@@ -115,3 +138,7 @@ class Surroundings:
     identity_directory: Path
     listen: str = "0.0.0.0"
     cancel: threading.Event = field(default_factory=threading.Event)
+
+
+Site = Callable[[JobRecord, threading.Event], AbstractContextManager[Surroundings]]
+"""Makes one job's surroundings for as long as they are needed."""

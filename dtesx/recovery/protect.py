@@ -44,7 +44,7 @@ def plan(run: Run) -> None:
 
 def create_replica(run: Run) -> None:
     """Create the replica VM, powered off, with its disks."""
-    wanted = replica_plan(run.record, layout(run))
+    wanted = replica_plan(run.record, layout(run.record))
     with run.site.vsphere() as vsphere:
         appliance = vsphere.find_vm(run.site.appliance_vm)
         machine = vsphere.create_replica(wanted, beside=appliance.ref)
@@ -54,7 +54,7 @@ def create_replica(run: Run) -> None:
 
 def prepare(run: Run) -> None:
     """Partition the replica's disks and make their file systems with the source's UUIDs."""
-    planned = layout(run)
+    planned = layout(run.record)
     for disk, virtual in zip(planned.disks, run.record.disks, strict=True):
         run.detail(f"disk {disk.index + 1} of {len(planned.disks)}: {virtual.path}")
         prepare_disk(find_disk(virtual.uuid), disk)

@@ -9,9 +9,11 @@ from dataclasses import replace
 from dtesx.base.errors import ConnectionFailed, DtesxError, NotFound, from_code
 from dtesx.model.api import MirrorStatus
 from dtesx.model.layout import Layout
+from dtesx.model.record import JobRecord
 from dtesx.model.request import FINAL_PHASES, MirrorPhase, MirrorRequest
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerSpec
+from dtesx.recovery.ports import Surroundings
 from dtesx.recovery.run import Run
 from dtesx.vsphere.client import VSphere
 
@@ -35,6 +37,14 @@ def attach(run: Run) -> None:
             vsphere.attach_disk(appliance.ref, disk)
 
 
+def attach_disks(record: JobRecord, site: Surroundings) -> None:
+    """Attach the replica's disks, as they are known, to the appliance."""
+    with site.vsphere() as vsphere:
+        appliance = vsphere.find_vm(site.appliance_vm)
+        for disk in record.disks:
+            vsphere.attach_disk(appliance.ref, disk)
+
+
 def detach(run: Run) -> None:
     """Take the replica's disks from the appliance; their files stay."""
     if not run.record.replica_ref:
@@ -52,38 +62,56 @@ def refresh_disks(run: Run, vsphere: VSphere) -> None:
     run.keep(replace(run.record, disks=ordered))
 
 
-def layout(run: Run) -> Layout:
+def layout(record: JobRecord) -> Layout:
     """The job's planned layout."""
-    if run.record.layout is None:
+    if record.layout is None:
         raise DtesxError(
             "the replica's disks were never planned", hint="create the job again with the same file"
         )
-    return run.record.layout
+    return record.layout
 
 
 def start_worker(run: Run) -> None:
     """Start the job's target worker and wait until it listens."""
     if not run.record.data_port:
         run.keep(replace(run.record, data_port=run.site.workers.free_port()))
-    run.site.workers.start(worker_spec(run))
+    run.site.workers.start(worker_spec(run.record, run.site))
 
 
 def stop_worker(run: Run) -> None:
-    """End the worker; afterwards nothing of the replica is mounted."""
+    """End the worker; afterwards nothing of the replica is mounted, and no epoch is half there.
+
+    One that was cut off while it was applied is applied again.
+    """
+    run.site.workers.stop(run.job)
+    if run.site.workers.unsettled(run.job):
+        run.detail("applying what arrived whole")
+        attach(run)
+        start_worker(run)
+        run.site.workers.stop(run.job)
+    if run.site.workers.unsettled(run.job):
+        raise DtesxError(
+            "the target worker cannot apply what arrived",
+            hint="look at worker.log in the job's directory on the appliance, then run the command again",
+        )
+
+
+def end_worker(run: Run) -> None:
+    """End the worker, whatever it has still to do; afterwards nothing of the replica is mounted."""
     run.site.workers.stop(run.job)
 
 
-def worker_spec(run: Run) -> WorkerSpec:
+def worker_spec(record: JobRecord, site: Surroundings) -> WorkerSpec:
     """What the job's worker is told."""
     return WorkerSpec(
-        job=run.job,
-        layout=layout(run),
-        disk_uuids=tuple(disk.uuid for disk in run.record.disks),
-        address=run.site.listen,
-        port=run.record.data_port,
-        source_certificate=run.site.source.certificate,
-        identity_directory=str(run.site.identity_directory),
-        options=run.record.spec.target,
+        job=record.id,
+        layout=layout(record),
+        disk_uuids=tuple(disk.uuid for disk in record.disks),
+        address=site.listen,
+        port=record.data_port,
+        source_certificate=site.source.certificate,
+        identity_directory=str(site.identity_directory),
+        options=record.spec.target,
     )
 
 
@@ -94,13 +122,13 @@ def mirror(run: Run) -> None:
     continue by difference, the first paused if it was. A limit that users set meanwhile is passed on.
     Gives up when the source is away for a minute.
     """
-    request = _request(run)
+    request = mirror_request(run.record, run.site, rebind=run.param("rebind"))
     status = run.site.source.start_mirror(request)
     last_seen = time.monotonic()
     while status.phase not in FINAL_PHASES:
         run.pause(_POLL)
         if run.site.workers.status(run.job) is None:
-            run.site.workers.start(worker_spec(run))
+            run.site.workers.start(worker_spec(run.record, run.site))
         request = replace(
             request, paused=status.phase is MirrorPhase.PAUSED, bandwidth=run.site.journal.bandwidth(run.job)
         )
@@ -141,20 +169,24 @@ def _conclude(run: Run, status: MirrorStatus) -> None:
     run.keep(replace(run.record, mirror=status.stats, mirrored_at=run.clock()))
 
 
-def _request(run: Run) -> MirrorRequest:
-    spec = run.record.spec
-    planned = layout(run)
+def mirror_request(record: JobRecord, site: Surroundings, *, rebind: bool = False) -> MirrorRequest:
+    """What the source is asked to mirror, and where to."""
     return MirrorRequest(
-        job=run.job,
-        address=spec.route or run.site.source.local_address(),
-        port=run.record.data_port,
-        certificate=run.site.certificate,
-        mount_points=tuple(partition.mount_point for _, partition in planned.file_systems()),
-        mirror=spec.mirror,
-        link=spec.link,
-        rebind=run.param("rebind"),
-        bandwidth=run.site.journal.bandwidth(run.job),
+        job=record.id,
+        address=record.spec.route or site.source.local_address(),
+        port=record.data_port,
+        certificate=site.certificate,
+        mount_points=tuple(partition.mount_point for _, partition in layout(record).file_systems()),
+        mirror=record.spec.mirror,
+        link=record.spec.link,
+        rebind=rebind,
+        bandwidth=site.journal.bandwidth(record.id),
     )
+
+
+def stamp(moment: float) -> str:
+    """A time (Unix seconds) as details of steps tell it."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(moment))
 
 
 def _progress(stats: MirrorStats) -> str:

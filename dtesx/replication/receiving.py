@@ -46,6 +46,7 @@ def serve(
     epochs: Path,
     catalogue: Path | None = None,
     gate: Gate | None = None,
+    job: str | None = None,
     options: TargetOptions = DEFAULTS,
 ) -> None:
     """Receive the mirrors of one job on ``listener`` until ``stop`` is set; returns within a second of it.
@@ -56,11 +57,12 @@ def serve(
     source ends the one before. No error of a connection ends the service; ``status`` is called at
     every change and about twice a second while data arrive. In the directory ``catalogue`` what was
     read of the roots is kept for the next time, in ``epochs`` what arrives in epochs. While ``gate`` is
-    shut nothing is applied.
+    shut nothing is applied. With ``job`` no other job of the source is let in: it may have one that was
+    deleted while it was away, and go on replicating to the port that was that job's.
     """
     status(WorkerPhase.LISTENING, MirrorStats(), "")
     place = Place("", roots, binding, status, epochs, catalogue, gate or Gate())
-    receive(listener, _Job(context, place), stop=stop, options=options)
+    receive(listener, _Job(context, place, job), stop=stop, options=options)
     status(WorkerPhase.STOPPED, MirrorStats(), "")
 
 
@@ -98,9 +100,15 @@ class _Job:
 
     context: ssl.SSLContext
     place: Place
+    job: str | None = None
     sources: None = None
 
     def admit(self, hello: Hello, certificate: bytes) -> Place:  # noqa: ARG002 - the context checked it
+        if self.job is not None and hello.job != self.job:
+            raise Refused(
+                "the target is another job's",
+                hint="restart the source service, so that it forgets a job that is no more",
+            )
         missing = [name for name in hello.roots if name not in self.place.roots]
         if missing or len(set(hello.roots)) != len(hello.roots):
             raise Refused(

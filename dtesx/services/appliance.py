@@ -16,6 +16,7 @@ from dtesx.management.servers import Servers
 from dtesx.management.site import ApplianceSite, release_disks
 from dtesx.management.steering import Steering
 from dtesx.management.store import Store
+from dtesx.management.tending import Tending
 from dtesx.management.vmware import Vmware
 from dtesx.management.web import application
 from dtesx.management.workers import LocalWorkers
@@ -46,7 +47,8 @@ def run(address: str, port: int, state: Path) -> None:
         workers = LocalWorkers(directory, release=release_disks, cancel=cancel)
         vmware = Vmware(store)
         site = ApplianceSite(store, vmware, workers, identity.certificate, directory, state)
-        jobs = Jobs(store, operations, workers, site, cancel)
+        tending = Tending(store, workers, site, cancel)
+        jobs = Jobs(store, operations, workers, site, tending, cancel)
         jobs.recover()
         servers, steering = Servers(store, identity.certificate), Steering(store, workers, site, cancel)
         rules = api.rules(store, servers, vmware, jobs, steering)
@@ -54,9 +56,11 @@ def run(address: str, port: int, state: Path) -> None:
         with serving(app, address, port, server_context(identity)) as bound:
             say_ready("appliance", address, bound)
             log.info("certificate", sha256=identity.fingerprint)
+            tending.start()
             wait_for_stop(stop)
         if not jobs.close(_END_SECONDS):
             log.warning("an operation did not stop in time; the next start marks it interrupted")
+        tending.close()
         workers.close()
         store.close()
     log.info("appliance service ended")

@@ -1,4 +1,4 @@
-"""The source service: tells what this server is made of and mirrors its files, when asked to."""
+"""The source service: tells what this server is made of, mirrors and replicates its files, when asked to."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dtesx.base.files import private_directory
 from dtesx.base.log import get_logger
 from dtesx.base.run import run as run_program
 from dtesx.inventory.collect import collect
+from dtesx.management.job_replications import JobReplications
 from dtesx.management.mirrors import Mirrors
 from dtesx.management.pairings import Pairings
 from dtesx.management.process import alone, say_ready, stop_signals, wait_for_stop
@@ -18,6 +19,7 @@ from dtesx.management.server import serving
 from dtesx.management.source_api import rules
 from dtesx.management.web import application
 from dtesx.replication.sending import run_mirror
+from dtesx.services.replication import run_replication
 from dtesx.wire.identity import load_or_create
 from dtesx.wire.tls import server_context
 
@@ -35,9 +37,10 @@ def run(address: str, port: int, state: Path) -> None:
         hostname = socket.gethostname()
         identity = load_or_create(state, f"dtesx source {hostname}")
         mirrors = Mirrors(identity, partial(run_mirror, catalogue=state / "catalogues"))
+        replications = JobReplications(identity, partial(run_replication, state=state))
         pairings = Pairings(state, identity, hostname)
         app = application(
-            rules(pairings, mirrors, inventory=collect, power_off=power_off),
+            rules(pairings, mirrors, replications, inventory=collect, power_off=power_off),
             authorised=pairings.authorised,
         )
         with serving(app, address, port, server_context(identity)) as bound:
@@ -45,6 +48,7 @@ def run(address: str, port: int, state: Path) -> None:
             log.info("certificate", sha256=identity.fingerprint)
             wait_for_stop(stop)
         mirrors.close()
+        replications.close()
     log.info("source service ended")
 
 

@@ -7,8 +7,9 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,7 @@ from dtesx.base.log import get_logger
 from dtesx.management import pausing
 from dtesx.management.local_calls import answering
 from dtesx.model.stats import MirrorStats
-from dtesx.model.target import WorkerPhase, WorkerSpec, WorkerStatus
+from dtesx.model.target import EPOCHS, WorkerPhase, WorkerSpec, WorkerStatus
 from dtesx.replication.binding import Binding
 from dtesx.replication.epochs import recover
 from dtesx.replication.receiving import serve
@@ -96,8 +97,9 @@ def _serve(spec: WorkerSpec, directory: Path, reporter: Reporter, stop: threadin
     where.mkdir(exist_ok=True)
     with ExitStack() as stack:
         roots = stack.enter_context(mounted_layout(spec.layout, devices, where, nested=False))
-        epochs = directory / "epochs"
-        recover(epochs, roots.__getitem__, lambda: _wait(stop, spec.options.retry_delay))
+        epochs = directory / EPOCHS
+        apply = partial(recover, epochs, roots.__getitem__, lambda: _wait(stop, spec.options.retry_delay))
+        apply()
         listener = stack.enter_context(_listen(spec.address, spec.port))
         pauses = pausing.pauses(directory)
         stack.enter_context(answering(directory, pausing.answers(pauses)))
@@ -114,8 +116,11 @@ def _serve(spec: WorkerSpec, directory: Path, reporter: Reporter, stop: threadin
             epochs=epochs,
             catalogue=catalogues,
             gate=pauses.gate(""),
+            job=spec.job,
             options=spec.options,
         )
+        with suppress(Interrupted):  # of one that was cut off, nothing may be half there
+            apply()
 
 
 def _wait(stop: threading.Event, seconds: float) -> None:

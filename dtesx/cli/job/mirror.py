@@ -12,7 +12,7 @@ def mirror_job(job: Job, rebind: Rebind = False, no_wait: NoWait = False, json: 
 
     What differs is sent; what is gone on the source is removed from the replica. A file system that
     is suddenly empty, not mounted or another one halts the mirror (exit code 10): look at the source
-    first; --rebind says that it is as you want it.
+    first; --rebind says that it is as you want it. A job that replicates does so again afterwards.
     """
     api = session.appliance()
     operation = api.mirror(job, rebind=rebind)

@@ -11,16 +11,17 @@ from dtesx.cli.params import Job, Json
 
 Target = Annotated[
     bool,
-    typer.Option("--target", help="Pause the job's target instead, whether a mirror is under way or not."),
+    typer.Option("--target", help="Pause the job's target instead, whatever the job does."),
 ]
 
 
 def pause_job(job: Job, target: Target = False, json: Json = False) -> None:
-    """Pause the mirror of a job, or the job's target.
+    """Pause the mirror of a job, or its replication, or the job's target.
 
-    A paused mirror reads nothing more; what it has queued still travels. A paused target completes
-    what is in progress and applies nothing more, so that its files stay as they are; what arrives is
-    queued on the source, up to its limits. dtesx job resume goes on where it was.
+    A paused mirror reads nothing more; what it has queued still travels. A paused replication sends
+    nothing, and finds by a comparison what changed meanwhile. A paused target completes what is in
+    progress and applies nothing more, so that its files stay as they are; what arrives is queued on the
+    source, up to its limits. dtesx job resume goes on where it was.
     """
     api = session.appliance()
     if target:
@@ -29,7 +30,7 @@ def pause_job(job: Job, target: Target = False, json: Json = False) -> None:
         text = f"the target of {job} is {state}"
     else:
         api.pause_mirror(job)
-        text = f"the mirror of {job} is paused"
+        text = f"{job} is paused"
     if json:
         output.document(api.job(job))
     else:

@@ -13,7 +13,7 @@ Target = Annotated[bool, typer.Option("--target", help="Resume the job's target 
 
 
 def resume_job(job: Job, target: Target = False, json: Json = False) -> None:
-    """Have a job's paused mirror, or paused target, go on."""
+    """Have a job's paused mirror or replication, or its paused target, go on."""
     api = session.appliance()
     if target:
         api.resume_target(job)
@@ -22,4 +22,4 @@ def resume_job(job: Job, target: Target = False, json: Json = False) -> None:
     if json:
         output.document(api.job(job))
     else:
-        output.line(f"the {'target' if target else 'mirror'} of {job} goes on")
+        output.line(f"{'the target of ' if target else ''}{job} goes on")

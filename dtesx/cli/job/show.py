@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dtesx.cli import output, session, steps, watching
-from dtesx.cli.formats import moment, rate, seconds, size
+from dtesx.cli.formats import epoch_line, moment, rate, seconds, size
 from dtesx.cli.params import Job, Json
-from dtesx.model.api import JobInfo
+from dtesx.model.api import JobInfo, JobReplication
+from dtesx.model.replication import ReplicationSwitch
 from dtesx.model.stats import MirrorStats
 
 _PROBLEMS_SHOWN = 10
@@ -31,6 +32,7 @@ def print_job(job: JobInfo) -> None:
             ("datastore", job.spec.replica.datastore),
             ("created", moment(job.created)),
             ("last mirror", _mirror(job.mirror, job.mirrored_at) if job.mirror else "none yet"),
+            *_replication(job),
             *_replica(job),
             *([("bandwidth", rate(job.bandwidth))] if job.bandwidth is not None else []),
             *([("target", "paused; nothing is applied")] if job.target_paused else []),
@@ -54,6 +56,30 @@ def _mirror(stats: MirrorStats, when: float) -> str:
         f"{moment(when)}: {stats.files_total} files, {size(stats.bytes_total)};"
         f" sent {stats.files_sent} files, {size(stats.bytes_sent)} in {seconds(stats.seconds)}"
     )
+
+
+def _replication(job: JobInfo) -> list[tuple[str, str]]:
+    found = job.replication
+    if found is None:
+        return [("replication", "none; the job only mirrors")]
+    rows = [("replication", _state(found, job.spec.name))]
+    if found.epoch is not None:
+        rows.append(("last epoch", epoch_line(found.epoch)))
+    if found.report is not None and found.report.recovery_point_latency is not None:
+        rows.append(("recovery point", f"{seconds(found.report.recovery_point_latency)} behind"))
+    if found.problem is not None:
+        rows.append(("not replicating", found.problem.message))
+    return rows
+
+
+def _state(found: JobReplication, name: str) -> str:
+    if found.switch is ReplicationSwitch.PAUSED:
+        return f"paused; go on with: dtesx job resume {name}"
+    if found.switch is ReplicationSwitch.STOPPED:
+        return f"stopped; go on with: dtesx job mirror {name}"
+    if found.report is None:
+        return "not told yet"
+    return found.report.replication_status
 
 
 def _replica(job: JobInfo) -> list[tuple[str, str]]:

@@ -7,14 +7,14 @@ from dtesx.cli.params import Job, Json
 
 
 def stop_job(job: Job, json: Json = False) -> None:
-    """Stop the mirror of a job that is under way.
+    """Stop the mirror of a job that is under way, or else its replication.
 
     What has arrived stays on the replica. dtesx job mirror starts another mirror, which sends what
-    differs; a job whose first mirror was stopped goes on with dtesx job create.
+    differs, and then the replication; a job whose first mirror was stopped goes on with dtesx job create.
     """
     api = session.appliance()
     api.stop_mirror(job)
     if json:
         output.document(api.job(job))
     else:
-        output.line(f"the mirror of {job} is stopped; start another with: dtesx job mirror {job}")
+        output.line(f"{job} is stopped; go on with: dtesx job mirror {job}")

@@ -65,6 +65,7 @@ def report(
         target_status=status.target,
         target_data_state=_data(status),
         epoch=status.epoch,
+        current=status.current,
         recovery_point_latency=_latency(status.current, at),
         connected_since=status.connected_since,
         capture_rung=capture.rung,

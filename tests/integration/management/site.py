@@ -6,11 +6,12 @@ import select
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dtesx.management.job_replications import JobReplications, Told
 from dtesx.management.mirrors import Mirrors, Progress
 from dtesx.management.pairings import Pairings
 from dtesx.management.server import serving
@@ -18,7 +19,7 @@ from dtesx.management.source_api import rules
 from dtesx.management.web import Call, Rule, application
 from dtesx.model.api import PairReply
 from dtesx.model.inventory import Firmware, Inventory, OperatingSystem
-from dtesx.model.request import MirrorPhase, MirrorRequest
+from dtesx.model.request import MirrorPhase, MirrorRequest, ReplicationRequest
 from dtesx.model.stats import MirrorStats
 from dtesx.replication.control import MirrorControl
 from dtesx.wire.identity import Identity, create, load_or_create
@@ -47,6 +48,7 @@ class SourceSite:
     port: int = 0
     powered_off: int = 0
     requests: list[MirrorRequest] = field(default_factory=list)
+    replications: list[ReplicationRequest] = field(default_factory=list)
 
     @property
     def token(self) -> str:
@@ -59,6 +61,17 @@ class SourceSite:
         progress(MirrorPhase.RUNNING, MirrorStats(files_total=2))
         return MirrorStats(files_total=2, files_sent=2)
 
+    def run_replication(
+        self,
+        request: ReplicationRequest,
+        identity: Identity,
+        *,
+        tell: Callable[[Told], None],
+        stop: threading.Event,
+    ) -> None:
+        self.replications.append(request)
+        stop.wait(30)
+
     def power_off(self) -> None:
         self.powered_off += 1
 
@@ -70,12 +83,14 @@ def source_site(state: Path, port: int = 0) -> Iterator[SourceSite]:
     identity = load_or_create(state, "source")
     pairings = Pairings(state, identity, "alpha")
     mirrors = Mirrors(identity, site.run_mirror)
-    made = rules(pairings, mirrors, inventory=lambda: INVENTORY, power_off=site.power_off)
+    replications = JobReplications(identity, site.run_replication)
+    made = rules(pairings, mirrors, replications, inventory=lambda: INVENTORY, power_off=site.power_off)
     app = application(made, authorised=pairings.authorised)
     with serving(app, "127.0.0.1", port, server_context(identity)) as bound:
         site.port = bound
         yield site
     mirrors.close()
+    replications.close()
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from dtesx.management.server import serving
 from dtesx.management.servers import Servers
 from dtesx.management.steering import Steering
 from dtesx.management.store import Store
+from dtesx.management.tending import Tending
 from dtesx.management.vmware import Vmware
 from dtesx.management.web import application
 from dtesx.model.api import FailoverRequest, NewServer, NewSnapshot, NewVmware
@@ -99,7 +100,9 @@ def appliance(tmp_path: Path) -> Iterator[ApplianceSite]:
     store, executor, uuid_file = Store(state), FakeExecutor(), tmp_path / "product_uuid"
     executor.go.set()
     site = FakeSite(store)
-    jobs = Jobs(store, executor, site.workers, site, threading.Event())
+    cancel = threading.Event()
+    tending = Tending(store, site.workers, site, cancel)
+    jobs = Jobs(store, executor, site.workers, site, tending, cancel)
     vmware = Vmware(store, connect=connect, uuid_file=uuid_file)
     steering = Steering(store, site.workers, site, threading.Event())
     rules = api.rules(store, Servers(store, identity.certificate), vmware, jobs, steering)

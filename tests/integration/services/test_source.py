@@ -53,7 +53,9 @@ def tree(tmp_path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def target(certificate: str, mount_point: Path, replica: Path, port: int = 0) -> Iterator[int]:
+def target(
+    certificate: str, mount_point: Path, replica: Path, port: int = 0, job: str | None = None
+) -> Iterator[int]:
     """A real receiver for one mount point."""
     stop = threading.Event()
     with ExitStack() as stack:
@@ -66,6 +68,7 @@ def target(certificate: str, mount_point: Path, replica: Path, port: int = 0) ->
                 "status": lambda *_: None,
                 "stop": stop,
                 "epochs": replica.parent / "epochs",
+                "job": job,
             },
             daemon=True,
         )

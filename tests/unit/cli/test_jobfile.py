@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dtesx.base.errors import ExitCode, UsageError
 from dtesx.cli import jobfile
 from dtesx.management.schema import job_schema
-from dtesx.model.job import DiskFormat, JobSpec, MirrorSpec, ReplicaSpec
+from dtesx.model.job import DiskFormat, JobSpec, MirrorSpec, ReplicaSpec, ReplicationSpec
 from dtesx.model.link import LinkSpec, QueueSpec, RateSpec
 from dtesx.model.mirror import Compare
 
@@ -37,6 +37,8 @@ link:
   window: 21:00-04:00
   rates: [{window: 22:00-23:00, bandwidth: 5000}]
   compress: off
+replication:
+  epoch: 5
 """
 
 
@@ -54,6 +56,7 @@ def test_a_whole_file() -> None:
         "vc1",
         ReplicaSpec("ds1", cpus=2, disk_format=DiskFormat.THICK, networks={"*": "Office", "eth1": "Backup"}),
         MirrorSpec(Compare.NONE, ("/var/cache",)),
+        ReplicationSpec(epoch=5),
         LinkSpec("20MB/s", window="21:00-04:00", rates=(RateSpec("22:00-23:00", 5000),), compress="off"),
         route="10.0.0.1",
     )
@@ -65,6 +68,7 @@ def test_a_whole_file() -> None:
         ("name: web", "nmae: web", "job.yaml:1: unknown field nmae; did you mean name?"),
         ("  datastore: ds1", "  datastor: ds1", "job.yaml:6: unknown field replica.datastor; did you mean"),
         ("  cpus: 2", "  cpus: '2'", "job.yaml:7: replica.cpus must be a whole number, not text"),
+        ("  epoch: 5", "  epoch: 0", "job.yaml:19: replication.epoch must be between 0.1 and 3600"),
         ("  cpus: 2", "  cpus: 999", "job.yaml:7: replica.cpus must be between 1 and 128"),
         ("vmware: vc1", "vmware: 1", "job.yaml:3: vmware must be text, not a whole number"),
         ("vmware: vc1", "vmware: true", "job.yaml:3: vmware must be text, not yes/no"),

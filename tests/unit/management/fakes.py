@@ -9,10 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from dtesx.base.errors import Conflict, NotFound
+from dtesx.base.errors import Conflict, ConnectionFailed, NotFound
 from dtesx.management.records import KnownVmware, PairedServer
 from dtesx.management.store import Store
-from dtesx.model.api import MirrorStatus, ServerInfo
+from dtesx.model.api import MirrorStatus, ServerInfo, SourceReplication
+from dtesx.model.capture import CaptureStatus
+from dtesx.model.epoch import Epoch, EpochKind
 from dtesx.model.job import (
     STATES,
     JobSpec,
@@ -25,11 +27,22 @@ from dtesx.model.job import (
     StepState,
 )
 from dtesx.model.record import JobRecord
-from dtesx.model.request import MirrorPhase
-from dtesx.model.target import Paused, WorkerSpec, WorkerStatus
+from dtesx.model.replication import ReplicationPhase, ReplicationReport, ReplicationStatus
+from dtesx.model.request import MirrorPhase, ReplicationRequest
+from dtesx.model.target import Paused, WorkerPhase, WorkerSpec, WorkerStatus
 from dtesx.model.vmware import Snapshot, VmwareServer
 from dtesx.recovery.ports import Surroundings
+from dtesx.replication.continuous.reporting import report
 
+REPORT = report(
+    ReplicationStatus(ReplicationPhase.REPLICATING, Epoch(7, EpochKind.FUZZY, 90.0), 95.0),
+    CaptureStatus(),
+    source="/",
+    target="10.0.0.1:1500",
+    at=100.0,
+    started=1.0,
+    events_per_second=0.0,
+)
 SPEC = JobSpec("alpha", source="alpha", vmware="vc", replica=ReplicaSpec(datastore="ds1"))
 
 
@@ -109,9 +122,13 @@ class FakeWorkers:
 
     report: WorkerStatus | None = None
     halted: bool = False
+    last: Epoch | None = None
+    started: list[WorkerSpec] = field(default_factory=list)
 
     def start(self, spec: WorkerSpec) -> WorkerStatus:
-        raise AssertionError("the fake executor starts no worker")
+        self.started.append(spec)
+        self.report = WorkerStatus(WorkerPhase.LISTENING, 1)
+        return self.report
 
     def stop(self, job: str) -> None:
         return None
@@ -130,16 +147,53 @@ class FakeWorkers:
     def paused(self, job: str) -> bool:
         return self.halted
 
+    def epoch(self, job: str) -> Epoch | None:
+        return self.last
+
+    def unsettled(self, job: str) -> bool:
+        return False
+
     def free_port(self) -> int:
         return 1500
 
 
 @dataclass
 class FakeSource:
-    """A source with one mirror, or none (``phase``)."""
+    """A source with at most one mirror (``phase``) and one replication; ``away``: it answers nobody."""
 
     phase: MirrorPhase | None = None
     orders: list[str] = field(default_factory=list)
+    requests: list[ReplicationRequest] = field(default_factory=list)
+    replicates: ReplicationReport | None = None
+    problem: Problem | None = None
+    away: bool = False
+    certificate: str = "PEM"
+
+    def local_address(self) -> str:
+        self._answer()
+        return "10.0.0.1"
+
+    def start_replication(self, request: ReplicationRequest) -> SourceReplication:
+        self._answer()
+        self.requests.append(request)
+        self.replicates = replace(self.replicates or REPORT, running=True)
+        return self.replication(request.job)
+
+    def replication(self, job: str) -> SourceReplication:
+        self._answer()
+        if self.replicates is None:
+            raise NotFound(f"job {job} does not replicate here", hint="start it")
+        return SourceReplication(job, self.replicates, self.problem)
+
+    def stop_replication(self, job: str) -> None:
+        self._answer()
+        self.orders.append(f"stop replication {job}")
+        if self.replicates is not None:
+            self.replicates = replace(self.replicates, running=False)
+
+    def _answer(self) -> None:
+        if self.away:
+            raise ConnectionFailed("the source does not answer", hint="look at it")
 
     def mirror_status(self, job: str) -> MirrorStatus:
         if self.phase is None:

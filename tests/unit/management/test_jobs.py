@@ -11,6 +11,7 @@ import pytest
 from dtesx.base.errors import Conflict, Interrupted, NotFound
 from dtesx.management.jobs import Jobs
 from dtesx.management.store import Store
+from dtesx.management.tending import Tending
 from dtesx.model.api import FailoverRequest, JobInfo, NewSnapshot
 from dtesx.model.job import JobSpec, JobState, OperationKind, ReplicaSpec, StepState
 from dtesx.model.stats import MirrorStats
@@ -47,7 +48,9 @@ def _open(info: JobInfo) -> bool:
 def life(store: Store) -> Service:
     executor, workers = FakeExecutor(), FakeWorkers()
     site = FakeSite(store, workers)
-    return Service(store, executor, site, workers, Jobs(store, executor, workers, site, threading.Event()))
+    cancel = threading.Event()
+    tending = Tending(store, workers, site, cancel)
+    return Service(store, executor, site, workers, Jobs(store, executor, workers, site, tending, cancel))
 
 
 @pytest.fixture

@@ -9,10 +9,13 @@ import pytest
 
 from dtesx.base.errors import Conflict, NotFound
 from dtesx.management.steering import Steering
+from dtesx.model.inventory import Firmware
 from dtesx.model.job import JobState
+from dtesx.model.layout import Layout
 from dtesx.model.record import JobRecord
+from dtesx.model.replication import ReplicationSwitch
 from dtesx.model.request import MirrorPhase
-from tests.unit.management.fakes import SPEC, FakeSite, furnished
+from tests.unit.management.fakes import REPORT, SPEC, FakeSite, furnished
 
 
 @pytest.fixture
@@ -44,10 +47,27 @@ def test_a_mirror_that_is_not_under_way(
 ) -> None:
     site.source.phase = phase
     for order in (steering.pause, steering.resume, steering.stop):
-        with pytest.raises(Conflict, match="no mirror of alpha is under way") as caught:
+        with pytest.raises(Conflict, match="neither mirrors nor replicates") as caught:
             order("alpha")
         assert "dtesx job mirror alpha" in caught.value.hint
     assert site.source.orders == []
+
+
+def test_without_a_mirror_orders_are_for_the_replication(site: FakeSite, steering: Steering) -> None:
+    site.store.save_job(replace(site.store.job("alpha"), state=JobState.PROTECTED))
+    site.source.phase, site.source.replicates = MirrorPhase.DONE, REPORT
+    for order, switch in (
+        (steering.pause, ReplicationSwitch.PAUSED),
+        (steering.stop, ReplicationSwitch.STOPPED),
+    ):
+        site.source.replicates = REPORT
+        order("alpha")
+        assert site.store.replication("id-1") is switch
+        assert not site.source.replicates.running
+    site.store.save_job(replace(site.store.job("alpha"), data_port=1500, layout=Layout(Firmware.BIOS, ())))
+    steering.resume("alpha")
+    assert site.store.replication("id-1") is ReplicationSwitch.ON
+    assert site.source.replicates.running
 
 
 def test_the_target_pauses_without_its_source(site: FakeSite, steering: Steering) -> None:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dtesx.base.errors import Conflict, ConnectionFailed
-from dtesx.model.job import JobState, Operation, OperationKind, StepState
+from dtesx.model.epoch import Epoch, EpochKind
+from dtesx.model.job import JobState, Operation, OperationKind, ReplicationSpec, StepState
 from dtesx.model.record import JobRecord
-from dtesx.recovery import failover
+from dtesx.model.replication import ReplicationSwitch, TargetStatus
+from dtesx.recovery import failover, replication
 from dtesx.recovery.operations import allowed, execute, interrupt, new_operation, resume
 from tests.unit.recovery.world import Killed, World, record
 
@@ -73,6 +76,75 @@ def test_failover_without_the_source(world: World) -> None:
     assert job.state is JobState.FAILED_OVER
     assert world.mirrors == mirrors
     assert "does not answer; the replica is as of" in operation.steps[0].detail
+
+
+def test_a_failover_without_the_source_says_up_to_when_the_replica_is(world: World) -> None:
+    job = protected(world)
+    world.source_up = False
+    world.last_epoch = Epoch(812, EpochKind.CRASH, 4e9)
+    operation, job = perform(world, job, K.FAILOVER, final_mirror="yes")
+    assert "as of 2096-10-02 07:06:40 UTC (epoch 812, crash-consistent)" in operation.steps[0].detail
+
+
+def test_a_failover_takes_what_a_replicating_job_wrote_last(world: World) -> None:
+    job = protected(world)
+    assert world.replicates
+    mirrors = world.mirrors
+    operation, job = perform(world, job, K.FAILOVER, final_mirror="yes")
+    assert (job.state, world.mirrors) == (JobState.FAILED_OVER, mirrors), "a point is enough"
+    assert not world.replicates
+    assert world.asked >= 3, "it was asked for until all was there"
+    assert operation.steps[0].detail.startswith("epoch 3, crash-consistent")
+
+
+def test_a_replication_that_lost_its_target_does_not_hold_a_failover_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replication, "_SOURCE_PATIENCE", 0.0)
+    job = protected(world)
+    world.target_status = TargetStatus.AWAY
+    operation, job = perform(world, job, K.FAILOVER, final_mirror="yes")
+    assert operation.problem is not None
+    assert (operation.problem.code, job.state) == ("connection", JobState.FAILOVER_FAILED)
+    assert "--no-final-mirror" in operation.problem.hint
+
+
+def test_a_job_that_only_mirrors(world: World) -> None:
+    job = record()
+    job = replace(job, spec=replace(job.spec, replication=ReplicationSpec(enabled=False)))
+    operation, job = perform(world, job, K.PROTECT)
+    assert (job.state, world.replicates) == (JobState.PROTECTED, False)
+    assert operation.steps[-1].detail == "left out: the job only mirrors"
+    mirrors = world.mirrors
+    perform(world, job, K.FAILOVER, final_mirror="yes")
+    assert world.mirrors == mirrors + 1
+
+
+def test_a_stopped_replication_goes_on_after_a_mirror(world: World) -> None:
+    job = protected(world)
+    world.switch, world.replicates = ReplicationSwitch.STOPPED, False
+    perform(world, job, K.MIRROR)
+    assert (world.switch, world.replicates) == (ReplicationSwitch.ON, True)
+
+
+@pytest.mark.parametrize("kind", [K.SNAPSHOT, K.FAILOVER])
+def test_an_epoch_that_was_cut_off_is_whole_before_the_disks_go(world: World, kind: K) -> None:
+    job = protected(world)
+    world.in_part = True
+    _, job = perform(world, job, kind)
+    assert job.state in (JobState.PROTECTED, JobState.FAILED_OVER)
+    assert not world.in_part
+
+
+def test_an_epoch_that_cannot_be_applied_keeps_the_disks_here(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = protected(world)
+    monkeypatch.setattr(world, "unsettled", lambda _job: True)
+    operation, job = perform(world, job, K.FAILOVER)
+    assert operation.problem is not None
+    assert "worker.log" in operation.problem.hint
+    assert world.attached
 
 
 def test_a_failover_does_not_wait_for_a_paused_target(world: World) -> None:

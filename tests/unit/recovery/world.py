@@ -15,17 +15,27 @@ import pytest
 
 from dtesx.base.errors import Conflict, ConnectionFailed, NotFound
 from dtesx.boot import fix
-from dtesx.model.api import MirrorStatus
+from dtesx.model.api import MirrorStatus, SourceReplication
+from dtesx.model.capture import CaptureStatus
+from dtesx.model.epoch import Epoch, EpochKind
 from dtesx.model.inventory import FileSystem, Firmware, Inventory, Nic, OperatingSystem, SourceDisk
 from dtesx.model.job import JobSpec, JobState, Operation, Problem, ReplicaSpec
 from dtesx.model.layout import DiskLayout, Layout
 from dtesx.model.record import JobRecord
-from dtesx.model.request import MirrorPhase, MirrorRequest
+from dtesx.model.replication import (
+    ReplicationPhase,
+    ReplicationReport,
+    ReplicationStatus,
+    ReplicationSwitch,
+    TargetStatus,
+)
+from dtesx.model.request import MirrorPhase, MirrorRequest, ReplicationRequest
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import Paused, WorkerPhase, WorkerSpec, WorkerStatus
 from dtesx.model.vmware import ReplicaPlan, Snapshot, VirtualDisk, VirtualMachine, VirtualNic
-from dtesx.recovery import failover, protect, transfer
+from dtesx.recovery import failover, protect, replication, transfer
 from dtesx.recovery.ports import Surroundings
+from dtesx.replication.continuous.reporting import report
 from dtesx.vsphere.client import VSphere
 
 GIB = 1 << 30
@@ -70,6 +80,12 @@ class World:
     limit: int | None = None
     limits: list[int | None] = field(default_factory=list)
     under_way: list[int | None] = field(default_factory=list)
+    replicates: bool = False
+    asked: float = 0.0
+    target_status: TargetStatus = TargetStatus.OK
+    last_epoch: Epoch | None = None
+    in_part: bool = False
+    switch: ReplicationSwitch = ReplicationSwitch.ON
     bootable: bool = False
     calls: int = 0
     die_at: int = 0
@@ -130,6 +146,38 @@ class World:
         self._source()
         self.limits.append(bandwidth)
 
+    def start_replication(self, request: ReplicationRequest) -> SourceReplication:
+        self._source()
+        assert self.worker, "a replication needs a listening worker"
+        self.replicates = True
+        return SourceReplication(request.job, self._report(0.0))
+
+    def replication(self, job: str) -> SourceReplication:
+        self._source()
+        if not self.replicates:
+            raise NotFound("it does not replicate")
+        self.asked += 1.0
+        problem = Problem("root-empty", "/ is empty", "--rebind") if self.halted else None
+        return SourceReplication(job, self._report(self.asked), problem)
+
+    def stop_replication(self, job: str) -> None:
+        self._source()
+        self.replicates = False
+
+    def _report(self, at: float) -> ReplicationReport:
+        """Time passes with every question; all is on the target after two of them, if there is a worker."""
+        current = at - 2.0 if self.worker else 0.0
+        epoch = Epoch(int(at), EpochKind.CRASH, current)
+        return report(
+            ReplicationStatus(ReplicationPhase.REPLICATING, epoch, current, target=self.target_status),
+            CaptureStatus(),
+            source="/",
+            target="there",
+            at=at,
+            started=0.0,
+            events_per_second=0.0,
+        )
+
     def shut_down(self) -> None:
         self._source()
         self.source_up = not self.obeys_shutdown
@@ -149,6 +197,7 @@ class World:
         assert {d.uuid for d in self.replica.disks} == set(spec.disk_uuids)
         assert {d.path for d in self.replica.disks} == self.attached, "worker without its disks"
         self.worker = self.mounted = True
+        self.in_part = False
         return WorkerStatus(WorkerPhase.LISTENING, 1)
 
     def stop(self, job: str) -> None:
@@ -169,6 +218,12 @@ class World:
     def paused(self, job: str) -> bool:
         return self.paused_target
 
+    def epoch(self, job: str) -> Epoch | None:
+        return self.last_epoch
+
+    def unsettled(self, job: str) -> bool:
+        return self.in_part
+
     def free_port(self) -> int:
         return 1500
 
@@ -183,6 +238,12 @@ class World:
 
     def bandwidth(self, job: str) -> int | None:
         return self.limit
+
+    def replication_switch(self, job: str) -> ReplicationSwitch:
+        return self.switch
+
+    def set_replication(self, job: str, switch: ReplicationSwitch) -> None:
+        self.switch = switch
 
     # -- vSphere --------------------------------------------------------------------------
     @contextmanager
@@ -290,7 +351,7 @@ class World:
             source=self,
             vsphere=_Snapshots(self).vsphere,
             workers=self,
-            journal=self,
+            journal=_Journal(self),
             certificate="appliance certificate",
             appliance_vm="appliance",
             directory=self.directory / "job",
@@ -300,11 +361,25 @@ class World:
     def patch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Put this world in place of disks and boot code."""
         monkeypatch.setattr(transfer, "_POLL", 0.0)
+        monkeypatch.setattr(replication, "_POLL", 0.0)
         monkeypatch.setattr(protect, "prepare_disk", self.prepare_disk)
         monkeypatch.setattr(protect, "find_disk", lambda uuid: Path("/dev") / uuid)
         monkeypatch.setattr(failover, "find_disk", lambda uuid: Path("/dev") / uuid)
         monkeypatch.setattr(failover, "mounted_layout", self.mounted_layout)
         monkeypatch.setattr(fix, "make_bootable", self.make_bootable)
+
+
+class _Journal:
+    """The world as a journal, where ``replication`` is what users want of it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def replication(self, job: str) -> ReplicationSwitch:
+        return self._world.replication_switch(job)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._world, name)
 
 
 class _Snapshots:

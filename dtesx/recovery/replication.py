@@ -1,0 +1,128 @@
+"""A job's replication: begun after a mirror, kept going, and brought to its last point."""
+
+from __future__ import annotations
+
+import time
+
+from dtesx.base.errors import ConnectionFailed, DtesxError, NotFound
+from dtesx.model.api import SourceReplication
+from dtesx.model.epoch import Epoch
+from dtesx.model.job import JobState
+from dtesx.model.record import JobRecord
+from dtesx.model.replication import ReplicationSwitch, TargetStatus
+from dtesx.model.request import ReplicationRequest
+from dtesx.recovery import transfer
+from dtesx.recovery.ports import Surroundings
+from dtesx.recovery.run import Run
+
+_POLL = 0.3
+_SOURCE_PATIENCE = 60.0
+_ROUTE_HINT = "check the network between the two, and the job's `route`"
+_KEPT = (JobState.PROTECTED, JobState.SNAPSHOT_FAILED)
+_WAITING = {
+    TargetStatus.PAUSED: "; the target is paused",
+    TargetStatus.FULL: "; no space is left on the replica's disks, waiting for some",
+}
+
+
+def kept(record: JobRecord) -> bool:
+    """Whether the job replicates by itself in its state, unless users say otherwise (pure)."""
+    return record.spec.replication.enabled and record.state in _KEPT
+
+
+def steerable(record: JobRecord) -> bool:
+    """Whether users may pause, resume or stop the job's replication in its state (pure)."""
+    return record.spec.replication.enabled and record.state in (*_KEPT, JobState.FAILING_OVER)
+
+
+def replicate(run: Run) -> None:
+    """Have the source go on with what changes from now on, if the job asks for that."""
+    if not run.record.spec.replication.enabled:
+        run.detail("left out: the job only mirrors")
+        return
+    run.site.journal.set_replication(run.job, ReplicationSwitch.ON)
+    run.site.source.start_replication(request(run.record, run.site))
+
+
+def revive(record: JobRecord, site: Surroundings) -> None:
+    """Start a job's worker when there is none; where its disks are not here, attach them before."""
+    if site.workers.status(record.id) is not None:
+        return
+    spec = transfer.worker_spec(record, site)
+    try:
+        site.workers.start(spec)
+    except DtesxError:
+        transfer.attach_disks(record, site)
+        site.workers.start(spec)
+
+
+def ask(record: JobRecord, site: Surroundings) -> SourceReplication | None:
+    """Have a job's source go on, or not, as users want it; what it tells, None when it never did.
+
+    Raises ConnectionFailed when it is away.
+    """
+    if site.journal.replication(record.id) is ReplicationSwitch.ON:
+        return site.source.start_replication(request(record, site))
+    return stop(record, site)
+
+
+def stop(record: JobRecord, site: Surroundings) -> SourceReplication | None:
+    """Have a job's source replicate no more; what it tells, None when it never did."""
+    try:
+        if site.source.replication(record.id).report.running:
+            site.source.stop_replication(record.id)
+        return site.source.replication(record.id)
+    except NotFound:
+        return None
+
+
+def request(record: JobRecord, site: Surroundings) -> ReplicationRequest:
+    """What the source is asked to replicate."""
+    return ReplicationRequest(transfer.mirror_request(record, site), record.spec.replication)
+
+
+def last_point(run: Run) -> bool:
+    """Have the replica get all that is written by now, and the replication end; False where there is none.
+
+    Raises ConnectionFailed when the source is away for a minute, or its target is for it, and DtesxError
+    when it was stopped there.
+    """
+    try:
+        told = asked = run.site.source.replication(run.job)
+    except NotFound:
+        return False
+    if not asked.report.running or asked.report.epoch is None:
+        return False
+    answered = time.monotonic()
+    while told.report.current < asked.report.at:
+        if told.problem is not None:
+            return False
+        if not told.report.running:
+            raise DtesxError("the replication was stopped on the source", hint="run the same command again")
+        run.detail(_progress(told))
+        run.pause(_POLL)
+        revive(run.record, run.site)
+        try:
+            told = run.site.source.replication(run.job)
+            if told.report.target_status is TargetStatus.AWAY:
+                raise ConnectionFailed("the source has no connection to its target", hint=_ROUTE_HINT)
+            answered = time.monotonic()
+        except ConnectionFailed as error:
+            if time.monotonic() - answered > _SOURCE_PATIENCE:
+                raise
+            run.detail(f"{error.message}; trying again")
+    run.site.source.stop_replication(run.job)
+    run.detail(_named(told.report.epoch))
+    return True
+
+
+def _progress(told: SourceReplication) -> str:
+    report = told.report
+    waiting = _WAITING.get(report.target_status, "")
+    return f"{report.changed_names:,} changed names, {report.queue_bytes / 1e6:,.0f} MB on their way{waiting}"
+
+
+def _named(epoch: Epoch | None) -> str:
+    if epoch is None:
+        return ""
+    return f"epoch {epoch.number}, {epoch.kind}, of {transfer.stamp(epoch.taken)}"

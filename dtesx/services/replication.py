@@ -1,0 +1,64 @@
+"""A job's replication on its source: capture, engine and desk put together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from dtesx.management import replications
+from dtesx.management.desk import Desk
+from dtesx.management.job_replications import Told
+from dtesx.model.location import TargetUrl
+from dtesx.model.mirror import LinkOptions
+from dtesx.model.request import MirrorRequest, ReplicationRequest
+from dtesx.replication.continuous.following import Follower
+from dtesx.replication.continuous.leaving import Without
+from dtesx.replication.continuous.replicating import Replication
+from dtesx.replication.sending import OWN_STATE, job_options
+from dtesx.volumes.views import open_view
+from dtesx.wire.identity import Identity
+
+
+def run_replication(
+    request: ReplicationRequest,
+    identity: Identity,
+    *,
+    state: Path,
+    tell: Callable[[Told], None],
+    stop: threading.Event,
+) -> None:
+    """Replicate a job's file systems until ``stop`` is set; ``state`` is the service's state directory.
+
+    Implements management.job_replications.RunReplication. Raises what Desk, Follower and Replication
+    raise.
+    """
+    mirror = request.mirror
+    target = TargetUrl(mirror.address, mirror.port, mirror.job)
+    directory = replications.directory_for(state, target)
+    source = ", ".join(mirror.roots)
+    with (
+        Follower(mirror.roots, open_view) as follower,
+        Desk(directory, source, target.endpoint, follower.status, lambda _status: None) as desk,
+    ):
+        replication = Replication(
+            mirror,
+            identity,
+            Without(follower, mirror.roots, OWN_STATE.path),
+            mirror=job_options(mirror.mirror),
+            options=request.replication.options(),
+            link=_link(mirror),
+            opener=open_view,
+            status=desk.note,
+            stop=stop,
+            catalogue=state / "catalogues",
+        )
+        with desk.answering(replication):
+            tell(desk.report)
+            replication.run()
+
+
+def _link(request: MirrorRequest) -> LinkOptions:
+    link = request.link.options()
+    return link if request.bandwidth is None else replace(link, bandwidth=request.bandwidth)
