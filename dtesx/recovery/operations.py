@@ -65,6 +65,7 @@ OPERATIONS: dict[OperationKind, tuple[Definition, ...]] = {
     ),
     OperationKind.SNAPSHOT: (
         Definition("check", "Ask vSphere whether it can be done now", snapshots.check, volatile=True),
+        Definition("point", "Have the replica get what was written last", replication.recent_point),
         _STOP,
         _DETACH,
         Definition("snapshot", "Take the VMware snapshot", snapshots.take),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from dtesx.base.errors import ConnectionFailed, DtesxError, NotFound
@@ -17,6 +18,7 @@ from dtesx.recovery.run import Run
 
 _POLL = 0.3
 _SOURCE_PATIENCE = 60.0
+_RECENT_SECONDS = 60.0
 _ROUTE_HINT = "check the network between the two, and the job's `route`"
 _KEPT = (JobState.PROTECTED, JobState.SNAPSHOT_FAILED)
 _WAITING = {
@@ -87,16 +89,42 @@ def last_point(run: Run) -> bool:
     Raises ConnectionFailed when the source is away for a minute, or its target is for it, and DtesxError
     when it was stopped there.
     """
+    told = _caught_up(run)
+    if told is None:
+        return False
+    run.site.source.stop_replication(run.job)
+    run.detail(_named(told.report.epoch))
+    return True
+
+
+def recent_point(run: Run) -> None:
+    """Have the replica get all that is written by now, if that can be had within a minute."""
+    if run.site.workers.paused(run.job):
+        run.detail("left out: the target is paused")
+        return
+    try:
+        told = _caught_up(run, at_most=_RECENT_SECONDS)
+    except ConnectionFailed as error:
+        run.detail(f"left out: {error.message}")
+        return
+    if told is None:
+        run.detail("left out: the job does not replicate now")
+    else:
+        run.detail(_named(told.report.epoch))
+
+
+def _caught_up(run: Run, at_most: float = math.inf) -> SourceReplication | None:
+    """Wait until the replica has what is written by now, or so many seconds; None without replication."""
     try:
         told = asked = run.site.source.replication(run.job)
     except NotFound:
-        return False
+        return None
     if not asked.report.running or asked.report.epoch is None:
-        return False
-    answered = time.monotonic()
-    while told.report.current < asked.report.at:
+        return None
+    began = answered = time.monotonic()
+    while told.report.current < asked.report.at and time.monotonic() - began < at_most:
         if told.problem is not None:
-            return False
+            return None
         if not told.report.running:
             raise DtesxError("the replication was stopped on the source", hint="run the same command again")
         run.detail(_progress(told))
@@ -111,9 +139,7 @@ def last_point(run: Run) -> bool:
             if time.monotonic() - answered > _SOURCE_PATIENCE:
                 raise
             run.detail(f"{error.message}; trying again")
-    run.site.source.stop_replication(run.job)
-    run.detail(_named(told.report.epoch))
-    return True
+    return told
 
 
 def _progress(told: SourceReplication) -> str:

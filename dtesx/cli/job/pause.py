@@ -16,7 +16,7 @@ Target = Annotated[
 
 
 def pause_job(job: Job, target: Target = False, json: Json = False) -> None:
-    """Pause the mirror of a job, or its replication, or the job's target.
+    """Pause the mirror or replication of a job, or its target.
 
     A paused mirror reads nothing more; what it has queued still travels. A paused replication sends
     nothing, and finds by a comparison what changed meanwhile. A paused target completes what is in

@@ -13,7 +13,7 @@ Target = Annotated[bool, typer.Option("--target", help="Resume the job's target 
 
 
 def resume_job(job: Job, target: Target = False, json: Json = False) -> None:
-    """Have a job's paused mirror or replication, or its paused target, go on."""
+    """Have a job's mirror, replication or target go on."""
     api = session.appliance()
     if target:
         api.resume_target(job)

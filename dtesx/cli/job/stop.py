@@ -7,7 +7,7 @@ from dtesx.cli.params import Job, Json
 
 
 def stop_job(job: Job, json: Json = False) -> None:
-    """Stop the mirror of a job that is under way, or else its replication.
+    """Stop the mirror of a job, or its replication.
 
     What has arrived stays on the replica. dtesx job mirror starts another mirror, which sends what
     differs, and then the replication; a job whose first mirror was stopped goes on with dtesx job create.

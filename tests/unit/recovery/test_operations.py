@@ -97,6 +97,31 @@ def test_a_failover_takes_what_a_replicating_job_wrote_last(world: World) -> Non
     assert operation.steps[0].detail.startswith("epoch 3, crash-consistent")
 
 
+def test_a_snapshot_has_what_was_written_before_it(world: World) -> None:
+    job = protected(world)
+    operation, job = perform(world, job, K.SNAPSHOT)
+    point = next(step for step in operation.steps if step.name == "point")
+    assert point.detail.startswith("epoch 3, crash-consistent")
+    assert world.replicates, "it goes on"
+
+
+@pytest.mark.parametrize("trouble", ["paused", "away", "late"])
+def test_a_snapshot_does_not_depend_on_a_recent_point(
+    world: World, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    job = protected(world)
+    monkeypatch.setattr(replication, "_SOURCE_PATIENCE", 0.0)
+    if trouble == "paused":
+        world.paused_target = True
+    elif trouble == "away":
+        world.source_up = False
+    else:
+        monkeypatch.setattr(replication, "_RECENT_SECONDS", 0.0)
+    _, job = perform(world, job, K.SNAPSHOT)
+    assert (job.state, len(world.snapshots)) == (JobState.PROTECTED, 1)
+    assert (trouble == "late") is (world.asked > 0)
+
+
 def test_a_replication_that_lost_its_target_does_not_hold_a_failover_up(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
