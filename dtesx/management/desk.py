@@ -82,6 +82,7 @@ class Desk:
                 stack.callback(self._history.close)
             except OSError as error:
                 log.warning("there will be no history of this replication", reason=error.strerror)
+            self._look()  # whoever looks for it from now on finds it
             thread = threading.Thread(target=self._keep, name="dtesx-desk", daemon=True)
             thread.start()
             stack.callback(thread.join)

@@ -16,7 +16,7 @@ class Told:
     def __init__(self, **changes: Changes) -> None:
         self._changes = changes
 
-    def drain(self, *, still: bool = False) -> dict[str, Changes]:  # noqa: ARG002
+    def drain(self, *, still: bool = False) -> dict[str, Changes]:
         return {f"/{root}".rstrip("_"): some for root, some in self._changes.items()}
 
 
