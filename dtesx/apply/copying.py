@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dtesx.wire.sums import Basis
+from dtesx.wire.sums import ANY, Basis
 
 _READ = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _UNABLE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ETXTBSY)
@@ -52,9 +52,12 @@ def open_again(directory: int, name: bytes, basis: Basis) -> int:
     """Open the file that was compared to be written to, even if it was in part already. Raises OSError."""
     fd = os.open(name, _READ | os.O_RDWR, dir_fd=directory)
     status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode) or status.st_ino != basis.inode:
+    if not stat.S_ISREG(status.st_mode) or basis.inode not in (status.st_ino, ANY):
         os.close(fd)
         raise OSError(errno.ESTALE, "is another file on the target than was compared")
+    if basis.inode == ANY and status.st_nlink > 1:
+        os.close(fd)
+        raise OSError(errno.EMLINK, "has several names on the target, so it is not changed in place")
     return fd
 
 

@@ -141,6 +141,13 @@ class TargetFull(DtesxError):
     recoverable = True
 
 
+class EpochDamaged(DtesxError):
+    """An epoch that waits on a target does not read back as it was written."""
+
+    code = "epoch-damaged"
+    recoverable = True
+
+
 class VSphereError(DtesxError):
     """vCenter or ESXi reported a fault that has no better class."""
 

@@ -29,6 +29,7 @@ _COMMANDS = {
     "target": "dtesx.cli.target",
     "pause": "dtesx.cli.pause",
     "resume": "dtesx.cli.resume",
+    "queue": "dtesx.cli.queue",
     "mirror": "dtesx.cli.mirror",
     "replicate": "dtesx.cli.replicate",
     "point": "dtesx.cli.point",

@@ -41,6 +41,18 @@ MemoryHigh = Annotated[
 MemoryLow = Annotated[
     int, typer.Option("--memory-low", metavar="PERCENT", help="The sources go on when it is less than that.")
 ]
+QueueLimit = Annotated[
+    str,
+    typer.Option(
+        "--queue-limit",
+        metavar="SIZE",
+        help="How much a paused replica keeps of what arrives; then its source waits. 0: no limit.",
+    ),
+]
+QueueFree = Annotated[
+    str,
+    typer.Option("--queue-free", metavar="SIZE", help="How much space the queue leaves where --state is."),
+]
 
 
 def run_target(
@@ -51,6 +63,8 @@ def run_target(
     retry_delay: RetryDelay = "3s",
     memory_high: MemoryHigh = 20,
     memory_low: MemoryLow = 10,
+    queue_limit: QueueLimit = "0",
+    queue_free: QueueFree = "50MiB",
 ) -> None:
     """Hold replicas for dtesx mirror, until SIGTERM.
 
@@ -60,7 +74,7 @@ def run_target(
     then the two know each other's certificate.
     """
     from dtesx.model.location import parse_listen
-    from dtesx.model.quantities import parse_duration
+    from dtesx.model.quantities import parse_duration, parse_size
     from dtesx.model.target import TargetOptions
     from dtesx.services import target
 
@@ -69,9 +83,15 @@ def run_target(
     except ValueError as error:
         raise UsageError(f"--listen: {error}", hint="write --listen 0.0.0.0:1500") from error
     try:
-        options = TargetOptions(parse_duration(retry_delay), memory_high, memory_low)
+        options = TargetOptions(
+            parse_duration(retry_delay),
+            memory_high,
+            memory_low,
+            parse_size(queue_limit),
+            parse_size(queue_free),
+        )
     except ValueError as error:
-        raise UsageError(str(error), hint="the defaults are 3s, 20 and 10") from error
+        raise UsageError(str(error), hint="dtesx target --help shows the defaults") from error
     log.configure()
     target.run(address, port, data, state, tls=tls, options=options)
 

@@ -26,14 +26,17 @@ def pauses(state: Path) -> Pauses:
     return Pauses(state / _FILE)
 
 
-def answers(kept: Pauses) -> Mapping[str, local_calls.Answer]:
-    """The calls by which a target that runs is paused and resumed."""
+def answers(kept: Pauses, resumed: Callable[[str], None]) -> Mapping[str, local_calls.Answer]:
+    """The calls by which a target that runs is paused and resumed; ``resumed`` gets what has to go on."""
 
     def pause(body: bytes) -> Paused:
         return kept.pause(msgspec.json.decode(body, type=str), WAIT)
 
     def resume(body: bytes) -> Paused:
-        return kept.resume(msgspec.json.decode(body, type=str))
+        name = msgspec.json.decode(body, type=str)
+        paused = kept.resume(name)
+        resumed(name)
+        return paused
 
     return {_PAUSE: pause, _RESUME: resume}
 

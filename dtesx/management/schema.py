@@ -139,6 +139,15 @@ FIELDS: dict[type, dict[str, dict[str, Any]]] = {
             "minimum": 1,
             "maximum": MAX_MEMORY,
         },
+        "queue_limit": {
+            "description": "Bytes of epochs that wait while the target is paused; then their source "
+            "waits. 0: no limit.",
+            "minimum": 0,
+        },
+        "queue_free": {
+            "description": "Bytes that epochs which wait leave free where they are kept.",
+            "minimum": 0,
+        },
     },
     RateSpec: {
         "window": {"description": "When the limit holds, every day.", "examples": ["08:00-18:00"]},

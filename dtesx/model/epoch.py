@@ -29,3 +29,42 @@ class Epoch:
     number: int
     kind: EpochKind
     taken: float
+
+
+@dataclass(frozen=True)
+class KeptEpoch:
+    """A whole epoch that waits on a target to be applied; ``size`` is what it takes there, in bytes."""
+
+    epoch: Epoch
+    size: int
+
+
+class QueueAction(StrEnum):
+    """What is to be done with the epochs that wait on a target."""
+
+    SHOW = "show"
+    APPLY = "apply"
+    DISCARD = "discard"
+
+
+@dataclass(frozen=True)
+class QueueOrder:
+    """What is to be done with the epochs that wait at the place ``name``.
+
+    APPLY: apply those up to the number ``through`` (None: all of them). With ``consistent`` up to the last
+    one that is not fuzzy, and discard what came after it. DISCARD: forget those after ``through``
+    (None: all of them).
+    """
+
+    action: QueueAction
+    name: str = ""
+    through: int | None = None
+    consistent: bool = False
+
+
+@dataclass(frozen=True)
+class TargetQueue:
+    """What waits on a target: ``applied`` is the last epoch that was applied to the replica."""
+
+    applied: Epoch | None
+    waiting: tuple[KeptEpoch, ...]

@@ -22,12 +22,15 @@ class TargetOptions:
     An operation that failed for a passing reason is tried again after ``retry_delay`` seconds. When
     what has arrived and waits to be applied takes ``memory_high`` percent of the machine's memory, all
     places of the target together, the sources that it is from send nothing more until it is below
-    ``memory_low`` percent.
+    ``memory_low`` percent. A place that is paused keeps at most ``queue_limit`` bytes of epochs (0: any
+    number), and all of them leave ``queue_free`` bytes where they are kept.
     """
 
     retry_delay: float = 3.0
     memory_high: int = 20
     memory_low: int = 10
+    queue_limit: int = 0
+    queue_free: int = 50 << 20
 
     def __post_init__(self) -> None:
         if not 0 < self.retry_delay <= MAX_RETRY_DELAY:
@@ -36,6 +39,8 @@ class TargetOptions:
             raise ValueError(
                 f"memory_low, memory_high: 1 to {MAX_MEMORY} percent, the low mark not above the high one"
             )
+        if self.queue_limit < 0 or self.queue_free < 0:
+            raise ValueError("queue_limit, queue_free: must not be negative")
 
 
 @dataclass(frozen=True)

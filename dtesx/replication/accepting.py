@@ -19,6 +19,7 @@ from dtesx.base.log import get_logger
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase
 from dtesx.replication.binding import Binding
+from dtesx.replication.orders import Orders
 from dtesx.replication.pausing import Gate
 from dtesx.replication.sources import Sources
 from dtesx.wire.channel import TICK, Channel, tune
@@ -43,7 +44,7 @@ class Place:
 
     ``binding`` remembers what was mirrored there; in the directory ``catalogue`` what was read of the
     roots is kept for the next time, in ``epochs`` what arrives in epochs until it is applied. While
-    ``gate`` is shut nothing is applied.
+    ``gate`` is shut nothing is applied; ``orders`` takes orders about what waits then.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Place:
     epochs: Path
     catalogue: Path | None = None
     gate: Gate = field(default_factory=Gate)
+    orders: Orders = field(default_factory=Orders)
 
 
 class Host(Protocol):

@@ -12,6 +12,7 @@ from dtesx.apply.directories import Directories
 from dtesx.apply.durable import doubt_from
 from dtesx.apply.leftovers import tidy
 from dtesx.apply.names import check_name
+from dtesx.apply.outlook import Outlook, Tree
 from dtesx.base.log import get_logger
 from dtesx.mirror.catalogue import open_catalogue
 from dtesx.mirror.reading import Reader
@@ -34,7 +35,8 @@ class Answering:
 
     Files that a killed target left half written are removed on the way; ``problem`` gets path and
     reason when one cannot be. With a ``catalogue`` file, what was read before is not read again. With
-    ``sums``, small files are read for the sum of their content.
+    ``sums``, small files are read for the sum of their content. With an ``outlook``
+    the answers are about what the tree will be, and nothing is removed.
     """
 
     def __init__(
@@ -44,9 +46,11 @@ class Answering:
         problem: Callable[[bytes, str], None],
         catalogue: Path | None,
         *,
+        outlook: Outlook | None = None,
         sums: bool = False,
     ) -> None:
         self._root = root
+        self._outlook = outlook
         self._problem = problem
         self._questions: deque[Question] = deque()
         self._weight = 0
@@ -54,7 +58,8 @@ class Answering:
         self._missing = b""
         self._parts: Iterator[int | Directory] = iter(())
         doubt = doubt_from(fd)
-        options = WalkOptions(problem=self._unlisted, leftover=self._leftover, doubt_from=doubt, sums=sums)
+        leftover = self._leftover if outlook is None else _passed_over
+        options = WalkOptions(problem=self._unlisted, leftover=leftover, doubt_from=doubt, sums=sums)
         self._scanner = Scanner(fd, options)
         self._catalogue = open_catalogue(catalogue, fd) if catalogue is not None and doubt is None else None
         self._reader = Reader(self._catalogue, digests=doubt is None and not sums)
@@ -114,8 +119,15 @@ class Answering:
         if self._missing and path.startswith(self._missing):  # as most are at a first mirror
             yield -1
             return
+        tree = path if self._outlook is None else self._outlook.directory(path)
+        if isinstance(tree, Tree):
+            yield from self._foreseen(path, tree, only)
+            return
+        if tree is None:
+            yield -1
+            return
         try:
-            visit = self._look(path, only)
+            visit = self._look(tree, only)
         except OSError as error:
             self._unlisted(path, reason(error))
             if error.errno == errno.ENOENT:
@@ -128,8 +140,20 @@ class Answering:
             return
         own = None if path else own_item(visit.fd)
         yield from _parts(
-            path, self._look(path, only).entries if reading.items is None else reading.items, own
+            path, self._look(tree, only).entries if reading.items is None else reading.items, own
         )
+
+    def _foreseen(self, path: bytes, tree: Tree, only: list[bytes] | None) -> Iterator[Directory]:
+        """About a directory that will be another than it is."""
+        there: Iterable[Item] = ()
+        if tree.origin is not None:
+            try:
+                there = list(self._look(tree.origin, only).entries)
+            except OSError as error:
+                self._unlisted(path, reason(error))
+        assert self._outlook is not None
+        own = None if path else tree.item or own_item(self._directories.get(b"").fd)
+        yield from _parts(path, self._outlook.entries(tree, there, only), own)
 
     def _look(self, path: bytes, only: list[bytes] | None) -> Visit:
         above = self._scanner.device if path else None
@@ -142,6 +166,10 @@ class Answering:
 
     def _leftover(self, directory: int, name: bytes) -> None:
         tidy(directory, name, self._problem)
+
+
+def _passed_over(_directory: int, _name: bytes) -> None:
+    pass
 
 
 def _weight(question: Question) -> int:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from dtesx.apply.epochs import EpochLog
 from dtesx.apply.errors import Hold, persist
-from dtesx.base.errors import DtesxError
+from dtesx.base.errors import Conflict, DtesxError
 from dtesx.base.log import get_logger
-from dtesx.model.epoch import Epoch
+from dtesx.model.epoch import Epoch, EpochKind, KeptEpoch, QueueAction, QueueOrder, TargetQueue
+from dtesx.model.target import TargetOptions
 from dtesx.replication.appliers import Appliers
+from dtesx.replication.outlooks import Outlooks
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.frames import Frame
 from dtesx.wire.messages import decode, expect
@@ -19,12 +20,19 @@ from dtesx.wire.operations import Operations
 
 log = get_logger(__name__)
 
+DEFAULTS = TargetOptions()
+
+_LOOK = 64 << 20
+_NAMES = 1_000_000  # some 500 bytes of memory each
+
 
 class Epochs:
     """The epochs of one place. Methods raise DtesxError and what ``hold`` and ``beat`` raise.
 
     ``appliers`` carry them out; ``root`` gives the present name of a root from its name then.
-    ``beat`` is called now and then.
+    ``hold`` waits for room, or because something cannot be done yet. ``beat`` is called now and then.
+    While ``resting`` says so, epochs wait until ``apply``, and ``outlooks`` know what the roots will be.
+    One thread at a time.
     """
 
     def __init__(
@@ -35,16 +43,25 @@ class Epochs:
         *,
         root: Callable[[str], str] = lambda name: name,
         beat: Callable[[], None] = lambda: None,
+        resting: Callable[[], bool] = lambda: False,
+        options: TargetOptions = DEFAULTS,
     ) -> None:
         self._log = kept
         self._appliers = appliers
         self._hold = hold
         self._root = root
         self._beat = beat
+        self._resting = resting
+        self._options = options
         self._last = kept.last()
-        self._unsettled: deque[tuple[int, Epoch]] = deque()
+        self._waiting = [kept.kept(number) for number in kept.waiting()]
+        self._unsettled: deque[Epoch] = deque()
+        self._looked = 0
+        self.outlooks = Outlooks(appliers.fd)
         self.arriving = False
         """Whether operations that come now belong to an epoch."""
+        self.applying = False
+        """Whether one is being carried out."""
 
     @property
     def last(self) -> Epoch | None:
@@ -52,54 +69,150 @@ class Epochs:
         return self._last
 
     @property
-    def fd(self) -> int:
-        """A descriptor of the file system that holds what arrives."""
-        return self._log.fd
+    def kept(self) -> Epoch | None:
+        """The last epoch that will be applied, or was."""
+        return self._waiting[-1].epoch if self._waiting else self._last
+
+    @property
+    def waiting(self) -> Sequence[KeptEpoch]:
+        """The epochs that wait to be applied."""
+        return self._waiting
 
     def begin(self, roots: Sequence[str]) -> None:
         """An epoch begins to arrive."""
         self._persistently(lambda: self._log.begin(roots))
+        self._looked = 0
         self.arriving = True
 
     def add(self, frame: Frame) -> None:
         """A frame of its operations."""
+        while reason := self._no_room(frame.size):
+            self._hold(True, reason)
         self._persistently(lambda: self._log.add(frame))
 
-    def end(self, epoch: Epoch, frame: int) -> None:
-        """It is complete, as frame number ``frame`` said: keep it durably, then apply it."""
-        if self._last is not None and epoch.number <= self._last.number:
-            raise ProtocolError(f"epoch {epoch.number} arrived after epoch {self._last.number}")
+    def end(self, epoch: Epoch) -> None:
+        """It is complete: keep it durably. It waits to be applied."""
+        latest = self.kept
+        if latest is not None and epoch.number <= latest.number:
+            raise ProtocolError(f"epoch {epoch.number} arrived after epoch {latest.number}")
         self.arriving = False
         self._persistently(lambda: self._log.complete(epoch))
-        self._carry_out(epoch, again=False)
-        self._unsettled.append((frame, epoch))
+        self._waiting.append(self._log.kept(epoch.number))
+        if self._resting():
+            self._foresee(epoch.number)
+
+    def apply(self, *, check: bool = False) -> Epoch:
+        """Apply the first one that waits.
+
+        ``check``: it was kept for long. Raises EpochDamaged before anything of it is applied.
+        """
+        epoch = self._waiting[0].epoch
+        if check:
+            self._log.check(epoch.number)
+        self.applying = True
+        try:
+            self._carry_out(epoch, again=check)
+        finally:
+            self.applying = False
+        self._waiting.pop(0)
+        self._last = epoch
+        self._unsettled.append(epoch)
+        if not self._waiting:
+            self.outlooks.clear()
+        return epoch
 
     def recover(self) -> None:
-        """Apply what was whole when the target ended."""
-        self._log.discard()
-        numbers = self._log.waiting()
-        for number in numbers:
-            log.info("epoch applied again", number=number)
-            self._carry_out(self._log.epoch(number), again=True)
-        if self._last is not None and numbers:
-            self._persistently(self._appliers.sync)
-            self._unsettled.append((0, self._last))
-            self.settle(0)
+        """Apply what was whole when the target ended; while it rests, know what it comes to."""
+        if self._resting():
+            self._foresee_again()
+        elif self._waiting:
+            log.info("epochs are applied again", numbers=[kept.epoch.number for kept in self._waiting])
+            self._apply_through(self._waiting[-1].epoch.number)
 
     def settle(self, durable: int) -> None:
-        """Everything up to the frame ``durable`` is on the replica's disk."""
+        """The epochs up to the number ``durable`` are on the replica's disk."""
         settled = None
-        while self._unsettled and self._unsettled[0][0] <= durable:
-            settled = self._unsettled.popleft()[1]
+        while self._unsettled and self._unsettled[0].number <= durable:
+            settled = self._unsettled.popleft()
         if settled is not None:
             epoch = settled
             self._persistently(lambda: self._log.applied(epoch))
             if not self._unsettled:
                 self._persistently(self._appliers.settled)
 
+    def obey(self, order: QueueOrder) -> TargetQueue:
+        """Deal with what waits as somebody wishes. What this returns from is on disk.
+
+        Raises Conflict when that cannot be done now.
+        """
+        if order.action is not QueueAction.SHOW:
+            if self.applying or not self._resting():
+                raise Conflict("the queue is being applied", hint="pause the replica first: dtesx pause")
+            through = self._consistent() if order.consistent else order.through
+            if order.action is QueueAction.APPLY and self._waiting:
+                self._apply_through(self._waiting[-1].epoch.number if through is None else through)
+            if order.action is QueueAction.DISCARD or order.consistent:
+                self._discard(through or 0)
+            self._foresee_again()
+        return TargetQueue(self._last, tuple(self._waiting))
+
     def close(self) -> None:
         """An epoch that is not whole is forgotten."""
         self._log.close()
+        self.outlooks.close()
+
+    def _apply_through(self, number: int) -> None:
+        while self._waiting and self._waiting[0].epoch.number <= number:
+            self.apply(check=True)
+        if self._unsettled:
+            self._persistently(self._appliers.sync)
+            self.settle(self._unsettled[-1].number)
+
+    def _foresee_again(self) -> None:
+        self.outlooks.clear()
+        for kept in self._waiting:
+            self._foresee(kept.epoch.number)
+
+    def _foresee(self, number: int) -> None:
+        for roots, frame in self._log.read(number):
+            message = expect(decode(frame), Operations)
+            self.outlooks.of(self._root(roots[message.root])).add(message.operations)
+            self._beat()
+
+    def _consistent(self) -> int:
+        """The number of the last epoch that is consistent."""
+        epochs = [kept.epoch for kept in self._waiting if kept.epoch.kind is not EpochKind.FUZZY]
+        if epochs:
+            return epochs[-1].number
+        if self._last is not None and self._last.kind is not EpochKind.FUZZY:
+            return self._last.number
+        raise Conflict(
+            "no consistent epoch waits, nor was the last one that was applied consistent",
+            hint="apply or discard what there is: dtesx queue show",
+        )
+
+    def _discard(self, after: int) -> None:
+        numbers = [kept.epoch.number for kept in self._waiting if kept.epoch.number > after]
+        self._persistently(lambda: self._log.drop(numbers))
+        self._waiting = [kept for kept in self._waiting if kept.epoch.number <= after]
+        if numbers:
+            log.info("epochs were discarded", numbers=numbers)
+
+    def _no_room(self, size: int) -> str:
+        """Why nothing more may be kept; empty while it may."""
+        used = self._log.size + sum(kept.size for kept in self._waiting)
+        limit = self._options.queue_limit
+        if self._resting() and limit and used + size > limit:
+            return f"the queue has reached its limit of {limit >> 20} MiB"
+        if self._resting() and self.outlooks.names > _NAMES:
+            return f"the queue is about more than {_NAMES} names"
+        # Each look costs a system call, and what arrives between two of them is little.
+        if self._log.size >= self._looked or self._resting():
+            free = self._log.free()
+            if free - size < self._options.queue_free:
+                return f"the queue leaves {free >> 20} MiB free where it is kept"
+            self._looked = self._log.size + min(_LOOK, (free - self._options.queue_free) // 2)
+        return ""
 
     def _carry_out(self, epoch: Epoch, *, again: bool) -> None:
         for roots, frame in self._log.read(epoch.number):
@@ -107,36 +220,13 @@ class Epochs:
             applier = self._appliers.of(self._root(roots[message.root]))
             applier.apply(message.operations, frame.blob, kept=True, again=again)
             self._beat()
-        self._last = epoch
 
     def _persistently(self, action: Callable[[], None]) -> None:
         try:
             action()
         except OSError as error:
-            if (lasting := persist(action, error, "the journal of epochs", self._hold)) is not None:
+            if (lasting := persist(action, error, "the queue of epochs", self._hold)) is not None:
                 raise DtesxError(
                     f"the target cannot keep epochs: {lasting.strerror}",
                     hint="look at the directory for epochs on the target",
                 ) from lasting
-
-
-def recover(directory: Path, find: Callable[[str], Path], wait: Callable[[], None]) -> None:
-    """Apply what was whole in ``directory`` when the target ended, before any source comes.
-
-    ``find`` knows the directory of a root, ``wait`` waits before something is tried
-    again, or raises to end it all.
-    Raises DtesxError.
-    """
-    kept = EpochLog(directory)
-    if not kept.waiting():
-        return
-
-    def hold(_full: bool, reason: str) -> None:
-        log.warning("an epoch cannot be applied yet", reason=reason)
-        wait()
-
-    def problem(path: bytes, reason: str) -> None:
-        log.warning("not as it should be on the replica", path=path, reason=reason)
-
-    with Appliers(find, problem, hold) as appliers:
-        Epochs(kept, appliers, hold).recover()

@@ -21,6 +21,7 @@ from dtesx.model.target import TargetOptions, WorkerPhase
 from dtesx.replication.accepting import Guest, Host, Place, Status, accept
 from dtesx.replication.backlog import Backlog
 from dtesx.replication.binding import Binding
+from dtesx.replication.orders import Orders
 from dtesx.replication.pausing import Gate
 from dtesx.replication.target_session import TargetSession
 from dtesx.wire.channel import TICK
@@ -46,6 +47,7 @@ def serve(
     epochs: Path,
     catalogue: Path | None = None,
     gate: Gate | None = None,
+    orders: Orders | None = None,
     job: str | None = None,
     options: TargetOptions = DEFAULTS,
 ) -> None:
@@ -57,11 +59,12 @@ def serve(
     source ends the one before. No error of a connection ends the service; ``status`` is called at
     every change and about twice a second while data arrive. In the directory ``catalogue`` what was
     read of the roots is kept for the next time, in ``epochs`` what arrives in epochs. While ``gate`` is
-    shut nothing is applied. With ``job`` no other job of the source is let in: it may have one that was
-    deleted while it was away, and go on replicating to the port that was that job's.
+    shut nothing is applied; ``orders`` takes orders about what waits then. With ``job`` no other job of
+    the source is let in: it may have one that was deleted while it was away, and go on replicating to
+    the port that was that job's.
     """
     status(WorkerPhase.LISTENING, MirrorStats(), "")
-    place = Place("", roots, binding, status, epochs, catalogue, gate or Gate())
+    place = Place("", roots, binding, status, epochs, catalogue, gate or Gate(), orders or Orders())
     receive(listener, _Job(context, place, job), stop=stop, options=options)
     status(WorkerPhase.STOPPED, MirrorStats(), "")
 

@@ -41,6 +41,7 @@ from dtesx.wire.messages import (
     Directory,
     EpochApplied,
     EpochBegin,
+    EpochKept,
     Goodbye,
     Hold,
     Listing,
@@ -71,9 +72,10 @@ class SourceSession:
     we wait for the target or for room. While ``control`` pauses the mirror, ``mirror`` does not go on;
     ``held`` says why the target does not, if it said so. ``replicas`` are the roots as they were on the
     target when it let us in; with ``existing`` it lets us in only when it has them. ``epoch`` is the one
-    that it had applied last then; ``applied`` is the number of the last one of this stream that it
-    carried out, 0 for none; ``in_epoch``: one has begun and not ended. ``sent`` is an account of what
-    was sent.
+    that it had applied last then, ``waiting`` the last one that waited there after that; ``applied`` is the
+    number of the last one that it carried out since, 0 for none, ``kept`` of the last one that it has on
+    disk; ``in_epoch``: one has begun and not ended. ``reason`` is why the target waits, if it said so.
+    ``sent`` is an account of what was sent.
     """
 
     def __init__(
@@ -124,8 +126,10 @@ class SourceSession:
         self._early = self._stopped = False
         self.held: MirrorPhase | None = None
         self.replicas: tuple[ReplicaRoot, ...] = ()
+        self.reason = ""
         self.epoch: Epoch | None = None
-        self.applied = 0
+        self.waiting: Epoch | None = None
+        self.applied = self.kept = 0
         self.in_epoch = False
         self.waits = True
 
@@ -320,8 +324,11 @@ class SourceSession:
             if len(message.roots) != len(self._roots):
                 raise ProtocolError("the target tells of other roots than it was asked for")
             self.replicas, self.epoch = message.roots, message.epoch
+            self.waiting = message.kept if message.kept != message.epoch else None
         elif isinstance(message, EpochApplied):
-            self.applied = message.number
+            self.applied = self.kept = message.number
+        elif isinstance(message, EpochKept):
+            self.kept = message.number
         elif isinstance(message, Listing):
             self._listed.append(message)
         elif isinstance(message, Answer):
@@ -335,11 +342,12 @@ class SourceSession:
 
     def _waits_or_not(self, message: Paused | Resumed) -> None:
         if isinstance(message, Resumed):
-            self.held, self._stopped = None, False
+            self.held, self.reason, self._stopped = None, "", False
         else:
             if self.held is None:
                 log.warning("the target waits", why=message.why, reason=message.reason[:_REASON])
             self.held, self._stopped = _HELD.get(message.why), message.stop
+            self.reason = message.reason[:_REASON]
         self._hold_back()
 
     def _reported(self, report: Report) -> None:

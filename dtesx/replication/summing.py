@@ -27,13 +27,21 @@ _ZEROS = bytes(BLOCK)
 class Summing:
     """Answers requests one by one, in their order. ``root`` gives a descriptor of a numbered root.
 
-    ``summer`` is the one that the source has.
+    ``summer`` is the one that the source has. ``foreseen`` answers what is about a file that is still to
+    come, or says what to look at instead.
     What differs is begun anew in ``staging``, where the source asks for it. ``answer`` takes as long
     as reading at most 8 MiB takes (or a part that is a hole on the source).
     """
 
-    def __init__(self, root: Callable[[int], int], summer: Summer, staging: Staging) -> None:
+    def __init__(
+        self,
+        root: Callable[[int], int],
+        summer: Summer,
+        staging: Staging,
+        foreseen: Callable[[SumsRequest], SumsRequest | Sums] = lambda request: request,
+    ) -> None:
         self._root = root
+        self._foreseen = foreseen
         self._summer = summer
         self._staging = staging
         self._directories: dict[int, Directories] = {}
@@ -64,7 +72,9 @@ class Summing:
 
     def answer(self) -> Sums:
         """The answer to the oldest request."""
-        request = self._requests.popleft()
+        request = self._foreseen(self._requests.popleft())
+        if isinstance(request, Sums):
+            return request
         try:
             fd = self._open(request)
             basis = basis_of(os.fstat(fd))
@@ -78,7 +88,7 @@ class Summing:
             return Sums(request.number)
 
     def close(self) -> None:
-        """Close everything."""
+        """Close everything; what is asked about later is opened anew."""
         self._forget()
         while self._directories:
             self._directories.popitem()[1].close()

@@ -17,15 +17,17 @@ from pathlib import Path
 from dtesx.base.errors import Conflict, DtesxError, Interrupted, NotFound, Refused, UsageError
 from dtesx.base.files import private_directory, write_atomic
 from dtesx.base.log import get_logger
-from dtesx.management import pausing
-from dtesx.management.local_calls import answering
+from dtesx.management import pausing, queueing
+from dtesx.management.local_calls import NotRunning, answering
 from dtesx.management.process import alone
+from dtesx.model.epoch import QueueAction, QueueOrder, TargetQueue
 from dtesx.model.location import checked_set_name
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import Paused, TargetOptions, WorkerPhase
 from dtesx.replication.accepting import Place
 from dtesx.replication.binding import Binding
-from dtesx.replication.epochs import recover
+from dtesx.replication.keeper import Keeper
+from dtesx.replication.orders import Orders
 from dtesx.replication.receiving import receive
 from dtesx.replication.sources import Sources
 from dtesx.wire import pairing
@@ -34,7 +36,7 @@ from dtesx.wire.messages import Hello
 
 log = get_logger(__name__)
 
-_BINDINGS = "roots"
+_BINDINGS, _EPOCHS = "roots", "epochs"
 
 
 def run(address: str, port: int, data: Path, state: Path, *, tls: bool, options: TargetOptions) -> None:
@@ -59,11 +61,12 @@ def run(address: str, port: int, data: Path, state: Path, *, tls: bool, options:
         stack.enter_context(alone(state))
         stack.enter_context(_only_target(data))
         listener = stack.enter_context(_listen(address, port))
-        target = Target(data, state, tls=tls)
-        stack.enter_context(answering(state, pausing.answers(target.pauses)))
+        target = Target(data, state, tls=tls, wait=partial(_wait, stop, options.retry_delay))
+        calls = {**pausing.answers(target.pauses, target.resumed), **queueing.answers(target.order)}
+        stack.enter_context(answering(state, calls))
         if target.pauses.paused != Paused():
             log.warning("the target is paused", what=target.pauses.paused)
-        target.recover(partial(_wait, stop, options.retry_delay))
+        target.recover()
         _say_ready(address, listener.getsockname()[1], target.token_file)
         log.info("target ready", data=str(data), certificate=target.identity.fingerprint)
         receive(listener, target, stop=stop, options=options)
@@ -86,6 +89,25 @@ def resume(state: Path, name: str) -> Paused:
     return pausing.resume(state, name, partial(alone, state))
 
 
+def queue(state: Path, order: QueueOrder) -> TargetQueue:
+    """Deal with what waits for a replica to be applied; where the target does not run, nothing can be.
+
+    Raises NotFound when there is no such target or replica, NotRunning, and what Epochs.obey raises.
+    """
+    _check(state, order.name)
+    return queueing.order(state, order, partial(alone, state), lambda: _without(state, order))
+
+
+def _without(state: Path, order: QueueOrder) -> TargetQueue:
+    if order.action is QueueAction.APPLY:
+        raise NotRunning(
+            f"no target uses {state}, and only a target knows where its replicas are",
+            hint="start it; what is paused it leaves as it is",
+        )
+    gate = pausing.pauses(state).gate(order.name)
+    return Keeper(state / _EPOCHS / order.name, Path, lambda: None, gate, Orders()).order(order)
+
+
 def _check(state: Path, name: str) -> None:
     bindings = state / _BINDINGS
     if not bindings.is_dir():
@@ -98,22 +120,49 @@ def _check(state: Path, name: str) -> None:
 class Target:
     """The host of all sources that know the token: each name below ``data`` is one place."""
 
-    def __init__(self, data: Path, state: Path, *, tls: bool) -> None:
+    def __init__(self, data: Path, state: Path, *, tls: bool, wait: Callable[[], None]) -> None:
         self.identity = load_or_create(state, f"dtesx target {socket.gethostname()}")
         self.token_file = state / "token"
         if not self.token_file.exists():
             write_atomic(self.token_file, f"{pairing.new_token()}\n".encode())
         self._data = data
         self._catalogues = private_directory(state / "catalogues")
-        self._epochs = private_directory(state / "epochs")
+        self._epochs = private_directory(state / _EPOCHS)
+        self._wait = wait
+        self._lock = threading.Lock()
+        self._all_orders: dict[str, Orders] = {}
         self._bindings = private_directory(state / _BINDINGS)
         self.pauses = pausing.pauses(state)
         self.sources = Sources(state / "sources", self.identity, self.token_file, plain=not tls)
 
-    def recover(self, wait: Callable[[], None]) -> None:
-        """Apply the epochs that were whole when the target ended."""
+    def recover(self) -> None:
+        """Apply the epochs that were whole when the target ended, unless their replica is paused."""
         for epochs in self._epochs.iterdir():
-            recover(epochs, lambda _root, name=epochs.name: self._data / name, wait)  # type: ignore[misc]
+            self._keeper(epochs.name).recover()
+
+    def resumed(self, name: str) -> None:
+        """A replica (empty: every one) is not paused any more."""
+        for epochs in self._epochs.iterdir():
+            if name in ("", epochs.name):
+                self._keeper(epochs.name).resumed()
+
+    def order(self, order: QueueOrder) -> TargetQueue:
+        """Deal with what waits for a replica."""
+        return self._keeper(order.name).order(order)
+
+    def _keeper(self, name: str) -> Keeper:
+        directory = self._data / name
+        return Keeper(
+            self._epochs / name,
+            lambda _root: directory,
+            self._wait,
+            self.pauses.gate(name),
+            self._orders(name),
+        )
+
+    def _orders(self, name: str) -> Orders:
+        with self._lock:
+            return self._all_orders.setdefault(name, Orders())
 
     @property
     def context(self) -> ssl.SSLContext:
@@ -141,7 +190,8 @@ class Target:
             directory = self._made(name)
         roots = {hello.roots[0]: directory}
         kept = self._epochs / name, self._catalogues / name
-        return Place(name, roots, binding, partial(_log, name), *kept, self.pauses.gate(name))
+        guards = self.pauses.gate(name), self._orders(name)
+        return Place(name, roots, binding, partial(_log, name), *kept, *guards)
 
     def _existing(self, name: str) -> Path:
         path = self._data / name

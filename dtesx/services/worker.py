@@ -18,12 +18,13 @@ from dtesx.base.errors import Conflict, DtesxError, Interrupted
 from dtesx.base.files import replace_volatile
 from dtesx.base.locks import exclusive
 from dtesx.base.log import get_logger
-from dtesx.management import pausing
+from dtesx.management import pausing, queueing
 from dtesx.management.local_calls import answering
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import EPOCHS, WorkerPhase, WorkerSpec, WorkerStatus
 from dtesx.replication.binding import Binding
-from dtesx.replication.epochs import recover
+from dtesx.replication.keeper import Keeper
+from dtesx.replication.orders import Orders
 from dtesx.replication.receiving import serve
 from dtesx.volumes.disks import find_disk
 from dtesx.volumes.mounts import mounted_layout
@@ -98,11 +99,13 @@ def _serve(spec: WorkerSpec, directory: Path, reporter: Reporter, stop: threadin
     with ExitStack() as stack:
         roots = stack.enter_context(mounted_layout(spec.layout, devices, where, nested=False))
         epochs = directory / EPOCHS
-        apply = partial(recover, epochs, roots.__getitem__, lambda: _wait(stop, spec.options.retry_delay))
-        apply()
+        pauses, orders = pausing.pauses(directory), Orders()
+        gate, wait = pauses.gate(""), partial(_wait, stop, spec.options.retry_delay)
+        keeper = Keeper(epochs, roots.__getitem__, wait, gate, orders)
+        keeper.recover()
         listener = stack.enter_context(_listen(spec.address, spec.port))
-        pauses = pausing.pauses(directory)
-        stack.enter_context(answering(directory, pausing.answers(pauses)))
+        calls = pausing.answers(pauses, lambda _name: keeper.resumed()), queueing.answers(keeper.order)
+        stack.enter_context(answering(directory, {**calls[0], **calls[1]}))
         reporter.phase(WorkerPhase.LISTENING)
         log.info("worker ready", job=spec.job, port=spec.port, roots=len(roots))
         binding, catalogues = Binding(directory / "roots.json"), directory / "catalogues"
@@ -115,12 +118,13 @@ def _serve(spec: WorkerSpec, directory: Path, reporter: Reporter, stop: threadin
             stop=stop,
             epochs=epochs,
             catalogue=catalogues,
-            gate=pauses.gate(""),
+            gate=gate,
+            orders=orders,
             job=spec.job,
             options=spec.options,
         )
         with suppress(Interrupted):  # of one that was cut off, nothing may be half there
-            apply()
+            keeper.recover()
 
 
 def _wait(stop: threading.Event, seconds: float) -> None:

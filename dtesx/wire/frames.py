@@ -66,6 +66,7 @@ class FrameType(IntEnum):
     EPOCH_BEGIN = 40
     EPOCH_END = 41
     EPOCH_APPLIED = 42
+    EPOCH_KEPT = 43
 
 
 CONNECTION_TYPES = frozenset(

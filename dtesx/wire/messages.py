@@ -112,11 +112,13 @@ class Credit(msgspec.Struct, frozen=True, array_like=True):
 class Replicas(msgspec.Struct, frozen=True, array_like=True):
     """The roots of the Hello as they are on the target; the first that it says in a stream.
 
-    ``epoch`` is the last one that was applied to them; None when they never were whole.
+    ``epoch`` is the last one that was applied to them; None when they never were whole. ``kept`` is the last
+    one that will be applied, or was.
     """
 
     roots: tuple[ReplicaRoot, ...]
     epoch: Epoch | None = None
+    kept: Epoch | None = None
 
 
 class Bind(msgspec.Struct, frozen=True, array_like=True):
@@ -249,6 +251,12 @@ class EpochApplied(msgspec.Struct, frozen=True, array_like=True):
     number: int
 
 
+class EpochKept(msgspec.Struct, frozen=True, array_like=True):
+    """The target has the epoch on disk. It waits there to be applied, or to be discarded."""
+
+    number: int
+
+
 class Goodbye(msgspec.Struct, frozen=True, array_like=True):
     """The source needs nothing more; the target may forget the stream, and closes."""
 
@@ -286,6 +294,7 @@ Message = (
     | EpochBegin
     | EpochEnd
     | EpochApplied
+    | EpochKept
     | Goodbye
     | Failure
     | SumsRequest
@@ -317,6 +326,7 @@ _CLASSES: dict[FrameType, type[Message]] = {
     FrameType.EPOCH_BEGIN: EpochBegin,
     FrameType.EPOCH_END: EpochEnd,
     FrameType.EPOCH_APPLIED: EpochApplied,
+    FrameType.EPOCH_KEPT: EpochKept,
     FrameType.GOODBYE: Goodbye,
     FrameType.FAILURE: Failure,
     FrameType.SUMS_REQUEST: SumsRequest,

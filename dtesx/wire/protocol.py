@@ -21,6 +21,7 @@ from dtesx.wire.messages import (
     EpochApplied,
     EpochBegin,
     EpochEnd,
+    EpochKept,
     Failure,
     Goodbye,
     Hello,
@@ -83,8 +84,8 @@ class SourceProtocol:
             self._sums -= 1
         elif isinstance(message, (Committed, Replicas)):
             self._due_once(message)
-        elif isinstance(message, EpochApplied):
-            _due(message.number <= self._epoch, "an epoch was applied that never ended")
+        elif isinstance(message, (EpochApplied, EpochKept)):
+            _due(message.number <= self._epoch, "an epoch was kept that never ended")
         elif not isinstance(message, (Paused, Resumed, Report)):
             raise ProtocolError(f"{type(message).__name__} is nothing that a target sends")
         return message
@@ -98,6 +99,7 @@ class SourceProtocol:
             if self.told:
                 raise ProtocolError("the target tells of its roots once more")
             self.told = True
+            self._epoch = message.kept.number if message.kept is not None else 0
 
     def _spend(self) -> None:
         if not self._credit:

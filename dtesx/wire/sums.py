@@ -10,6 +10,10 @@ _Blocks = Annotated[tuple[int, ...], msgspec.Meta(max_length=1 << 12)]
 _Fine = Annotated[bytes, msgspec.Meta(max_length=256 << 10)]
 
 
+ANY = 0
+"""The inode in a Basis of a file that is not there yet: whichever has the name then."""
+
+
 class Basis(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The target's file in the state in which it was compared; changes are made to this one only."""
 

@@ -17,10 +17,14 @@ _RETRY = Backoff(first=1.0, cap=60.0, tries=7)
 
 @dataclass
 class _Sent:
-    """An epoch on its way, and what it was made of: should it be lost, that is what to send again."""
+    """An epoch on its way, and what it was made of: should it be lost, that is what to send again.
+
+    ``kept``: the target has it on disk, so that what it was made of is forgotten.
+    """
 
     epoch: Epoch
     changes: Mapping[str, Changes]
+    kept: bool = False
 
 
 class Pending:
@@ -100,23 +104,38 @@ class Pending:
         if epoch.kind is not EpochKind.FUZZY:
             self.consistent = epoch
 
-    def resume(self, reached: Epoch | None) -> None:
+    def kept(self, number: int) -> None:
+        """The target has all up to the epoch ``number`` on disk, though it has not applied all of it."""
+        for sent in self._sent:
+            if sent.epoch.number <= number and not sent.kept:
+                sent.kept, sent.changes = True, {}
+
+    def resume(self, reached: Epoch | None, waiting: Epoch | None = None) -> None:
         """A new stream begins at a target that had applied ``reached`` last: what is after it is lost.
 
-        When that is no epoch of ours, it is not known what the target has.
+        But for what waits there to be applied, up to ``waiting``. When that is no epoch of ours, or what
+        the target once had waits no more, it is not known what the target has.
         """
-        ours = reached is not None and any(
-            reached.number == epoch.number
+        latest = waiting or reached
+        ours = latest is not None and any(
+            latest.number == epoch.number
             for epoch in (self.known, *(sent.epoch for sent in self._sent))
             if epoch is not None
         )
         if reached is not None:
             self.confirm(reached.number)
-        for sent in self._sent:
-            self.add(sent.changes)
-        self._sent.clear()
-        if reached is not None and not ours:
-            self._know(reached)
+        sent, self._sent = self._sent, deque()
+        for one in sent:
+            if waiting is not None and one.epoch.number <= waiting.number:
+                self._sent.append(one)
+            elif one.kept:
+                self.doubt_everything()
+            else:
+                self.add(one.changes)
+        if latest is not None and not ours:
+            if reached is not None:
+                self._know(reached)
+            self._sent = deque([_Sent(waiting, {}, kept=True)] if waiting is not None else [])
             self.doubt_everything()
 
     def doubt_everything(self) -> None:

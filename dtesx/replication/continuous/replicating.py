@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from dtesx.base.errors import ConnectionFailed, Interrupted
+from dtesx.base.errors import DtesxError, Interrupted
 from dtesx.base.log import get_logger
 from dtesx.base.retry import Backoff
 from dtesx.mirror.catalogue import catalogue_path, open_catalogue
@@ -32,7 +32,6 @@ from dtesx.replication.guarding import Guard
 from dtesx.replication.sending import OWN_STATE, route
 from dtesx.replication.source_session import SourceSession
 from dtesx.volumes.freezing import NotFrozen
-from dtesx.wire.errors import StreamUnknown
 from dtesx.wire.identity import Identity
 from dtesx.wire.limiter import Limiter
 
@@ -133,10 +132,12 @@ class Replication:
                 self._stream()
             except Interrupted:
                 return
-            except (ConnectionFailed, StreamUnknown) as error:
+            except DtesxError as error:
+                if not error.recoverable:
+                    raise
                 if self._state.phase is ReplicationPhase.REPLICATING:
                     delays = self._backoff.delays()
-                log.warning("the target is not there; replication goes on when it is", reason=error.message)
+                log.warning("the target does not go on; replication does when it does", reason=error.message)
                 self._say(ReplicationPhase.CONNECTING, problem=error.message)
                 self._stop.wait(next(delays, self._backoff.cap))
 
@@ -171,10 +172,10 @@ class Replication:
 
     def _take_up(self, session: SourceSession) -> None:
         """Go on from what the target has."""
-        self._pending.resume(session.epoch)
+        self._pending.resume(session.epoch, session.waiting)
         self._points.lost()
         self._confirmed()
-        if session.epoch is None:
+        if session.epoch is None and session.waiting is None:
             self._first_mirror(session)
 
     def _first_mirror(self, session: SourceSession) -> None:
@@ -190,7 +191,7 @@ class Replication:
         began = time.monotonic()
         self._say(ReplicationPhase.REPLICATING)
         self._collect()
-        if self._pending.known is None or self._pending or self._points.gathered:
+        if self._pending.latest is None or self._pending or self._points.gathered:
             self._send_epoch(session)
         elif not self._pending.on_its_way:
             self._state = replace(self._state, current=self._taken)
@@ -199,8 +200,8 @@ class Replication:
             self._send_consistent(session)
         while (left := began + self._options.epoch - time.monotonic()) > 0 and not self._points.asked:
             session.wait(left)
-            self._confirm(session.applied)
-        self._confirm(session.applied)
+            self._confirm(session)
+        self._confirm(session)
 
     def _collect(self) -> None:
         self._taken = time.time()
@@ -349,8 +350,9 @@ class Replication:
                 if catalogue is not None:
                     catalogue.close()
 
-    def _confirm(self, number: int) -> None:
-        if self._pending.confirm(number):
+    def _confirm(self, session: SourceSession) -> None:
+        self._pending.kept(session.kept)
+        if self._pending.confirm(session.applied):
             self._confirmed()
 
     def _confirmed(self) -> None:
@@ -376,7 +378,7 @@ class Replication:
         self._state = replace(
             self._state,
             phase=phase,
-            problem=problem,
+            problem=problem or (self._session.reason if self._session is not None else ""),
             stats=self._tally.stats(),
             waiting=self._pending.waiting,
             busy=self._pending.on_its_way,

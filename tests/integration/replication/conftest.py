@@ -23,6 +23,7 @@ from dtesx.model.stats import MirrorStats
 from dtesx.model.target import TargetOptions, WorkerPhase
 from dtesx.replication.binding import Binding
 from dtesx.replication.control import MirrorControl
+from dtesx.replication.orders import Orders
 from dtesx.replication.pausing import Gate
 from dtesx.replication.receiving import DEFAULTS, serve
 from dtesx.replication.sending import DEFAULT_LINK, run_mirror
@@ -116,6 +117,7 @@ class Site:
         roots: Mapping[str, Path] | None = None,
         *,
         gate: Gate | None = None,
+        orders: Orders | None = None,
         port: int = 0,
         options: TargetOptions = DEFAULTS,
     ) -> Iterator[None]:
@@ -131,6 +133,7 @@ class Site:
                 "status": lambda phase, stats, message: self.reports.append((phase, stats, message)),
                 "stop": stop,
                 "gate": gate,
+                "orders": orders,
                 "options": options,
                 "epochs": self.target.parent / "epochs",
                 "catalogue": self.catalogues and self.catalogues / "target",

@@ -10,14 +10,16 @@ import pytest
 
 from dtesx.apply.epochs import EpochLog
 from dtesx.apply.staging import Staging
+from dtesx.base.errors import Conflict
 from dtesx.base.run import run
-from dtesx.model.epoch import Epoch, EpochKind
+from dtesx.model.epoch import Epoch, EpochKind, QueueAction, QueueOrder, TargetQueue
 from dtesx.model.mirror import MirrorOptions
 from dtesx.replication.appliers import Appliers
 from dtesx.replication.epochs import Epochs
 from dtesx.wire.frames import Content, Frame, FrameType
+from dtesx.wire.items import Item
 from dtesx.wire.messages import encode
-from dtesx.wire.operations import Enter, Moves, Operation, Operations
+from dtesx.wire.operations import Enter, Moves, Operation, Operations, Put
 
 from .killing import CHANGING, dies
 from .test_kill_points import _facts, _mirror, _unexpected, versions
@@ -47,9 +49,10 @@ class Target:
         epochs.begin(["/data"])
         for frame in self.frames:
             epochs.add(frame)
-        epochs.end(EPOCH, 1)
+        epochs.end(EPOCH)
+        epochs.apply()
         appliers.sync()
-        epochs.settle(1)
+        epochs.settle(EPOCH.number)
 
     def _work(self, action: Callable[[Epochs, Appliers], None]) -> None:
         with Appliers(lambda _root: self.tree, lambda _path, _reason: None, _unexpected) as appliers:
@@ -143,3 +146,71 @@ def test_moves_are_made_once(tmp_path: Path) -> None:
         assert _after(tree) == (expected if whole else before), kills
         kills += 1
     assert kills > 30
+
+
+class Queue:
+    """A paused place where epochs of these kinds wait; number N makes the file N."""
+
+    def __init__(self, root: Path, kinds: str) -> None:
+        self.tree, self.log = root / "target", root / "epochs"
+        for path in (self.tree, self.log):
+            shutil.rmtree(path, ignore_errors=True)
+        self.tree.mkdir()
+        log = EpochLog(self.log)
+        for number, kind in enumerate(kinds, 1):
+            item = Item(b"%d" % number, 0o100644, 0, 0, 0, 1)
+            table = encode(Operations(0, [Enter(b""), Put(item, 0)]))[1]
+            log.begin(["/data"])
+            log.add(Frame(FrameType.OPERATIONS, 1, memoryview(table), memoryview(b"x")))
+            log.complete(Epoch(number, KINDS[kind], float(number)))
+        log.close()
+
+    def obey(self, order: QueueOrder) -> TargetQueue:
+        with Appliers(lambda _root: self.tree, lambda _path, _reason: None, _unexpected) as appliers:
+            epochs = Epochs(EpochLog(self.log), appliers, _unexpected, resting=lambda: True)
+            try:
+                return epochs.obey(order)
+            finally:
+                epochs.close()
+
+    @property
+    def applied(self) -> set[str]:
+        return {path.name for path in self.tree.iterdir() if not path.name.startswith(".")}
+
+
+KINDS = {"f": EpochKind.FUZZY, "c": EpochKind.CRASH, "a": EpochKind.APPLICATION}
+CONSISTENT = QueueOrder(QueueAction.APPLY, consistent=True)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "order", "applied", "left"),
+    [
+        ("ffff", QueueOrder(QueueAction.APPLY), 4, 0),
+        ("ffff", QueueOrder(QueueAction.APPLY, through=2), 2, 2),
+        ("ffff", QueueOrder(QueueAction.DISCARD), 0, 0),
+        ("ffff", QueueOrder(QueueAction.DISCARD, through=3), 0, 3),
+        ("fcfacff", CONSISTENT, 5, 0),
+        ("af", CONSISTENT, 1, 0),
+    ],
+)
+def test_an_order_is_carried_out_however_often_its_process_is_killed(
+    tmp_path: Path, kinds: str, order: QueueOrder, applied: int, left: int
+) -> None:
+    kills, killed = 0, True
+    while killed:
+        queue = Queue(tmp_path, kinds)
+        killed = dies(lambda queue=queue: queue.obey(order), CHANGING, kills)  # type: ignore[misc]
+        found = queue.obey(order)
+        assert (found.applied.number if found.applied else 0) == applied
+        assert [kept.epoch.number for kept in found.waiting] == list(range(applied + 1, applied + left + 1))
+        assert queue.applied == {str(number) for number in range(1, applied + 1)}
+        kills += 1
+    assert kills > 1
+
+
+def test_nothing_is_applied_where_nothing_consistent_waits(tmp_path: Path) -> None:
+    queue = Queue(tmp_path, "fff")
+    with pytest.raises(Conflict, match="no consistent epoch"):
+        queue.obey(CONSISTENT)
+    assert queue.applied == set()
+    assert len(queue.obey(QueueOrder(QueueAction.SHOW)).waiting) == 3

@@ -51,6 +51,8 @@ def test_it_is_the_sum_of_what_each_said_last(notes: list[tuple[int, int]]) -> N
         {"memory_low": 0},
         {"memory_low": 30},
         {"memory_high": 90},
+        {"queue_limit": -1},
+        {"queue_free": -1},
     ],
 )
 def test_what_no_target_can_keep_to(wrong: dict[str, int]) -> None:
