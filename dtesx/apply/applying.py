@@ -37,6 +37,7 @@ from dtesx.wire.operations import (
     Put,
     Remove,
 )
+from dtesx.wire.piping import Blob, Piped
 
 _EMPTY = memoryview(b"")
 # A new directory is unseen, and lost if the process is killed, for at most so many frames (1 MiB each).
@@ -99,40 +100,34 @@ class Applier:
         return self._work.counts
 
     def apply(
-        self, operations: list[Operation], blob: memoryview, *, kept: bool = False, again: bool = False
+        self, operations: list[Operation], content: Blob, *, kept: bool = False, again: bool = False
     ) -> None:
-        """Carry out the operations of one frame; ``blob`` must hold exactly their content.
+        """Carry out the operations of one frame; ``content`` must be exactly theirs.
 
         ``kept``: whatever becomes of this process, they will be carried out again until all of them
         are on disk. ``again``: they were carried out before, up to any point.
         """
         self._again = again
         self._incoming.kept = kept
-        at = number = 0
+        contents = _Contents(operations, content)
+        number = 0
         while number < len(operations):
-            if (many := self._many(operations, number, blob, at)) is not None:
-                number, at = many
+            if made := self._many(operations, number, contents):
+                number += made
                 continue
             operation = operations[number]
             number += 1
             if isinstance(operation, Enter):
                 self._enter(operation.path)
                 continue
-            data = _EMPTY
-            if isinstance(operation, (Put, Data)):
-                size = operation.item.size if isinstance(operation, Put) else operation.length
-                data = blob[at : at + size]
-                at += size
-                if size < 0 or at > len(blob):
-                    raise ProtocolError("an operation names more content than its frame holds")
+            data = contents.of(operation)
             if self._stale:
                 self._enter(self._work.path)
             if self._reachable:
                 self._one(operation, data)
             elif isinstance(operation, (Begin, Data, End, Abort)):
                 self._incoming.ignore(operation)
-        if at != len(blob):
-            raise ProtocolError("a frame holds content that no operation names")
+        contents.end()
 
     def settled(self) -> None:
         """All that was ``kept`` is on disk here, and will not be carried out again. Raises OSError."""
@@ -147,23 +142,23 @@ class Applier:
         self._orphans.close()
         self._work.close()
 
-    def _many(
-        self, operations: list[Operation], number: int, blob: memoryview, at: int
-    ) -> tuple[int, int] | None:
-        """Make what is new from operation ``number`` and content ``at`` on; returns where to go on."""
+    def _many(self, operations: list[Operation], number: int, contents: _Contents) -> int:
+        """Make what is new from operation ``number`` on; returns how many were made."""
         work = self._work
         here = work.here
         if not work.unseen or here.inherits or self._stale or not self._reachable or batch.native is None:
-            return None
+            return 0
         own = (os.geteuid(), here.gid)
         done, end = batch.native.put(
-            here.fd, operations, number, Put, Make, blob, at, *own, SETTABLE_FLAGS, TEMPORARY_PREFIX
+            *(here.fd, operations, number, Put, Make, contents.memory, contents.at),
+            *(*own, SETTABLE_FLAGS, TEMPORARY_PREFIX),
         )
         work.counts.files += done
-        work.counts.content_bytes += end - at
-        return (number + done, end) if done else None
+        work.counts.content_bytes += end - contents.at
+        contents.at = end
+        return done
 
-    def _one(self, operation: Operation, data: memoryview) -> None:
+    def _one(self, operation: Operation, data: Blob) -> None:
         try:
             self._handlers[type(operation)](operation, data)
         except OSError as error:
@@ -171,7 +166,7 @@ class Applier:
         except (OverflowError, ValueError) as error:  # Python's word for what no system call takes
             raise ProtocolError(f"an operation with an impossible argument: {error}") from error
 
-    def _recover(self, operation: Operation, data: memoryview, error: OSError) -> None:
+    def _recover(self, operation: Operation, data: Blob, error: OSError) -> None:
         """Repeat an operation that failed, until it is done or told as a problem of its path."""
         action = partial(self._handlers[type(operation)], operation, data)
         path = self._work.below(_name_of(operation) or self._incoming.name)
@@ -239,6 +234,40 @@ class Applier:
         if work.path:
             work.directories.release(work.path)
             self._stale = True
+
+
+class _Contents:
+    """The content of a frame, handed out in the order of its operations. Raises ProtocolError."""
+
+    def __init__(self, operations: list[Operation], content: Blob) -> None:
+        self.at = 0
+        self._piped: Piped | None = None
+        if not isinstance(content, Piped):
+            self.memory = content
+            return
+        pieces = [operation for operation in operations if isinstance(operation, (Put, Data))]
+        if len(pieces) == 1 and isinstance(pieces[0], Data) and pieces[0].length == len(content):
+            self.memory, self._piped = _EMPTY, content
+        else:
+            self.memory = content.memory()
+
+    def of(self, operation: Operation) -> Blob:
+        """What belongs to the next operation."""
+        if not isinstance(operation, (Put, Data)):
+            return _EMPTY
+        if self._piped is not None:
+            piped, self._piped = self._piped, None
+            return piped
+        size = operation.item.size if isinstance(operation, Put) else operation.length
+        begin, self.at = self.at, self.at + size
+        if size < 0 or self.at > len(self.memory):
+            raise ProtocolError("an operation names more content than its frame holds")
+        return self.memory[begin : self.at]
+
+    def end(self) -> None:
+        """There are no more operations."""
+        if self.at != len(self.memory) or self._piped is not None:
+            raise ProtocolError("a frame holds content that no operation names")
 
 
 def _name_of(operation: Operation) -> bytes:

@@ -22,6 +22,7 @@ from dtesx.base.files import private_directory, sync_directory, write_atomic
 from dtesx.model.epoch import Epoch, KeptEpoch
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.frames import Content, Decoder, Frame, FrameType, encode
+from dtesx.wire.piping import in_memory
 
 _ARRIVING = "arriving"
 _APPLIED = "applied"
@@ -94,7 +95,7 @@ class EpochLog:
 
     def add(self, frame: Frame) -> None:
         """Keep a frame of operations. May be repeated when it failed."""
-        self._add(FrameType.OPERATIONS, bytes(frame.table), [frame.blob])
+        self._add(FrameType.OPERATIONS, bytes(frame.table), [in_memory(frame.blob)])
 
     def complete(self, epoch: Epoch) -> None:
         """The epoch is whole: when this returns, it will be applied. May be repeated when it failed."""

@@ -16,6 +16,7 @@ from dtesx.apply.staging import Staged
 from dtesx.apply.workplace import NEW, Workplace
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.operations import Abort, Begin, Copy, Data, End, Hole
+from dtesx.wire.piping import Blob, Piped, in_memory
 from dtesx.wire.sums import Basis
 
 _MAX_SIZE = (1 << 63) - 1
@@ -112,7 +113,7 @@ class Incoming:
             os.ftruncate(fd, size)
         return fd
 
-    def data(self, operation: Data, data: memoryview) -> None:
+    def data(self, operation: Data, data: Blob) -> None:
         """Write a piece. May be repeated."""
         begun, offset = self._expect(), operation.offset
         if offset < 0 or offset + operation.length > _MAX_SIZE:
@@ -120,7 +121,9 @@ class Incoming:
         if begun.fd < 0:
             return
         if begun.journal is not None:
-            begun.journal.data(offset, data)
+            begun.journal.data(offset, in_memory(data))
+        elif isinstance(data, Piped):
+            data.pour(begun.fd, offset)
         else:
             write_at(begun.fd, data, offset)
         self._work.counts.content_bytes += operation.length

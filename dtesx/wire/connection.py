@@ -17,6 +17,7 @@ from dtesx.wire.frames import Decoder, Encoded, Frame, encode
 from dtesx.wire.limiter import Limiter, tls_bytes, tls_room
 from dtesx.wire.messages import Message
 from dtesx.wire.parts import FilePart
+from dtesx.wire.piping import Pipes
 
 _SLICE = 256 << 10
 _PAUSE = 0.2
@@ -41,10 +42,11 @@ class Connection:
         self.limiter = limiter
         self._sock = sock
         self._secured = isinstance(sock, ssl.SSLSocket)
-        self._decoder = Decoder()
+        self._decoder = Decoder(None if self._secured else Pipes())
         self._own: deque[Encoded] = deque()
         self._parts: Encoded = ()
         self._at = 0  # of the first of them
+        self._copied: FilePart | None = None
         self._slice = memoryview(b"")
         self._view = memoryview(b"")
         self._retry = 0
@@ -88,21 +90,25 @@ class Connection:
         self._blocked = 0
 
     def _load(self, following: Callable[[], Encoded | None]) -> bool:
-        """Have the next bytes in view; False when there are none."""
+        """Have the next bytes in view, or a part of a file to be sent without; False when there are none."""
         if not self._parts:
             parts = self._own.popleft() if self._own else following()
             if parts is None:
                 return False
             self._parts = parts
         part = self._parts[0]
-        if isinstance(part, FilePart):
+        if not isinstance(part, FilePart):
+            self._view = memoryview(part)
+            self._passed(len(part))
+        elif self._secured or part is self._copied:
             self._view = self._read(part)
-            self._at += len(self._view)
-        else:
-            self._view, self._at = memoryview(part), len(part)
-        if self._at == len(part):
-            self._parts, self._at = self._parts[1:], 0
+            self._passed(len(self._view))
         return True
+
+    def _passed(self, count: int) -> None:
+        self._at += count
+        if self._at == len(self._parts[0]):
+            self._parts, self._at, self._copied = self._parts[1:], 0, None
 
     def _read(self, part: FilePart) -> memoryview:
         # One small buffer for all: what was read is still in the processor's cache when it is sent.
@@ -118,7 +124,7 @@ class Connection:
             self._blocked = 0
             return False
         try:
-            count = self._sock.send(self._view[:size])
+            count = self._send(self._view[:size]) if self._view else self._send_file(size)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError) as reason:
             # OpenSSL wants the same piece again.
             self._retry = size
@@ -131,6 +137,22 @@ class Connection:
         self.limiter.spend(tls_bytes(count) if self._secured else count)
         self._view = self._view[count:]
         return True
+
+    def _send(self, view: memoryview) -> int:
+        if self._secured:
+            return self._sock.send(view)
+        # Before a file's pages the header waits for them: the peer need not wake up for it alone.
+        more = bool(self._parts) and len(view) == len(self._view)
+        return self._sock.send(view, socket.MSG_MORE if more else 0)
+
+    def _send_file(self, size: int) -> int:
+        part = self._parts[0]
+        assert isinstance(part, FilePart)
+        count = part.send(self._sock.fileno(), self._at, size)
+        if not count:
+            self._copied = part
+        self._passed(count)
+        return count
 
     def _piece(self) -> int:
         allowance = self.limiter.allowance()
@@ -157,7 +179,11 @@ class Connection:
         """The next frame, if it has arrived."""
         while True:
             try:
-                count = self._sock.recv_into(self._decoder.buffer())
+                piped = self._decoder.piped
+                if piped is None:
+                    count = self._sock.recv_into(self._decoder.buffer())
+                else:
+                    count = piped.fill(self._sock.fileno())
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
                 return None
             except OSError as error:

@@ -13,6 +13,7 @@ from dtesx.wire import compression
 from dtesx.wire.compression import Compressor
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.parts import FilePart
+from dtesx.wire.piping import Blob, Piped, Pipes
 
 MAGIC = b"DTSX"
 MAX_TABLE = 4 << 20
@@ -86,15 +87,16 @@ CONNECTION_TYPES = frozenset(
 
 _TYPES = {int(kind): kind for kind in FrameType}
 _COMPRESSED = 1
+_OF_ONE_FILE = 2  # the blob: it may go there without a way through memory
 
 
 class Frame(msgspec.Struct, frozen=True, eq=False):
-    """A received frame. ``table`` is msgpack, ``blob`` raw content; both are views of one buffer."""
+    """A received frame. ``table`` is msgpack, ``blob`` raw content."""
 
     type: FrameType
     sequence: int
     table: memoryview
-    blob: memoryview
+    blob: Blob
 
     @property
     def size(self) -> int:
@@ -129,7 +131,8 @@ def encode(
         if packed is not None:
             header = _HEADER.pack(MAGIC, kind, _COMPRESSED, 0, sequence, len(table), length, len(packed))
             return (header + packed,), weigh(size)
-    header = _HEADER.pack(MAGIC, kind, 0, 0, sequence, len(table), length, size)
+    flags = _OF_ONE_FILE if len(blob) == 1 and isinstance(blob[0], FilePart) else 0
+    header = _HEADER.pack(MAGIC, kind, flags, 0, sequence, len(table), length, size)
     return _parts((header, table, *blob)), weigh(size)
 
 
@@ -144,7 +147,8 @@ def _parts(pieces: Sequence[Content]) -> Encoded:
         if small:
             parts.append(b"".join(small))
             small = []
-        parts.append(piece)
+        if len(piece):
+            parts.append(piece)
     if small:
         parts.append(b"".join(small))
     return tuple(parts)
@@ -153,6 +157,7 @@ def _parts(pieces: Sequence[Content]) -> Encoded:
 class _Header(msgspec.Struct, frozen=True, eq=False):
     type: FrameType
     compressed: bool
+    of_one_file: bool
     sequence: int
     table: int
     blob: int
@@ -162,12 +167,15 @@ class _Header(msgspec.Struct, frozen=True, eq=False):
 class Decoder:
     """Turns received bytes into frames without copying: fill ``buffer()``, then tell ``advance()``.
 
-    Memory is bounded by one header plus twice the largest allowed frame, which is a small one of the
-    connection's own until ``greeted``. Raises ProtocolError on anything else than a frame.
+    With ``pipes``, content of one file goes there: while ``piped`` is set, that is to be filled instead
+    of the buffer. Memory is bounded by one header plus twice the largest allowed frame, which is a small
+    one of the connection's own until ``greeted``. Raises ProtocolError on anything else than a frame.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pipes: Pipes | None = None) -> None:
         self.greeted = False
+        self.piped: Piped | None = None
+        self._pipes = pipes
         self._start = bytearray(HEADER_SIZE)
         self._header: _Header | None = None
         self._body = self._start
@@ -186,16 +194,20 @@ class Decoder:
     def advance(self, count: int) -> Frame | None:
         """Say that ``count`` bytes were put into ``buffer()``; returns a frame when one is complete."""
         self._filled += count
-        if self._filled < len(self._target):
+        if self._filled < (len(self._target) if self.piped is None else len(self.piped)):
             return None
         if self._header is None:
-            self._header = _read_header(self._start)
+            self._header = header = _read_header(self._start)
             if not self.greeted:
-                _check_greeting(self._header)
-            self._body = _room(self._header.body)
+                _check_greeting(header)
+            apart = self._pipes is not None and header.of_one_file
+            self._body = _room(header.table if apart else header.body)
             self._target, self._filled = memoryview(self._body), 0
-            if self._header.body:
+            if self._body:
                 return None
+        if self.piped is None and len(self._body) < self._header.body and self._pipes is not None:
+            self.piped, self._filled = Piped(self._pipes, self._header.blob), 0
+            return None
         return self._finish(self._header)
 
     def _finish(self, header: _Header) -> Frame:
@@ -203,9 +215,10 @@ class Decoder:
             view = memoryview(compression.unpack(self._body, header.table + header.blob))
         else:
             view = memoryview(self._body)
+        blob, self.piped = self.piped or view[header.table :], None
         self._header, self._body = None, self._start
         self._target, self._filled = memoryview(self._start), 0
-        return Frame(header.type, header.sequence, view[: header.table], view[header.table :])
+        return Frame(header.type, header.sequence, view[: header.table], blob)
 
 
 def _room(size: int) -> bytearray:
@@ -217,15 +230,17 @@ def _read_header(data: bytearray) -> _Header:
     magic, kind, flags, reserved, sequence, table, blob, body = _HEADER.unpack(data)
     if magic != MAGIC:
         raise ProtocolError("the peer does not speak the dtesx protocol")
-    if kind not in _TYPES or flags & ~_COMPRESSED or reserved:
+    if kind not in _TYPES or flags not in (0, _COMPRESSED, _OF_ONE_FILE) or reserved:
         raise ProtocolError(f"unknown frame: type {kind}, flags {flags}")
     if (kind in CONNECTION_TYPES) != (sequence == 0):
         raise ProtocolError(f"{_TYPES[kind].name} frame with sequence {sequence}")
     if table > MAX_TABLE or blob > MAX_BLOB:
         raise ProtocolError(f"frame too large: table of {table} bytes, blob of {blob}")
-    if body > table + blob or (body < table + blob and not flags):
+    if body > table + blob or (body < table + blob and flags != _COMPRESSED):
         raise ProtocolError(f"frame of {body} bytes with a table of {table} and a blob of {blob}")
-    return _Header(_TYPES[kind], bool(flags), sequence, table, blob, body)
+    return _Header(
+        *(_TYPES[kind], flags == _COMPRESSED, flags == _OF_ONE_FILE and blob > 0, sequence, table, blob, body)
+    )
 
 
 def _check_greeting(header: _Header) -> None:

@@ -1,4 +1,8 @@
-"""Parts of files of the source that are read when they travel, each time that they do."""
+"""Parts of files of the source that are read when they travel, each time that they do.
+
+Over a plain connection the kernel sends a file's pages as they are: what is changed before they arrive
+may arrive changed.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +43,18 @@ class OpenFile:
             self.error = self.error or error
         buffer[filled:] = bytes(len(buffer) - filled)
 
+    def send(self, sock: int, offset: int, length: int) -> int:
+        """Send at most ``length`` bytes at ``offset`` without reading them (sendfile(2)); returns how many.
+
+        0 where it has to be read: it is not there, or something failed. Raises BlockingIOError.
+        """
+        try:
+            return os.sendfile(sock, self._fd, offset, length)
+        except BlockingIOError:
+            raise
+        except OSError:  # reading, or sending what was read, says what is wrong
+            return 0
+
 
 class FilePart:
     """``length`` bytes of a file from ``offset`` on."""
@@ -59,3 +75,7 @@ class FilePart:
     def read(self, buffer: memoryview, at: int) -> None:
         """Fill ``buffer`` with what is at ``at`` of the part."""
         self._file.read(buffer, self._offset + at)
+
+    def send(self, sock: int, at: int, length: int) -> int:
+        """Send at most ``length`` bytes of what is at ``at`` of the part (OpenFile.send)."""
+        return self._file.send(sock, self._offset + at, min(length, self._length - at))

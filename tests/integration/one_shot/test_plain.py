@@ -6,14 +6,17 @@ import os
 import select
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
+from dtesx.base.run import run
 from dtesx.model.location import parse_target
 from dtesx.model.mirror import LinkOptions, MirrorOptions
+from dtesx.model.request import MirrorPhase
+from dtesx.model.stats import MirrorStats
 from dtesx.replication.control import MirrorControl
 from dtesx.replication.one_shot import open_tree, way
 from dtesx.replication.sending import run_mirror
@@ -35,6 +38,26 @@ def site(idle: Site) -> Site:
 
 def secret(site: Site) -> str:
     return next((site.root / "client" / "targets").glob("*.secret")).read_text()
+
+
+def mirror(
+    site: Site,
+    link: LinkOptions,
+    progress: Callable[[MirrorPhase, MirrorStats], None] = lambda _phase, _stats: None,
+) -> None:
+    """Mirror with options that the command does not have."""
+    target = parse_target(site.url())
+    token = site.token.read_text()
+    found = way(str(site.source), target, site.root / "client", MirrorOptions(), token=token, tls=False)
+    run_mirror(
+        found.request,
+        found.identity,
+        progress=progress,
+        control=MirrorControl(),
+        opener=open_tree,
+        options=found.options,
+        link=link,
+    )
 
 
 class Wire:
@@ -186,28 +209,40 @@ def test_another_target_at_the_same_address(site: Site) -> None:
     assert "another certificate" in done.stderr
 
 
+@pytest.fixture
+def narrow(idle: Site) -> Iterator[Site]:
+    """The site, with a target that has 40 MB of space."""
+    idle.data.mkdir()
+    run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(idle.data)])
+    try:
+        yield idle
+        idle.end()
+    finally:
+        run(["umount", "-l", str(idle.data)])
+
+
+def test_a_file_that_goes_past_the_memory_waits_for_space(narrow: Site) -> None:
+    (narrow.source / "huge").write_bytes(os.urandom(24 << 20))
+    ballast, full = narrow.data / "ballast", threading.Event()
+    ballast.write_bytes(bytes(30 << 20))
+    narrow.start(PLAIN, "--retry-delay", "1s")
+
+    def progress(phase: MirrorPhase, _stats: MirrorStats) -> None:
+        if phase is MirrorPhase.TARGET_FULL and not full.is_set():
+            full.set()
+            ballast.unlink()
+
+    mirror(narrow, LinkOptions(tls=False), progress)
+    assert full.is_set()
+    assert narrow.differences() == ""
+
+
 def test_several_connections(site: Site) -> None:
     (site.source / "many").mkdir()
     for number in range(40):
         (site.source / "many" / str(number)).write_bytes(os.urandom(200_000))
-    token = site.token.read_text()
-    found = way(
-        str(site.source),
-        parse_target(site.url()),
-        site.root / "client",
-        MirrorOptions(),
-        token=token,
-        tls=False,
-    )
-    run_mirror(
-        found.request,
-        found.identity,
-        progress=lambda _phase, _stats: None,
-        control=MirrorControl(),
-        opener=open_tree,
-        options=found.options,
-        link=LinkOptions(tls=False, streams=3),
-    )
+    (site.source / "huge").write_bytes(os.urandom(24 << 20))
+    mirror(site, LinkOptions(tls=False, streams=3))
     assert site.differences() == ""
 
 
