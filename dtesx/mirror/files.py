@@ -20,14 +20,21 @@ class FileSender:
     """Reads files of the source and packs what the target has to do about them.
 
     ``pause`` is called at every piece of a large file and may raise to stop, ``let_begin`` before a
-    file in pieces begins: no other may be half sent then. Every method raises OSError when the file
-    cannot be read.
+    file in pieces begins: no other may be half sent then. With ``kept``, what is sent is what the file
+    holds when it is sent, not when it arrives. Every method raises OSError when the file cannot be read.
     """
 
     def __init__(
-        self, packer: Packer, tally: Tally, pause: Callable[[], None], let_begin: Callable[[], None]
+        self,
+        packer: Packer,
+        tally: Tally,
+        pause: Callable[[], None],
+        let_begin: Callable[[], None],
+        *,
+        kept: bool,
     ) -> None:
         self._let_begin = let_begin
+        self._straight = not kept
         self._packer = packer
         self._tally = tally
         self._pause = pause
@@ -84,7 +91,8 @@ class FileSender:
         """Send an open file in pieces."""
         add, tally = self._packer.add, self._tally
         add(directory, Begin(source.name, size=status.st_size), names=len(source.name))
-        sent, file = 0, OpenFile(fd) if status.st_size >= content.HUGE else None
+        huge = status.st_size >= content.HUGE
+        sent, file = 0, OpenFile(fd, straight=self._straight) if huge else None
         try:
             for offset, data in content.chunks(fd, status.st_size, file):
                 add(directory, Data(offset, len(data)), data)

@@ -120,7 +120,7 @@ class TreeMirror:
         self._pause = pause
         self._orphans = OrphanRule(options.orphans, time.time_ns())
         self._links = Links()
-        self._files = FileSender(packer, tally, pause, lambda: self._comparison.let_begin())
+        self._files = FileSender(*(packer, tally, pause), lambda: self._comparison.let_begin(), kept=kept)
         self._comparison = Comparison(
             asker,
             self._files,

@@ -100,7 +100,7 @@ class Connection:
         if not isinstance(part, FilePart):
             self._view = memoryview(part)
             self._passed(len(part))
-        elif self._secured or part is self._copied:
+        elif self._secured or not part.straight or part is self._copied:
             self._view = self._read(part)
             self._passed(len(self._view))
         return True

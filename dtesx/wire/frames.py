@@ -131,7 +131,8 @@ def encode(
         if packed is not None:
             header = _HEADER.pack(MAGIC, kind, _COMPRESSED, 0, sequence, len(table), length, len(packed))
             return (header + packed,), weigh(size)
-    flags = _OF_ONE_FILE if len(blob) == 1 and isinstance(blob[0], FilePart) else 0
+    straight = len(blob) == 1 and isinstance(blob[0], FilePart) and blob[0].straight
+    flags = _OF_ONE_FILE if straight else 0
     header = _HEADER.pack(MAGIC, kind, flags, 0, sequence, len(table), length, size)
     return _parts((header, table, *blob)), weigh(size)
 

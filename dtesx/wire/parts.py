@@ -1,7 +1,7 @@
 """Parts of files of the source that are read when they travel, each time that they do.
 
-Over a plain connection the kernel sends a file's pages as they are: what is changed before they arrive
-may arrive changed.
+A file that is ``straight`` may be sent by the kernel, page by page as they are: what is changed before
+they arrive may arrive changed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ class OpenFile:
     reading raises DtesxError from there on.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, *, straight: bool = False) -> None:
+        self.straight = straight
         self.error: OSError | None = None
         self.told = False
         self._fd = os.dup(fd)
@@ -63,6 +64,11 @@ class FilePart:
         self._file = file
         self._offset = offset
         self._length = length
+
+    @property
+    def straight(self) -> bool:
+        """Whether ``send`` may be called."""
+        return self._file.straight
 
     def __len__(self) -> int:
         return self._length

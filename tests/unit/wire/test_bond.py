@@ -120,7 +120,7 @@ def test_dying_connections_lose_and_repeat_nothing(
         file = stack.enter_context(tempfile.TemporaryFile())
         file.write(b"".join(sent))
         file.flush()
-        opened, at = OpenFile(file.fileno()), 0
+        opened, at = OpenFile(file.fileno(), straight=dice.random() < 0.7), 0
         got: list[bytes] = []
         due = sorted((at, slot % streams) for slot, at in cuts)
 
