@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+_RESERVE = 1 << 29
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 # An installed program has its bytecode beside it; one that may not write it compiles all at every start.
@@ -74,6 +75,22 @@ def settled(pid: int, patience: float = 3.0) -> float:
             break
         last = now
     return last
+
+
+def room(directory: Path) -> int:
+    """Bytes that may be put into a directory: where that is in memory, half a GiB less than there is."""
+    status = os.statvfs(directory)
+    free = status.f_bavail * status.f_frsize
+    kind = subprocess.run(
+        ["stat", "-f", "-c", "%T", str(directory)], check=True, capture_output=True, text=True
+    ).stdout
+    return min(free, _available() - _RESERVE) if kind.strip() in ("tmpfs", "ramfs") else free
+
+
+def _available() -> int:
+    """Memory that programs can have without swapping, in bytes (proc(5), meminfo)."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) * 1024
 
 
 def median(samples: Sequence[Sample]) -> Sample:

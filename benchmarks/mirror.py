@@ -5,7 +5,8 @@
 Every run is a whole process, start-up included. The contestants take turns and the order changes
 from round to round. Every first mirror gets a directory of its own: a file system creates files
 slowly for a while after many were removed. Prints a line for each run, then a Markdown table of
-medians.
+medians. A scenario that needs more room than there is (in memory, where --work is there) is not
+begun.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from benchmarks import workloads
 from benchmarks.contestants import Contestant, dtesx, has_ssh, rsync, rsync_over_ssh
-from benchmarks.measuring import Sample, median
+from benchmarks.measuring import Sample, median, room
 
 GIB = 1 << 30
 Build = Callable[[Path, float], None]
@@ -31,11 +32,13 @@ Build = Callable[[Path, float], None]
 class Scenario:
     """A workload. ``build`` makes the source tree; ``warm`` mirrors it so often beforehand, untimed.
 
-    ``change`` alters the source after that; each run then starts from the replica before the change.
+    ``change`` alters the source; each run then starts from a replica of what it was before. ``room`` is
+    what all trees and both sides' processes take at most (bytes).
     """
 
     name: str
     build: Build
+    room: int
     warm: int = 0
     change: Callable[[Path], None] | None = None
     durable: bool = False
@@ -63,16 +66,16 @@ def _insert_scattered(root: Path) -> None:
 
 
 SCENARIOS = (
-    Scenario("first-small", _small),
-    Scenario("first-small-durable", _small, durable=True),
-    Scenario("first-large", _large, rivals=("rsync", "rsync-whole")),
-    Scenario("first-mixed", _mixed),
-    Scenario("again-small", _small, warm=2),
-    Scenario("blocks-large", _large, warm=1, change=lambda root: workloads.overwrite_blocks(root, 0.01)),
-    Scenario("inserted-front", _large, warm=1, change=lambda root: workloads.insert_bytes(root, [0.0])),
-    Scenario("inserted-middle", _large, warm=1, change=lambda root: workloads.insert_bytes(root, [0.5])),
-    Scenario("inserted-scattered", _large, warm=1, change=_insert_scattered),
-    Scenario("again-million", _million, warm=2),
+    Scenario("first-small", _small, 2 * GIB),
+    Scenario("first-small-durable", _small, 2 * GIB, durable=True),
+    Scenario("first-large", _large, 5 * GIB, rivals=("rsync", "rsync-whole")),
+    Scenario("first-mixed", _mixed, 3 * GIB),
+    Scenario("again-small", _small, 3 * GIB, warm=2),
+    Scenario("blocks-large", _large, 8 * GIB, change=lambda root: workloads.overwrite_blocks(root, 0.01)),
+    Scenario("inserted-front", _large, 8 * GIB, change=lambda root: workloads.insert_bytes(root, [0.0])),
+    Scenario("inserted-middle", _large, 8 * GIB, change=lambda root: workloads.insert_bytes(root, [0.5])),
+    Scenario("inserted-scattered", _large, 8 * GIB, change=_insert_scattered),
+    Scenario("again-million", _million, 5 * GIB, warm=2),
 )
 
 
@@ -93,14 +96,19 @@ def _contestants(work: Path, scenario: Scenario, *, tls: bool) -> Iterator[list[
 
 def race(scenario: Scenario, work: Path, pairs: int, scale: float, *, tls: bool) -> dict[str, list[Sample]]:
     """Run one scenario; returns each contestant's samples."""
-    source = work / "source"
+    source, before = work / "source", work / "before"
     scenario.build(source, scale)
+    if scenario.change is not None:
+        _copy(source, before)
+        scenario.change(source)
     samples: dict[str, list[Sample]] = {}
     with _contestants(work, scenario, tls=tls) as runners:
-        _warm(scenario, source, runners)
+        for runner in runners:
+            for _ in range(scenario.warm):
+                runner.mirror(source, "kept")
         for number in range(pairs):
             for runner in runners if number % 2 else reversed(runners):
-                sample = _one(scenario, runner, source, number)
+                sample = _one(scenario, runner, source, before, number)
                 samples.setdefault(runner.name, []).append(sample)
                 print(
                     f"{scenario.name} {runner.name}: {sample.wall:.2f} s, {sample.cpu:.2f} CPU s, "
@@ -111,22 +119,16 @@ def race(scenario: Scenario, work: Path, pairs: int, scale: float, *, tls: bool)
     return samples
 
 
-def _warm(scenario: Scenario, source: Path, runners: list[Contestant]) -> None:
-    for runner in runners:
-        for _ in range(scenario.warm):
-            runner.mirror(source, "kept")
-        if scenario.change is not None:
-            shutil.copytree(runner.data / "kept", runner.data / "before", copy_function=shutil.copy2)
-    if scenario.change is not None:
-        scenario.change(source)
+def _copy(tree: Path, copy: Path) -> None:
+    shutil.copytree(tree, copy, copy_function=shutil.copy2)
 
 
-def _one(scenario: Scenario, runner: Contestant, source: Path, number: int) -> Sample:
-    if scenario.warm and scenario.change is None:
+def _one(scenario: Scenario, runner: Contestant, source: Path, before: Path, number: int) -> Sample:
+    if scenario.warm:
         return runner.mirror(source, "kept")
     name = f"run-{number}"
     if scenario.change is not None:
-        shutil.copytree(runner.data / "before", runner.data / name, copy_function=shutil.copy2)
+        _copy(before, runner.data / name)
     try:
         return runner.mirror(source, name)
     finally:
@@ -157,10 +159,14 @@ def main() -> None:
     options = parser.parse_args()
     if options.tls and not has_ssh():
         parser.error("there is no ssh server here to race against: apt-get install openssh-server")
+    chosen = [scenario for scenario in SCENARIOS if not options.only or scenario.name in options.only]
+    if (needed := int(max(scenario.room for scenario in chosen) * options.scale)) > room(options.work):
+        parser.error(
+            f"{options.work} has room for {room(options.work) / GIB:.1f} GiB, {needed / GIB:.1f} are needed: "
+            "choose another directory (--work), fewer scenarios (--only) or smaller ones (--scale)"
+        )
     rows = []
-    for scenario in SCENARIOS:
-        if options.only and scenario.name not in options.only:
-            continue
+    for scenario in chosen:
         work = Path(tempfile.mkdtemp(prefix="dtesx-bench-", dir=options.work))
         try:
             samples = race(scenario, work, options.pairs, options.scale, tls=options.tls)
