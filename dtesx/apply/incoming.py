@@ -139,7 +139,8 @@ class Incoming:
             return
         if begun.old is None:
             raise ProtocolError("a copy from a file that was not compared")
-        if begun.staged is None or not begun.staged.cloned or operation.start != operation.offset:
+        staged, moved = begun.staged, operation.start != operation.offset
+        if staged is None or not staged.cloned or staged.moved or moved:
             begun.old.copy(begun.fd, operation.start, operation.offset, operation.length)
 
     def hole(self, operation: Hole, _data: memoryview) -> None:

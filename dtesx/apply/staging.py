@@ -27,7 +27,8 @@ Key = tuple[int, bytes, bytes]
 class Staged:
     """A file without a name that gets the content of the file ``basis``, at its places.
 
-    ``fd`` is -1 when there is none, or none any more. Once ``adopted`` it is the adopter's to close.
+    ``fd`` is -1 when there is none, or none any more. A file that was ``cloned`` has it already, unless
+    some was ``moved`` to another place. Once ``adopted`` it is the adopter's to close.
     ``holes`` (offset, length) are still to be made in a clone; ``forget`` is called when it is closed.
     """
 
@@ -35,6 +36,7 @@ class Staged:
     basis: Basis
     forget: Callable[[], object]
     cloned: bool = False
+    moved: bool = False
     adopted: bool = False
     holes: list[tuple[int, int]] = field(default_factory=list)
 
@@ -75,12 +77,16 @@ class Staging:
             fcntl.ioctl(staged.fd, _CLONE, old)
             staged.cloned = True
 
-    def data(self, key: Key, offset: int, data: memoryview) -> bool:
-        """The file has ``data`` at ``offset``. Whether the staged file has it now, too."""
+    def data(self, key: Key, offset: int, data: memoryview, *, moved: bool = False) -> bool:
+        """The file has ``data`` for ``offset``, there or (``moved``) elsewhere.
+
+        Returns whether the staged file has it now, too.
+        """
         staged = self._staged.get(key)
         if staged is None or staged.fd < 0:
             return False
-        if not staged.cloned:
+        staged.moved |= moved
+        if staged.moved or not staged.cloned:
             try:
                 write_at(staged.fd, data, offset)
             except OSError:  # as when there is no space: who copies instead waits for it

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 from dtesx.mirror import content
 from dtesx.mirror.chunks import Cutter
-from dtesx.mirror.delta import Segment, blocks_of, check, ends_differing, is_shifted, runs, segments
+from dtesx.mirror.delta import (
+    Run,
+    Segment,
+    blocks_of,
+    check,
+    ends_differing,
+    is_shifted,
+    runs,
+    segments,
+    turning_point,
+)
 from dtesx.mirror.diff import same_metadata
 from dtesx.mirror.files import FileSender, refreshed
 from dtesx.mirror.packing import Packer
 from dtesx.mirror.patching import Patch
 from dtesx.mirror.scan import Visit
-from dtesx.mirror.shifting import Changed, Shifting
+from dtesx.mirror.shifting import Alignment, Changed, Search
 from dtesx.mirror.tally import Tally
 from dtesx.mirror.window import Asker, Inquiry, Window
 from dtesx.model.changes import Spans
@@ -40,6 +50,7 @@ class _File(Inquiry):
     basis: Basis | None = None
     reached: int = 0
     partly: bool = False
+    alignment: Alignment = field(default_factory=Alignment)
 
 
 class Comparison:
@@ -169,35 +180,55 @@ class Comparison:
         if file.stage and ends_differing(segment, answer):
             known = list(found)
             if is_shifted(segment, known):
-                self._shifted(file, basis)
+                self._shifted(file, basis, segment, answer, known)
                 return
             found = iter(known)
+        self._runs(file, basis, segment, answer, found)
+
+    def _runs(self, file: _File, basis: Basis, segment: Segment, answer: Sums, found: Iterable[Run]) -> None:
         for run in found:
             if run.data is not None:
                 file.patch.data(basis, run.offset, run.data)
-            elif not answer.staged:
-                file.patch.same(run.offset, run.length, run.offset)
+                continue
+            start = run.offset + segment.shift
+            file.alignment.found = start + run.length
+            if not answer.staged:
+                file.patch.same(run.offset, run.length, start)
         file.reached = segment.offset + segment.length
 
-    def _shifted(self, file: _File, basis: Basis) -> None:
-        """Bytes seem to have been inserted or removed: send the file from its beginning as it was moved."""
-        file.patch.abort()
-        if self._cutter is None:
-            self._cutter = Cutter(self._summer)
-        shifting = Shifting(
-            *(file.fd, file.status.st_size, basis),
-            ask=lambda segment: self._window.ask_chunks(file, segment),
-            cutter=self._cutter,
-            patch=file.patch,
-            pause=self._pause,
-        )
+    def _shifted(self, file: _File, basis: Basis, segment: Segment, answer: Sums, found: list[Run]) -> None:
+        """Bytes seem to have been inserted or removed: compare on with where the rest is now."""
+        place, alignment = turning_point(segment, found), file.alignment
+        self._runs(file, basis, segment, answer, [run for run in found if run.offset < place])
         try:
-            file.reached = shifting.send()
+            lost = segment.offset + segment.length - place
+            moved = alignment.hopeful(place) and self._search(file, basis).realign(alignment, place, lost)
         except Changed:
             self._whole(file)
             return
-        self.complete(file)
-        file.stop()
+        if not moved:
+            self._runs(file, basis, segment, answer, [run for run in found if run.offset >= place])
+            return
+        file.patch.begin(basis)  # even if nothing of it is new
+        file.reached, size = place, file.status.st_size
+        start = min(size, max(place, -alignment.shift))
+        self._new(file, basis, Segment(place, start - place))
+        rest = segments(
+            *(content.extents(file.fd, size, start), size, start),
+            shift=alignment.shift,
+            most=lambda: file.most,
+        )
+        self._window.ask_anew(file, rest)
+
+    def _search(self, file: _File, basis: Basis) -> Search:
+        if self._cutter is None:
+            self._cutter = Cutter(self._summer)
+        return Search(
+            *(file.fd, file.status.st_size, basis),
+            ask=lambda segment: self._window.ask_chunks(file, segment),
+            cutter=self._cutter,
+            pause=self._pause,
+        )
 
     def _new(self, file: _File, basis: Basis, segment: Segment) -> None:
         """A part beyond the end of the target's file."""

@@ -9,18 +9,27 @@ from dtesx.mirror.sums import BLOCK, PIECE, SEGMENT, SUM, Summer, count_of
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.sums import Sums
 
-_TAIL = 16
-_LEAST_TAIL = 4
+_TAIL = 4
 _STILL = 0.05
+_KEPT = 4 * PIECE
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of the source's file that is compared at once: data (at most SEGMENT bytes) or a hole."""
+    """A part of the source's file that is compared at once: data (at most SEGMENT bytes) or a hole.
+
+    It is compared with what is ``shift`` bytes further on in the target's file.
+    """
 
     offset: int
     length: int
     hole: bool = False
+    shift: int = 0
+
+    @property
+    def there(self) -> int:
+        """Where it begins in the target's file."""
+        return self.offset + self.shift
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +41,30 @@ class Run:
     data: memoryview | None = None
 
 
-def segments(extents: Iterable[tuple[int, int]], size: int, start: int = 0) -> Iterator[Segment]:
+def segments(
+    extents: Iterable[tuple[int, int]],
+    size: int,
+    start: int = 0,
+    *,
+    shift: int = 0,
+    most: Callable[[], int] = lambda: SEGMENT,
+) -> Iterator[Segment]:
     """A file of ``size`` bytes in segments, from ``start`` on.
 
-    ``extents`` are the (start, end) of its data there, in order.
+    ``extents`` are the (start, end) of its data there, in order; ``most`` is how long the next segment of
+    data may be.
     """
     reached = start
     for begin, end in extents:
         if begin > reached:
-            yield Segment(reached, begin - reached, hole=True)
-        for offset in range(begin, end, SEGMENT):
-            yield Segment(offset, min(SEGMENT, end - offset))
-        reached = end
+            yield Segment(reached, begin - reached, hole=True, shift=shift)
+        reached = begin
+        while reached < end:
+            length = min(most(), end - reached)
+            yield Segment(reached, length, shift=shift)
+            reached += length
     if reached < size:
-        yield Segment(reached, size - reached, hole=True)
+        yield Segment(reached, size - reached, hole=True, shift=shift)
 
 
 def blocks_of(spans: Iterable[tuple[int, int]], size: int, there: int) -> Iterator[tuple[int, int]]:
@@ -102,10 +121,15 @@ def runs(segment: Segment, answer: Sums, read: Callable[[int, int], bytes], summ
 
 
 def ends_differing(segment: Segment, answer: Sums) -> bool:
-    """Whether the last blocks of a data segment all differ, as many of them as make an insertion likely."""
+    """Whether the last blocks of a data segment all differ."""
     count = count_of(segment.length, BLOCK)
-    tail = min(count, _TAIL)
-    return tail >= _LEAST_TAIL and answer.differing[-tail:] == tuple(range(count - tail, count))
+    return answer.differing[-_TAIL:] == tuple(range(count - _TAIL, count))
+
+
+def turning_point(segment: Segment, found: list[Run]) -> int:
+    """Up to where a data segment is, more or less, what it was."""
+    kept = (run.offset + run.length for run in found if run.data is None and run.length >= _KEPT)
+    return max(kept, default=segment.offset)
 
 
 def is_shifted(segment: Segment, found: list[Run]) -> bool:
@@ -123,8 +147,8 @@ def is_shifted(segment: Segment, found: list[Run]) -> bool:
 def _fine_counts(segment: Segment, answer: Sums) -> Iterator[int]:
     there = answer.basis.size if answer.basis is not None else 0
     for block in answer.differing:
-        start = segment.offset + block * BLOCK
-        end = min(start + BLOCK, segment.offset + segment.length, there)
+        start = segment.there + block * BLOCK
+        end = min(start + BLOCK, segment.there + segment.length, there)
         yield count_of(max(0, end - start), PIECE)
 
 

@@ -1,27 +1,24 @@
-"""Files into which bytes were inserted: what is known is copied from wherever the target's file has it."""
+"""Where content is in the target's file after bytes were inserted before it, removed or moved."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from dtesx.mirror import content
 from dtesx.mirror.chunks import LONGEST, Cutter, split
 from dtesx.mirror.delta import Segment
-from dtesx.mirror.patching import Patch
 from dtesx.mirror.sums import SEGMENT, SUM
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.sums import Basis, Sums
 
-LOOK = 8 * SEGMENT
-"""So many bytes of the target's file are known before and behind the place where something was found last."""
+WIDTHS = (128 << 10, 1 << 20, 8 << 20, 64 << 20)
+"""So many bytes are looked through for a place where both files are the same again, one after the other,
+but not more than 32 times what is known to be somewhere else, if anywhere."""
 
-GIVE_UP = 2 * LOOK
-"""When so many bytes were looked for and nothing was found, nothing is looked for any more."""
+GIVE_UP = 4
+"""After so many searches without any success nothing is looked for any more."""
 
-_MOST = 1 << 18
-
-# What is asked for overlaps: a part is cut at its ends for no other reason than that it ends.
+# What is cut overlaps: a part is cut at its ends for no other reason than that it ends.
 _OVERLAP = 4 * LONGEST
 
 Ask = Callable[[Segment], Callable[[], Sums]]
@@ -32,125 +29,92 @@ class Changed(Exception):
     """The target's file is not any more what it was."""
 
 
-class Known:
-    """Chunks of the target's file by their sums, so many at most; older ones are forgotten."""
+@dataclass(slots=True)
+class Alignment:
+    """How far apart the same content is: the target's file has it ``shift`` bytes further on.
 
-    def __init__(self, most: int = _MOST) -> None:
-        self._most = most
-        self._starts: dict[bytes, int] = {}
-        self._order: deque[tuple[int, bytes]] = deque()
+    ``found`` is where in the target's file it was found last. Nothing is looked for before the place
+    ``not_before`` of the source's file, for that would lead nowhere.
+    """
 
-    def add(self, start: int, total: bytes) -> None:
-        """The target's file has a chunk with this sum at ``start``."""
-        if total in self._starts:
-            return
-        self._starts[total] = start
-        self._order.append((start, total))
-        if len(self._order) > self._most:
-            self._forget()
+    shift: int = 0
+    found: int = 0
+    not_before: int = 0
+    failures: int = 0
 
-    def find(self, total: bytes) -> int | None:
-        """Where a chunk is, if it is known."""
-        return self._starts.get(total)
-
-    def forget(self, before: int) -> None:
-        """Forget the chunks that start before some place."""
-        while self._order and self._order[0][0] < before:
-            self._forget()
-
-    def _forget(self) -> None:
-        del self._starts[self._order.popleft()[1]]
+    def hopeful(self, place: int) -> bool:
+        """Whether to look for where the content from ``place`` on is."""
+        return place >= self.not_before and self.failures < GIVE_UP
 
 
-class Shifting:
-    """Sends one file, ``size`` bytes long, as copies out of the target's (``basis``) and new data.
+class Search:
+    """Looks for content of the source's file ``fd``, ``size`` bytes long, in the target's (``basis``).
 
-    ``pause`` is called now and then and may raise.
+    ``pause`` is called now and then and may raise. Raises Changed, OSError, and ProtocolError.
     """
 
     def __init__(
-        self,
-        fd: int,
-        size: int,
-        basis: Basis,
-        *,
-        ask: Ask,
-        cutter: Cutter,
-        patch: Patch,
-        pause: Callable[[], None],
+        self, fd: int, size: int, basis: Basis, *, ask: Ask, cutter: Cutter, pause: Callable[[], None]
     ) -> None:
         self._fd = fd
         self._size = size
         self._basis = basis
         self._ask = ask
         self._cutter = cutter
-        self._patch = patch
         self._pause = pause
-        self._known = Known()
-        self._asked: deque[tuple[Segment, Callable[[], Sums]]] = deque()
-        self._next = 0  # of the target's file, to ask for
-        self._found = 0  # in the target's file: the end of what was found last
-        self._missed = 0  # bytes since then
-        self._hopeless = False
 
-    def send(self) -> int:
-        """Send it all; returns how far the file could be read. Raises OSError, and Changed."""
-        reached = 0
-        self._patch.begin(self._basis)
-        for start, end in content.extents(self._fd, self._size):
-            at = start
-            while at < end:
-                self._pause()
-                self._learn()
-                data = self._cutter.read(self._fd, at, end - at)
-                if not data:
-                    return reached
-                at += self._part(at, data, last=at + len(data) == end)
-                reached = at
-        return reached
+    def realign(self, alignment: Alignment, place: int, lost: int) -> bool:
+        """Find another shift for what comes from ``place`` on; whether there is one.
 
-    def _part(self, offset: int, data: memoryview, *, last: bool) -> int:
-        """Send a part; returns how much of it was dealt with."""
-        if self._hopeless:
-            self._new(offset, data)
-            return len(data)
-        lengths = self._cutter.lengths(data)
-        if not last and len(lengths) > 1:
-            lengths.pop()  # it goes on in the next part
-        at = new = 0
-        for length, total in zip(lengths, self._cutter.sums(data, lengths), strict=True):
-            start = self._known.find(total)
-            if start is not None:
-                self._new(offset + new, data[new:at])
-                self._patch.same(offset + at, length, start)
-                self._found, self._missed = max(self._found, start + length), 0
-                new = at + length
-            at += length
-        self._new(offset + new, data[new:at])
-        self._missed += at - new
-        self._hopeless = self._missed >= GIVE_UP and not self._found
-        self._known.forget(self._found - LOOK)
-        return at
+        Of that, ``lost`` bytes are not where they were.
+        """
+        widths = [width for width in WIDTHS if width <= max(WIDTHS[0], 32 * lost)]
+        for width in widths:
+            theirs = self._theirs(width, *sorted((alignment.found, place + alignment.shift)))
+            end = min(place + width, self._size)
+            for start, total in self._ours(place, end) if theirs else ():
+                shift = theirs.get(total, start) - start
+                if total in theirs and shift != alignment.shift:
+                    alignment.shift, alignment.found, alignment.failures = shift, start + shift, 0
+                    alignment.not_before = max(place, -shift) + 1
+                    return True
+        alignment.not_before = place + widths[-1]
+        alignment.failures += 1
+        return False
 
-    def _new(self, offset: int, data: memoryview) -> None:
-        for at in range(0, len(data), content.CHUNK):
-            piece = bytes(data[at : at + content.CHUNK])
-            self._patch.data(self._basis, offset + at, piece)
+    def _theirs(self, width: int, first: int, last: int) -> dict[bytes, int]:
+        """Where chunks begin that are only once around two places of the target's file, by their sums."""
+        middle = max(min(first + width, self._basis.size), last - width)
+        parts = [
+            *_parts(max(0, first - width), min(first + width, middle)),
+            *_parts(middle, min(last + width, self._basis.size)),
+        ]
+        asked = [(part, self._ask(part)) for part in parts]
+        known: dict[bytes, int] = {}
+        often = set()
+        for part, answer in asked:
+            for place, total in _chunks(part, answer(), self._basis):
+                if known.setdefault(total, place) != place:
+                    often.add(total)
+        return {total: place for total, place in known.items() if total not in often}
 
-    def _learn(self) -> None:
-        """See that the target's file is known as far as it may be needed."""
-        if self._hopeless:
-            return
-        wanted = self._found + self._missed + LOOK
-        while self._next < min(self._basis.size, wanted + LOOK):
-            segment = Segment(self._next, min(SEGMENT, self._basis.size - self._next))
-            self._asked.append((segment, self._ask(segment)))
-            end = segment.offset + segment.length
-            self._next = end - _OVERLAP if end < self._basis.size else end
-        while self._asked and self._asked[0][0].offset < wanted:
-            segment, answer = self._asked.popleft()
-            for start, total in _chunks(segment, answer(), self._basis):
-                self._known.add(start, total)
+    def _ours(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+        for part in _parts(start, end):
+            self._pause()
+            data = self._cutter.read(self._fd, part.offset, part.length)
+            lengths = self._cutter.lengths(data)
+            place = part.offset
+            for length, total in zip(lengths, self._cutter.sums(data, lengths), strict=True):
+                yield place, total
+                place += length
+
+
+def _parts(start: int, end: int) -> Iterator[Segment]:
+    """A part of a file in overlapping pieces that can be cut at once."""
+    while start < end:
+        length = min(SEGMENT, end - start)
+        yield Segment(start, length)
+        start += length if start + length == end else length - _OVERLAP
 
 
 def _chunks(segment: Segment, answer: Sums, basis: Basis) -> Iterator[tuple[int, bytes]]:

@@ -13,8 +13,10 @@ from dtesx.mirror.sums import SEGMENT, Reader, Summer
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.sums import Sums
 
-AHEAD = 8 * SEGMENT
+AHEAD = 4 * SEGMENT
 """Bytes that may be asked for without an answer."""
+
+_SLOWLY = 2 << 20
 
 _REQUESTS = 128
 _FILES = 64
@@ -61,6 +63,7 @@ class Inquiry:
     """A file under comparison: ``fd`` is the source's, ``there`` the size of the target's.
 
     ``asked`` when there is nothing left to ask about it, ``over`` when it is not to be compared on.
+    ``ahead`` bytes of it may be asked for without an answer.
     """
 
     directory: bytes
@@ -71,11 +74,22 @@ class Inquiry:
     stage: bool = False
     asked: bool = False
     over: bool = False
+    ahead: int = AHEAD
     questions: deque[Question] = field(default_factory=deque)
 
     def stop(self) -> None:
         """Compare no further."""
         self.over = self.asked = True
+
+    @property
+    def most(self) -> int:
+        """How long its next segment may be."""
+        return min(SEGMENT, self.ahead // 2)
+
+    @property
+    def waits(self) -> bool:
+        """Whether as much of it is asked for as may be."""
+        return sum(question.weight for question in self.questions) >= self.ahead
 
 
 F = TypeVar("F", bound=Inquiry)
@@ -152,11 +166,20 @@ class Window(Generic[F]):
             return self._listen(wait=wait)
         self._pause()
         self._ahead -= file.questions.popleft().weight
+        file.ahead = min(AHEAD, file.ahead + question.weight)
         self._guarded(file, lambda: self._handler.take(file, question.segment, question.answer))
         if file.over:
-            self._ahead -= sum(question.weight for question in file.questions)
-            file.questions.clear()
+            self._forget(file)
         return True
+
+    def _forget(self, file: F) -> None:
+        self._ahead -= sum(question.weight for question in file.questions)
+        file.questions.clear()
+
+    def ask_anew(self, file: F, segments: Iterator[Segment]) -> None:
+        """Forget what is asked about a file and ask about ``segments``, little at once at first."""
+        self._forget(file)
+        file.segments, file.asked, file.ahead = segments, False, _SLOWLY
 
     def _listen(self, *, wait: bool) -> bool:
         answer = self._asker.answer(wait=wait)
@@ -170,7 +193,7 @@ class Window(Generic[F]):
 
     def _ask(self) -> None:
         for file in self.files:
-            while not file.asked:
+            while not file.asked and not file.waits:
                 if self._ahead >= AHEAD or len(self._unanswered) >= _REQUESTS:
                     return
                 self._guarded(file, lambda file=file: self._ask_next(file))  # type: ignore[misc]
@@ -181,13 +204,13 @@ class Window(Generic[F]):
             file.asked = True
             return
         question = Question(segment)
-        if segment.offset < file.there:
+        if segment.there < file.there:
             sums = b""
             if not segment.hole:
                 length, sums = self._reader.sums(file.fd, segment.offset, segment.length, self._asker.summer)
                 if length < segment.length:  # it shrank: this is where it ends
                     file.asked = True
-                    question.segment = segment = Segment(segment.offset, length)
+                    question.segment = segment = Segment(segment.offset, length, shift=segment.shift)
                     if not length:
                         return
             self._send(file, question, sums)

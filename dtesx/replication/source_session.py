@@ -402,7 +402,12 @@ class _Asker:
     ) -> None:
         """See ``mirror.window.Asker``."""
         offset, length = segment.offset, segment.length
-        self._send(SumsRequest(self._root, number, directory, name, offset, length, sums, stage, chunks))
+        request = SumsRequest(
+            *(self._root, number, directory, name, offset, length, sums, segment.shift),
+            stage=stage,
+            chunks=chunks,
+        )
+        self._send(request)
 
     def answer(self, *, wait: bool) -> Sums | None:
         """See ``mirror.window.Asker``."""

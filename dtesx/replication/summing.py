@@ -61,7 +61,12 @@ class Summing:
         count = len(request.sums) / SUM
         if len(self._requests) >= _MOST:
             raise ProtocolError("more sums were asked for than a source ever waits for")
-        if request.offset < 0 or request.length < 1 or request.offset + request.length >= 1 << 63:
+        first, last = sorted((0, request.shift))
+        if (
+            request.offset + first < 0
+            or request.length < 1
+            or request.offset + last + request.length >= 1 << 63
+        ):
             raise ProtocolError("sums of an impossible part of a file were asked for")
         if request.sums and (request.length > SEGMENT or count != count_of(request.length, BLOCK)):
             raise ProtocolError("a request for sums does not fit its own length")
@@ -135,10 +140,12 @@ class Summing:
             self._staging.begin(_key(request), directory.fd, fd, basis)
 
     def _keep(self, request: SumsRequest, step: int, data: memoryview) -> bool:
-        return request.stage and self._staging.data(_key(request), request.offset + step, data)
+        moved = request.shift != 0
+        return request.stage and self._staging.data(_key(request), request.offset + step, data, moved=moved)
 
     def _read(self, request: SumsRequest, fd: int, step: int) -> memoryview:
-        return self._reader.read(fd, request.offset + step, min(STEP, request.length - step))
+        place = request.offset + request.shift + step
+        return self._reader.read(fd, place, min(STEP, request.length - step))
 
     def _differing(self, data: memoryview, sums: bytes) -> list[int]:
         """The numbers of the blocks that have other ``sums``, those beyond the end of ``data`` included."""
@@ -149,9 +156,10 @@ class Summing:
     def _open(self, request: SumsRequest) -> int:
         wanted = _key(request)
         # A comparison begins at offset 0: what was open under this name may have been replaced.
-        if self._file != wanted or request.offset == 0:
+        begins = request.offset == 0 and not request.chunks
+        if self._file != wanted or begins:
             self._forget()
-            if request.offset == 0:
+            if begins:
                 self._staging.drop(wanted)
             if request.root not in self._directories:
                 self._directories[request.root] = Directories(self._root(request.root))
@@ -173,8 +181,8 @@ def _key(request: SumsRequest) -> Key:
 
 def _zeros(fd: int, request: SumsRequest, size: int) -> bool:
     """Whether a part of a file is a hole or reads like one."""
-    end = min(request.offset + request.length, size)
-    for start, stop in extents(fd, end, request.offset):
+    begin = request.offset + request.shift
+    for start, stop in extents(fd, min(begin + request.length, size), begin):
         for offset in range(start, stop, BLOCK):
             data = os.pread(fd, min(BLOCK, stop - offset), offset)
             if data != _ZEROS[: len(data)]:

@@ -26,10 +26,10 @@ class SumsRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Compare ``length`` bytes at ``offset`` of a file with the source's, block by block.
 
     ``sums`` are those of the source's blocks, one after the other; without any, the source has a
-    hole there. ``number`` comes back with the answer; answers come in the order of the requests.
-    ``stage`` says that the file, if it differs, will be made anew from what was compared: the target
-    may begin to do so while it reads. With ``chunks``, nothing is compared: the part is to be told as
-    chunks cut by content.
+    hole there. The target's content for it is ``shift`` bytes further on in its file. ``number`` comes
+    back with the answer; answers come in the order of the requests. ``stage`` says that the file, if it
+    differs, will be made anew from what was compared: the target may begin to do so while it reads.
+    With ``chunks``, nothing is compared: the part is to be told as chunks cut by content.
     """
 
     root: int
@@ -39,6 +39,7 @@ class SumsRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):
     offset: int
     length: int
     sums: bytes
+    shift: int = 0
     stage: bool = False
     chunks: bool = False
 
