@@ -124,6 +124,7 @@ def mirrored(old: bytes, new: bytes) -> Target:
             tally,
             in_place=False,
             kept=False,
+            bounded=False,
             replaced=lambda _directory, _item: None,
             failed=lambda _directory, _item, error: pytest.fail(str(error)),
             pause=lambda: None,
