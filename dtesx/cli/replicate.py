@@ -17,10 +17,10 @@ from dtesx.base.errors import UsageError
 from dtesx.base.files import replace_volatile
 from dtesx.cli import one_shot, output, teach
 from dtesx.cli.formats import seconds, size
-from dtesx.cli.mirror_options import Bandwidth, Compress, Rebind, Streams, Tls, link_options
+from dtesx.cli.mirror_options import Bandwidth, Compress, Rebind, Streams, Tls, Transmit, link_options
 from dtesx.cli.one_shot import ClientState, Exclude, Include, RulesFile, Source, TargetToken, Url
-from dtesx.model.mirror import MirrorOptions
-from dtesx.model.replication import ReplicationOptions, ReplicationPhase, ReplicationStatus
+from dtesx.model.mirror import MirrorOptions, OrphanAction, OrphanPolicy
+from dtesx.model.replication import Remirror, ReplicationOptions, ReplicationPhase, ReplicationStatus
 
 _LEAST = 0.1
 _LINE_SECONDS = 10.0
@@ -35,6 +35,27 @@ ConsistentEvery = Annotated[
 FreezeBudget = Annotated[
     float,
     typer.Option(metavar="SECONDS", help="Freeze the file systems of SRC no longer than this for each."),
+]
+RemirrorBy = Annotated[
+    Remirror,
+    typer.Option(
+        "--remirror",
+        help="When more changed than the queue can tell apart: wait until started again, or send files whose"
+        " size or time differs, or whose data do.",
+    ),
+]
+MirrorRatio = Annotated[
+    float,
+    typer.Option(
+        "--mirror-ratio",
+        metavar="RATIO",
+        min=0.01,
+        help="Seconds for changes to one for the mirror, while both have something to send.",
+    ),
+]
+IgnoreDeletes = Annotated[
+    bool,
+    typer.Option("--ignore-deletes", help="The replica keeps what is deleted or renamed on the source."),
 ]
 StatusFile = Annotated[
     Path | None,
@@ -51,10 +72,14 @@ def replicate(
     epoch: EpochSeconds = 2.0,
     consistent_every: ConsistentEvery = 15.0,
     freeze_budget: FreezeBudget = 0.2,
+    remirror: RemirrorBy = Remirror.ATTRIBUTES,
+    mirror_ratio: MirrorRatio = 5.0,
+    ignore_deletes: IgnoreDeletes = False,
     compress: Compress = "off",
     bandwidth: Bandwidth = "",
     streams: Streams = 1,
     tls: Tls = True,
+    transmit: Transmit = None,
     rebind: Rebind = False,
     status: StatusFile = None,
     token_file: TargetToken = None,
@@ -81,7 +106,8 @@ def replicate(
         raise UsageError(f"--epoch: at least {_LEAST} seconds")
     if consistent_every < 0 or freeze_budget <= 0:
         raise UsageError("--consistent-every: 0 or more seconds; --freeze-budget: more than 0")
-    options = MirrorOptions(rules=one_shot.rules(rules, include, exclude))
+    orphans = OrphanPolicy(OrphanAction.KEEP if ignore_deletes else OrphanAction.DELETE)
+    options = MirrorOptions(rules=one_shot.rules(rules, include, exclude), orphans=orphans)
     way = one_shot.way(source, url, token_file, state, options, tls=tls)
     desk = replications.directory_for(state or one_shot.default_state(), parse_target(url))
     stop = threading.Event()
@@ -96,8 +122,8 @@ def replicate(
             way.identity,
             follower,
             mirror=way.options,
-            options=ReplicationOptions(epoch, consistent_every, freeze_budget),
-            link=link_options(compress, bandwidth, streams, None, tls=tls),
+            options=ReplicationOptions(epoch, consistent_every, freeze_budget, remirror, mirror_ratio),
+            link=link_options(compress, bandwidth, streams, transmit, tls=tls),
             opener=open_tree,
             status=told.note,
             stop=stop,
@@ -132,10 +158,13 @@ def describe(status: ReplicationStatus, now: float) -> str:
     sent = f"{status.stats.files_sent} files, {size(status.stats.bytes_sent)} sent"
     if status.phase is ReplicationPhase.MIRRORING:
         return f"mirroring: {sent}"
+    if status.phase is ReplicationPhase.UNMIRRORED:
+        return "more changed than the queue could tell apart; start the replication again to mirror"
     if status.epoch is None:
         return f"mirrored: {sent}"
     behind = seconds(max(0.0, now - status.current))
-    return f"epoch {status.epoch.number}: the target is {behind} behind; {sent}"
+    held = "" if status.phase is ReplicationPhase.REPLICATING else f"{status.phase}; "
+    return f"{held}epoch {status.epoch.number}: the target is {behind} behind; {sent}"
 
 
 app = teach.command(

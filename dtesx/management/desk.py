@@ -175,5 +175,11 @@ def _delay(status: ReplicationStatus) -> str:
     if status.target is TargetStatus.FULL:
         return "no space is left on the target"
     if status.phase is ReplicationPhase.MIRRORING:
-        return "the first mirror is under way"
+        return "a mirror is under way"
+    if status.phase is ReplicationPhase.PAUSED:
+        return "the replication is paused"
+    if status.phase is ReplicationPhase.SCHEDULED:
+        return "the transmission file lets nothing travel now"
+    if status.phase is ReplicationPhase.UNMIRRORED:
+        return "more changed than the queue could tell apart; start dtesx replicate again"
     return "an epoch is still on its way"

@@ -84,7 +84,12 @@ class Links:
     def __init__(self) -> None:
         self._groups: dict[int, _Group] = {}
         self._claims: dict[int, int] = {}
-        self._single = 0
+
+    def renewed(self) -> Links:
+        """The same files of the target stay claimed, but no first names are known."""
+        links = Links()
+        links._claims = self._claims
+        return links
 
     def group(self, link: int) -> _Group | None:
         """The group that an earlier name of the same file made."""
@@ -104,8 +109,7 @@ class Links:
         if not inode:
             return True
         if not link:
-            self._single -= 1
-            link = self._single
+            link = -1 - len(self._claims)  # which no other file has
         return self._claims.setdefault(inode, link) == link
 
 

@@ -25,6 +25,10 @@ class LinkNames:
         self._paths.setdefault(inode, set()).add(path)
         self._inodes[path] = inode
 
+    def groups(self) -> list[set[bytes]]:
+        """The known names, those of a file together."""
+        return list(self._paths.values())
+
     def complete(self, root: int, names: Names, pause: Callable[[], None]) -> None:
         """Add to changed ``names`` the other names of the files that are behind them, and of those that were.
 

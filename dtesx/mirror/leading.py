@@ -9,6 +9,7 @@ import msgspec
 
 from dtesx.mirror.reading import Reader, Reading
 from dtesx.mirror.scan import Visit
+from dtesx.wire.items import reserved
 from dtesx.wire.messages import Question
 
 PORTION = 2048
@@ -66,8 +67,8 @@ class Lead:
                 reading = self._reader.read(visit)
                 weight = len(visit.names) + _DIRECTORY + len(visit.path) // _PATH
                 stop = Stop(visit, reading, weight)
+                only = None if visit.only is None else [name for name in visit.names if not reserved(name)]
                 visit.names = []
-                only = None if visit.only is None else sorted(visit.only)
                 digest = b"" if visit.path in self._doubtful else reading.digest
                 questions.append((visit.path, digest, only))
             else:

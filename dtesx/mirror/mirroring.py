@@ -16,23 +16,22 @@ from dtesx.mirror import content
 from dtesx.mirror.answers import Answers
 from dtesx.mirror.catalogue import Catalogue
 from dtesx.mirror.comparing import Comparison, MoreNeeded
-from dtesx.mirror.diff import Action, Links, decide, pair
+from dtesx.mirror.diff import Action, decide, pair
 from dtesx.mirror.directories import Directories
 from dtesx.mirror.files import FileSender
 from dtesx.mirror.leading import Ask, Lead
 from dtesx.mirror.orphans import OrphanRule
 from dtesx.mirror.packing import FRAME_BLOB, Packer, weight_of
-from dtesx.mirror.partial import walk_changed
+from dtesx.mirror.pieces import Piece
 from dtesx.mirror.protection import may_protect, protection, scope_of
 from dtesx.mirror.reading import Reader, Reading
 from dtesx.mirror.scan import Scanner, Visit, WalkOptions, join, own_item, reason
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.tally import Tally
-from dtesx.mirror.walking import walk
 from dtesx.mirror.window import Asker
 from dtesx.model.changes import Changes, Spans, Touch
 from dtesx.model.mirror import Compare, MirrorOptions
-from dtesx.wire.items import Item
+from dtesx.wire.items import Item, in_transit
 from dtesx.wire.messages import Directory
 from dtesx.wire.operations import Finish, Link, Make, Remove
 
@@ -87,8 +86,8 @@ class TreeMirror:
     that may differ at all (None: anything); ``linked`` gets inode and path of every name of a file that
     has several. ``remap`` turns the text of symlinks into the replica's (mirror.remap; ``catalogue``
     must be one of such texts). With ``kept``, the target has the operations on disk before it carries
-    them out. ``bounded``: of a file with spans in ``changed`` nothing else can be read.
-    ``pause`` is called at every directory and chunk and may raise to stop.
+    them out. ``bounded``: of a file with spans in ``changed`` nothing else can be read. With ``piece``,
+    that much is mirrored. ``pause`` is called at every directory and chunk and may raise to stop.
     """
 
     def __init__(
@@ -109,6 +108,7 @@ class TreeMirror:
         bounded: bool = False,
         linked: Callable[[int, bytes], None] = lambda _inode, _path: None,
         shown: bytes = b"",
+        piece: Piece | None = None,
         pause: Callable[[], None] = lambda: None,
     ) -> None:
         self._root = root
@@ -119,8 +119,9 @@ class TreeMirror:
         self._shown = shown.rstrip(b"/") + b"/"
         self._pause = pause
         self._orphans = OrphanRule(options.orphans, time.time_ns())
-        self._links = Links()
-        self._files = FileSender(*(packer, tally, pause), lambda: self._comparison.let_begin(), kept=kept)
+        self._piece = piece = piece or Piece()
+        self._links = piece.links
+        self._files = FileSender(packer, tally, pause, self._let_begin, kept=kept)
         self._comparison = Comparison(
             asker,
             self._files,
@@ -141,9 +142,8 @@ class TreeMirror:
         self._scope = scope
         walking = self._walking(remap)
         reader = Reader(catalogue, digests=options.compare is Compare.ATTRIBUTES, pause=pause)
-        names = changed.names
-        visits = walk(root, walking) if changed.everything else walk_changed(root, walking, names)
-        self._lead = Lead(visits, reader, ask, doubtful=names)
+        visits = piece.visits(root, walking, changed)
+        self._lead = Lead(visits, reader, ask, doubtful=changed.names)
         self._scanner = Scanner(root, walking)
         self._directories = Directories(root)
 
@@ -166,12 +166,15 @@ class TreeMirror:
                 self._pause()
                 if stop.reading is not None:
                     self._enter(stop.visit, stop.reading)
-                elif stop.visit.path in self._pending:
-                    self._finish(stop.visit.path)
+                else:
+                    self._leave(stop.visit)
             self._comparison.settle()
             for path in list(self._pending):  # directories that could not be entered
                 self._finish(path, entered=False)
         self._packer.flush()
+
+    def _let_begin(self) -> None:
+        self._comparison.let_begin()
 
     def _problem(self, path: bytes, reason: str) -> None:
         self._tally.problem(self._shown + path, reason)
@@ -188,7 +191,8 @@ class TreeMirror:
         self._gone.setdefault(directory, []).append(name)
 
     def _reserved(self, _fd: int, name: bytes) -> None:
-        self._tally.problem(self._shown + name, "this name is reserved for files in transit")
+        if not in_transit(name):  # which another replication puts here, and takes away again
+            self._tally.problem(self._shown + name, "this name is reserved for files in transit")
 
     def _enter(self, visit: Visit, reading: Reading) -> None:
         path = visit.path
@@ -212,6 +216,12 @@ class TreeMirror:
             self._pending[path] = _Pending(None, visit.only is not None)
         self._visit(visit, theirs)
 
+    def _leave(self, visit: Visit) -> None:
+        """Finish a directory, and before it those in it that are not to be entered yet."""
+        for path in (*(join(visit.path, name) for name in visit.names), visit.path):
+            if path in self._pending:
+                self._finish(path)
+
     def _again(self, visit: Visit, items: list[Item] | None) -> Visit:
         """Look at a directory once more, after the walk went on."""
         visit.fd = self._directories.get(visit.path)
@@ -232,6 +242,8 @@ class TreeMirror:
                     self._remove(visit.path, self._orphans.removal(target), visit.scope)
             elif source.mode & 0o170000 == stat.S_IFDIR:
                 self._directory(visit, source, target)
+            elif source.link and self._piece.defers:
+                self._linked(source.link, join(visit.path, source.name))
             else:
                 files += 1
                 size += source.size
@@ -384,15 +396,3 @@ class TreeMirror:
 def _bare(item: Item) -> Item:
     """A new directory's item: its owner's until Finish gives it its metadata."""
     return Item(item.name, stat.S_IFDIR | 0o700, item.uid, item.gid, item.mtime_ns)
-
-
-def measure(root: int, scope: Scope | None, tally: Tally, pause: Callable[[], None]) -> None:
-    """Add what is below ``root`` to the totals, quickly; problems are for the mirror to tell."""
-    options = WalkOptions(problem=lambda _path, _reason: None, scope=scope, xattrs=False)
-    for visit in walk(root, options):
-        pause()
-        for item in visit.entries:
-            if item.mode & 0o170000 == stat.S_IFDIR:
-                continue
-            tally.files_total += 1
-            tally.bytes_total += item.size

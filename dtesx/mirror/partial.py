@@ -13,6 +13,7 @@ from dtesx.mirror.scan import Scanner, Visit, WalkOptions, join, reason
 from dtesx.mirror.selection import Scope, Verdict
 from dtesx.mirror.walking import walk_below
 from dtesx.model.changes import Names, Touch
+from dtesx.wire.items import reserved
 
 
 def walk_changed(root: int, options: WalkOptions, changed: Names) -> Generator[Visit, None, None]:
@@ -24,7 +25,7 @@ def walk_changed(root: int, options: WalkOptions, changed: Names) -> Generator[V
     scanner, covered = Scanner(root, options), set[bytes]()
     with closing(Directories(root)) as directories:
         for path in sorted(changed, key=_order):
-            if any(above in covered for above in _above(path)):
+            if reserved(path) or any(above in covered for above in _above(path)):
                 continue
             try:
                 fd = os.dup(directories.get(path))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from dtesx.mirror.scan import Scanner, Visit, WalkOptions, join, reason
@@ -35,6 +36,30 @@ def walk(root: int, options: WalkOptions) -> Iterator[Visit]:
     yield from _walk(_Walker(options, Scanner(root, options), b"", options.scope), root, b".", None)
 
 
+def walk_on(
+    root: int, options: WalkOptions, after: bytes | None, enough: Callable[[], bool]
+) -> Iterator[Visit]:
+    """Walk as ``walk`` does, from behind the directory ``after`` (None: from the root) until ``enough``.
+
+    At least one directory is visited, if there is one. What was entered is left, too; ``names`` are then
+    the directories in it that are still to be entered.
+    """
+    walker = _Walker(options, Scanner(root, options), b"", options.scope)
+    try:
+        if after is None:
+            yield from walker.run(root, b".", None, enough)
+        else:
+            quiet = WalkOptions(problem=_nothing, scope=options.scope, xattrs=False)
+            walker.resume(root, after, Scanner(root, quiet))
+            yield from walker.go_on(enough)
+    finally:
+        walker.close()
+
+
+def _nothing(_path: bytes, _reason: str) -> None:
+    """What was visited already was told of then."""
+
+
 def walk_below(scanner: Scanner, options: WalkOptions, above: Visit, name: bytes) -> Iterator[Visit]:
     """Visit the directory ``name`` of the open one ``above`` and all below it, as ``walk`` does."""
     walker = _Walker(options, scanner, above.path, above.scopes.get(name))
@@ -60,7 +85,24 @@ class _Walker:
         self._closed = 0
         self._path = above
 
-    def run(self, directory: int, name: bytes, device: int | None) -> Iterator[Visit]:
+    def resume(self, root: int, after: bytes, scanner: Scanner) -> None:
+        """Go to where a walk was when it had visited ``after``. Raises OSError for the root."""
+        scanner, self._scanner = self._scanner, scanner
+        visit = self._descend(b"", os.open(b".", _OPEN, dir_fd=root), _OPEN)
+        for name in after.split(b"/") if after else ():
+            if visit is None:
+                break
+            deque(visit.entries, maxlen=0)
+            level = self._stack[-1]
+            level.below = iter([each for each in visit.below if each > name])
+            visit = self._below(level, name) if name in visit.below else None
+        if visit is not None:
+            deque(visit.entries, maxlen=0)
+        self._scanner = scanner
+
+    def run(
+        self, directory: int, name: bytes, device: int | None, enough: Callable[[], bool] = lambda: False
+    ) -> Iterator[Visit]:
         self._device = device
         at = b"" if name == b"." else name
         try:
@@ -71,14 +113,21 @@ class _Walker:
         visit = self._descend(at, fd, _OPEN)
         if visit is not None:
             yield visit
+        yield from self.go_on(enough)
+
+    def go_on(self, enough: Callable[[], bool] = lambda: False) -> Iterator[Visit]:
+        """Visit what is left of the walk, and leave it; when it is ``enough``, leave alone."""
+        leaving = False
         while self._stack:
             level = self._stack[-1]
-            below = next(level.below, None)
+            leaving = leaving or enough()
+            below = None if leaving else next(level.below, None)
             if below is not None:
                 if (visit := self._below(level, below)) is not None:
                     yield visit
             else:
-                yield Visit(self._path, level.fd, False, iter(()), level.visit.status)
+                left = list(level.below)
+                yield Visit(self._path, level.fd, False, iter(()), level.visit.status, names=left)
                 self._leave()
 
     def close(self) -> None:

@@ -34,13 +34,15 @@ class Changes:
 
     ``spans`` are, by path, the parts of files that may have other content; of a name that has CONTENT
     and no spans it may be all. ``moved`` are the old and the new path of what was renamed, in the tree
-    as it was and as it is.
+    as it was and as it is. ``blurred``: more changed than could be kept apart, so that names that
+    appeared stand for changes anywhere below them, and ``everything`` for the rest.
     """
 
     names: Names = field(default_factory=dict)
     spans: dict[bytes, Spans] = field(default_factory=dict)
     moved: list[tuple[bytes, bytes]] = field(default_factory=list)
     everything: bool = False
+    blurred: bool = False
 
     def touch(self, directory: bytes, name: bytes, touch: Touch) -> None:
         """Add what happened to a name."""
@@ -52,6 +54,7 @@ class Changes:
         # Two rows of moves are not one; what was moved is among the names, too.
         self.moved = [] if self.names else later.moved
         self.everything |= later.everything
+        self.blurred |= later.blurred
         for path, spans in later.spans.items():
             if path in self.spans or Touch.CONTENT not in self._touch(path):
                 self.spans[path] = _merged((*self.spans.get(path, ()), *spans))

@@ -7,16 +7,37 @@ from enum import StrEnum
 
 from dtesx.model.capture import Rung
 from dtesx.model.epoch import Epoch, EpochKind
+from dtesx.model.mirror import Compare
 from dtesx.model.queue import QueueStatus
 from dtesx.model.stats import MirrorStats
 
 
 class ReplicationPhase(StrEnum):
-    """Where a replication stands."""
+    """Where a replication stands.
+
+    SCHEDULED: what changed waits for its time. UNMIRRORED: it is not known what the target lacks, and
+    nothing is sent until a mirror is asked for.
+    """
 
     CONNECTING = "connecting"
     MIRRORING = "mirroring"
     REPLICATING = "replicating"
+    PAUSED = "paused"
+    SCHEDULED = "scheduled"
+    UNMIRRORED = "unmirrored"
+
+
+class Remirror(StrEnum):
+    """How to mirror when more changed than could be told apart: not at all, by attributes, or by content."""
+
+    NONE = "none"
+    ATTRIBUTES = "attributes"
+    DATA = "data"
+
+    @property
+    def compare(self) -> Compare:
+        """What files are compared by; also what is mirrored on command when nothing is by itself."""
+        return Compare.DATA if self is Remirror.DATA else Compare.ATTRIBUTES
 
 
 class ReplicationSwitch(StrEnum):
@@ -41,12 +62,16 @@ class ReplicationOptions:
     """How to replicate: an epoch every ``epoch`` seconds.
 
     Every ``consistent_every`` seconds (0: never) one is to be of one moment, for which the source's file
-    systems are frozen for at most ``freeze_budget`` seconds.
+    systems are frozen for at most ``freeze_budget`` seconds. ``remirror`` is how to mirror when more
+    changed than the queue could tell apart. While a mirror and changes both have something to send, the
+    mirror gets a part of the time for each ``mirror_ratio`` parts that changes get.
     """
 
     epoch: float = 2.0
     consistent_every: float = 15.0
     freeze_budget: float = 0.2
+    remirror: Remirror = Remirror.ATTRIBUTES
+    mirror_ratio: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +94,8 @@ class ReplicationStatus:
     that could not be replicated and are tried again. ``last_file`` is the path that was sent last.
     ``consistent`` is the last epoch applied that was of one moment, ``fuzzy`` why the latest one that was
     to be so was not (empty: it was).
+    ``hints`` are the bytes of memory that tell what changed and is not on the target; ``blurred``: so
+    much did that whole directories are compared.
     """
 
     phase: ReplicationPhase = ReplicationPhase.CONNECTING
@@ -86,6 +113,8 @@ class ReplicationStatus:
     consistent: Epoch | None = None
     fuzzy: str = ""
     freezes: FreezeStats = FreezeStats()
+    hints: int = 0
+    blurred: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,10 +156,14 @@ class ReplicationState(StrEnum):
 
 
 class TransmitMode(StrEnum):
-    """Whether data travel: paused by the target, stopped without a connection, error with a problem."""
+    """Whether data travel: paused by the target or by command, stopped without a connection.
+
+    ERROR: the same, with a problem. SCHEDULED: what waits has its time later.
+    """
 
     STARTED = "started"
     PAUSED = "paused"
+    SCHEDULED = "scheduled"
     STOPPED = "stopped"
     ERROR = "error"
 

@@ -12,7 +12,7 @@ from dtesx.base.errors import ConnectionFailed, Interrupted
 from dtesx.base.log import get_logger
 from dtesx.base.retry import Backoff
 from dtesx.mirror.catalogue import Catalogue, catalogue_path, open_catalogue
-from dtesx.mirror.mirroring import measure
+from dtesx.mirror.measuring import measure
 from dtesx.mirror.selection import Scope, select
 from dtesx.mirror.tally import Tally
 from dtesx.model.job import MirrorSpec

@@ -11,9 +11,9 @@ from functools import partial
 from dtesx.base.log import get_logger
 from dtesx.base.retry import Backoff
 from dtesx.mirror.catalogue import Catalogue
-from dtesx.mirror.delta import Segment
 from dtesx.mirror.mirroring import TreeMirror
 from dtesx.mirror.packing import Packer
+from dtesx.mirror.pieces import Piece
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.sums import Summer
 from dtesx.mirror.tally import Tally, readable
@@ -24,9 +24,11 @@ from dtesx.model.mirror import Compare, LinkOptions, MirrorOptions
 from dtesx.model.queue import QueueLimits, QueueStatus
 from dtesx.model.request import MirrorPhase
 from dtesx.model.roots import ReplicaRoot, SourceRoot
+from dtesx.replication.asking import SumsAsker
 from dtesx.replication.control import MirrorControl
 from dtesx.replication.dialing import Dialer, Route, call
 from dtesx.replication.queue.source_queue import SourceQueue
+from dtesx.replication.schedule import Queued
 from dtesx.replication.sent import Sent
 from dtesx.replication.timetable import Timetable
 from dtesx.wire.bond import Bond
@@ -153,12 +155,23 @@ class SourceSession:
         on_disk = self.sent.operations(queue.on_disk)
         return QueueStatus(queue.memory_bytes, operations - on_disk, queue.disk_bytes, on_disk)
 
-    def schedule(self, timetable: Timetable) -> None:
-        """Hold frames back as long as the timetable says."""
-        assert self._queue is not None
+    @property
+    def level(self) -> Queued:
+        """The room in use of the source queue, if there is one."""
+        return self._queue.level() if self._queue is not None else Queued(0, 0.0)
+
+    def schedule(self, timetable: Timetable, behind: Queued | None = None) -> bool:
+        """Hold frames back as long as the timetable says; whether they may travel.
+
+        ``behind`` is what will be sent when no frame waits.
+        """
+        queued, waits = self.level, self.waits
+        if behind is not None and not queued.bytes:
+            queued, waits = behind, False
         sent = self._wire_before + self._bond.wire_bytes
-        self._early = not timetable.look(self._queue.level(), sent, waits=self.waits)
+        self._early = not timetable.look(queued, sent, waits=waits)
         self._hold_back()
+        return not self._early
 
     def _hold_back(self) -> None:
         self._bond.held = self._early or self._stopped
@@ -186,18 +199,24 @@ class SourceSession:
         changed: Changes | None = None,
         bounded: bool = False,
         linked: Callable[[int, bytes], None] = lambda _inode, _path: None,
+        piece: Piece | None = None,
     ) -> None:
         """Mirror what ``scope`` selects of the tree behind ``root`` (a descriptor) to the root ``index``.
 
         ``remap`` turns the text of symlinks into the replica's (mirror.remap). ``changed`` says what
         may differ at all (None: anything), ``bounded`` that of a file with spans nothing else can be read;
-        ``linked`` gets inode and path of names of files that have
-        several. ``commit`` has it on the target's disk.
+        ``linked`` gets inode and path of names of files that have several. ``piece`` is how much of it.
+        ``commit`` has it on the target's disk.
         """
         packer = self.packer(index)
         TreeMirror(
             root,
-            partial(self._ask, index, options.compare is Compare.DATA),
+            partial(
+                self._ask,
+                index,
+                options.compare is Compare.DATA,
+                piece is None and (changed is None or changed.everything),
+            ),
             self._answers(),
             packer,
             self.asker(index),
@@ -211,6 +230,7 @@ class SourceSession:
             bounded=bounded,
             linked=linked,
             shown=self._shown,
+            piece=piece,
             pause=self._working,
         ).run()
 
@@ -278,8 +298,8 @@ class SourceSession:
             if not last:
                 self._bond.send(self._protocol.more())
 
-    def _ask(self, index: int, sums: bool, directories: list[Question], last: bool) -> None:
-        self._bond.send(self._protocol.ask(index, directories, last=last, sums=sums))
+    def _ask(self, index: int, sums: bool, whole: bool, directories: list[Question], last: bool) -> None:
+        self._bond.send(self._protocol.ask(index, directories, last=last, sums=sums, whole=whole))
 
     def _answers(self) -> Iterator[int | Directory]:
         while True:
@@ -294,7 +314,7 @@ class SourceSession:
         def ask(request: SumsRequest) -> None:
             self._bond.send(self._protocol.ask_sums(request))
 
-        return _Asker(index, self._summer, ask, self._answer)
+        return SumsAsker(index, self._summer, ask, self._answer)
 
     def _answer(self, wait: bool) -> Sums | None:
         while not self._sums:
@@ -372,43 +392,3 @@ class SourceSession:
         self._tally.bytes_wire = self._wire_before + self._bond.wire_bytes
         self._tick()
         self._dialer.maintain(patient=self._control.paused)
-
-
-class _Asker:
-    """Asks for sums of one root's files."""
-
-    def __init__(
-        self,
-        root: int,
-        summer: Summer,
-        send: Callable[[SumsRequest], None],
-        answer: Callable[[bool], Sums | None],
-    ) -> None:
-        self.summer = summer
-        self._root = root
-        self._send = send
-        self._answer = answer
-
-    def ask(
-        self,
-        number: int,
-        directory: bytes,
-        name: bytes,
-        segment: Segment,
-        sums: bytes,
-        *,
-        stage: bool,
-        chunks: bool,
-    ) -> None:
-        """See ``mirror.window.Asker``."""
-        offset, length = segment.offset, segment.length
-        request = SumsRequest(
-            *(self._root, number, directory, name, offset, length, sums, segment.shift),
-            stage=stage,
-            chunks=chunks,
-        )
-        self._send(request)
-
-    def answer(self, *, wait: bool) -> Sums | None:
-        """See ``mirror.window.Asker``."""
-        return self._answer(wait)

@@ -53,7 +53,7 @@ class Telling:
         """Some directories are asked about. Raises ProtocolError."""
         if self._answering is None:
             file, outlook = None, self._outlook(message.root)
-            if self._catalogue is not None and outlook is None:
+            if self._catalogue is not None and outlook is None and message.whole:
                 file = catalogue_path(self._catalogue, self._protocol.names[message.root])
             root = self._root(message.root)
             self._answering = Answering(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from typing import Annotated
 
@@ -16,6 +17,8 @@ Xattrs = tuple[tuple[bytes, bytes], ...]
 TEMPORARY_PREFIX = b".dtesx-tmp."
 """Names that a target gives to files it is still writing; no source file of that name travels."""
 
+_IN_TRANSIT = re.compile(rb"\.dtesx-tmp\.([0-9a-f]{8}|journal|moves)\.")
+
 OWN_XATTRS = b"trusted.dtesx."
 """Extended attributes that dtesx itself keeps on a target; they are not part of what is mirrored."""
 
@@ -28,6 +31,16 @@ dirsync, topdir, nocow.
 
 UNSURE = -(1 << 63)
 """The time that a target reports for a file whose content it does not vouch for: equal to no other."""
+
+
+def reserved(path: bytes) -> bool:
+    """Whether a path leads over a name that cannot travel."""
+    return path.startswith(TEMPORARY_PREFIX) or b"/" + TEMPORARY_PREFIX in path
+
+
+def in_transit(name: bytes) -> bool:
+    """Whether a target gave the name: its tree is a replica, and the name will go."""
+    return _IN_TRANSIT.match(name) is not None
 
 
 class Item(msgspec.Struct, frozen=True, array_like=True, gc=False, omit_defaults=True):

@@ -160,13 +160,14 @@ class Ask(msgspec.Struct, frozen=True, array_like=True):
     """What does the target have in these directories of a root? Parents come first.
 
     ``last``: there are no more questions about this root. ``sums``: small files are to be read for
-    the sum of their content.
+    the sum of their content. ``whole``: all directories of the root are asked about.
     """
 
     root: int
     directories: list[Question]
     last: bool = False
     sums: bool = False
+    whole: bool = True
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):

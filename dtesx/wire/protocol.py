@@ -128,14 +128,16 @@ class SourceProtocol:
         self._sums += 1
         return request
 
-    def ask(self, root: int, directories: list[Question], *, last: bool, sums: bool = False) -> Ask:
+    def ask(
+        self, root: int, directories: list[Question], *, last: bool, sums: bool = False, whole: bool = True
+    ) -> Ask:
         """The question what the target has in directories of a root."""
         unanswered = self._asking[1] if self._asking[0] == root else 0
         if self._asked_all:
             self._credit = LISTING_CREDIT
         self._asked_all = last
         self._asking = root, unanswered + len(directories)
-        return Ask(root, directories, last, sums)
+        return Ask(root, directories, last, sums, whole)
 
     def commit_root(self, root: int) -> Commit:
         """The request to make a root durable."""

@@ -14,7 +14,7 @@ def size(rules: RulesFile, source: Tree, json: Json = False) -> None:
 
     Files are all names but directories. A file with several names counts under each of them.
     """
-    from dtesx.mirror.mirroring import measure
+    from dtesx.mirror.measuring import measure
     from dtesx.mirror.rules_file import load
     from dtesx.mirror.selection import select
     from dtesx.mirror.tally import Tally

@@ -7,9 +7,14 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from dtesx.base.log import get_logger
 from dtesx.base.retry import Backoff
 from dtesx.model.changes import ANYTHING, Changes
 from dtesx.model.epoch import Epoch, EpochKind
+from dtesx.replication.continuous.blurring import blur, volume, weight
+from dtesx.replication.continuous.slicing import Position
+
+log = get_logger(__name__)
 
 _RETRY = Backoff(first=1.0, cap=60.0, tries=7)
 """The seconds after which paths that failed are looked at again."""
@@ -19,22 +24,28 @@ _RETRY = Backoff(first=1.0, cap=60.0, tries=7)
 class _Sent:
     """An epoch on its way, and what it was made of: should it be lost, that is what to send again.
 
-    ``kept``: the target has it on disk, so that what it was made of is forgotten.
+    ``kept``: the target has it on disk, so that what it was made of is forgotten. ``slice`` is the root
+    that a slice of a mirror was sent of, and where that began.
     """
 
     epoch: Epoch
     changes: Mapping[str, Changes]
+    slice: tuple[str, Position] | None = None
+    weight: int = 0
     kept: bool = False
 
 
 class Pending:
     """The changes of ``roots``: not sent yet, sent and not confirmed, failed and to be tried again.
 
-    ``known`` is the last epoch that the target is known to have.
+    ``known`` is the last epoch that the target is known to have. All of it takes about ``limit`` bytes
+    of memory at most: of what is more, less is known (see ``blurring``).
     """
 
-    def __init__(self, roots: tuple[str, ...]) -> None:
+    def __init__(self, roots: tuple[str, ...], limit: int) -> None:
         self._roots = roots
+        self._limit = limit
+        self._added = 0
         self._changes = {root: Changes() for root in roots}
         self._sent: deque[_Sent] = deque()
         self._failures: set[bytes] = set()
@@ -71,26 +82,88 @@ class Pending:
     def add(self, changes: Mapping[str, Changes]) -> None:
         """Changes that came later than all that is here."""
         for root, some in changes.items():
-            self._changes[root].add(some)
+            if some:
+                self._changes[root].add(some)
+                self._added += weight(some)
+        if self._added > self._limit // 2:
+            self._bound()
+
+    @property
+    def weight(self) -> int:
+        """The bytes of memory that all of it takes, at most."""
+        return self._added + sum(sent.weight for sent in self._sent)
+
+    def volume(self) -> int:
+        """The bytes that are to be sent, as far as that is known."""
+        return sum(map(volume, self._changes.values()))
+
+    @property
+    def blurred(self) -> bool:
+        """Whether more changed than could be kept apart."""
+        return any(changes.blurred for changes in self._changes.values() if changes)
+
+    @property
+    def lost_track(self) -> bool:
+        """Whether so much changed that of a root it is not known any more what did."""
+        return any(changes.blurred and changes.everything for changes in self._changes.values())
+
+    def _bound(self) -> None:
+        """Half of the room is for what waits, half for what is on its way."""
+        self._added = sum(map(weight, self._changes.values()))
+        if self._added > self._limit // 8 * 3:  # less than half, so that counting pays
+            for changes in self._changes.values():
+                blur(changes, self._limit // 4 // len(self._roots))
+            self._added = sum(map(weight, self._changes.values()))
+            log.warning("more changes wait than can be kept apart", limit=self._limit, kept=self._added)
 
     def take(self) -> dict[str, Changes]:
         """All that is to be sent; it has to go into ``epoch``, or back with ``add``."""
         changes, self._changes = self._changes, {root: Changes() for root in self._roots}
+        self._added = 0
         return changes
 
-    def epoch(self, kind: EpochKind, taken: float, changes: Mapping[str, Changes]) -> Epoch:
-        """The next epoch, made of ``changes``, from now on on its way."""
+    def unknown(self) -> list[str]:
+        """The roots of which it is not known what changed, so that all of it may have."""
+        return [root for root, changes in self._changes.items() if changes.everything]
+
+    def mirror(self, root: str) -> bool:
+        """All of a root is going to be mirrored. Whether that is because too much changed."""
+        changes = self._changes[root]
+        blurred = changes.blurred
+        changes.everything = changes.blurred = False
+        return blurred
+
+    def taken(self, taken: float) -> Epoch:
+        """All that was written before ``taken`` is in the epoch that was made last."""
+        self._sent[-1].epoch = replace(self._sent[-1].epoch, taken=taken)
+        return self._sent[-1].epoch
+
+    def epoch(
+        self,
+        kind: EpochKind,
+        taken: float,
+        changes: Mapping[str, Changes],
+        *,
+        slice_: tuple[str, Position] | None = None,
+    ) -> Epoch:
+        """The next epoch, made of ``changes`` (and a slice of a mirror), from now on on its way."""
         latest = self.latest
         epoch = Epoch(latest.number + 1 if latest is not None else 1, kind, taken)
-        self._sent.append(_Sent(epoch, changes))
+        self._sent.append(_Sent(epoch, changes, slice_))
+        share = self._limit // 2 // len(self._sent) // len(self._roots)
+        for sent in self._sent:
+            if not sent.weight or sent.weight > share:
+                for some in sent.changes.values():
+                    blur(some, share)
+                sent.weight = sum(map(weight, sent.changes.values()))
         return epoch
 
     def spoilt(self, epoch: Epoch) -> Epoch:
         """The latest epoch turned out to be fuzzy; returns what it is."""
-        sent = self._sent.pop()
+        sent = self._sent[-1]
         assert sent.epoch is epoch
-        self._sent.append(_Sent(replace(epoch, kind=EpochKind.FUZZY), sent.changes))
-        return self._sent[-1].epoch
+        sent.epoch = replace(epoch, kind=EpochKind.FUZZY)
+        return sent.epoch
 
     def confirm(self, number: int) -> bool:
         """The target has all up to the epoch ``number``. Whether that is news."""
@@ -108,13 +181,14 @@ class Pending:
         """The target has all up to the epoch ``number`` on disk, though it has not applied all of it."""
         for sent in self._sent:
             if sent.epoch.number <= number and not sent.kept:
-                sent.kept, sent.changes = True, {}
+                sent.kept, sent.changes, sent.weight = True, {}, 0
 
-    def resume(self, reached: Epoch | None, waiting: Epoch | None = None) -> None:
+    def resume(self, reached: Epoch | None, waiting: Epoch | None = None) -> list[tuple[str, Position]]:
         """A new stream begins at a target that had applied ``reached`` last: what is after it is lost.
 
         But for what waits there to be applied, up to ``waiting``. When that is no epoch of ours, or what
-        the target once had waits no more, it is not known what the target has.
+        the target once had waits no more, it is not known what the target has. Returns the slices of
+        mirrors that are lost.
         """
         latest = waiting or reached
         ours = latest is not None and any(
@@ -124,6 +198,7 @@ class Pending:
         )
         if reached is not None:
             self.confirm(reached.number)
+        lost = []
         sent, self._sent = self._sent, deque()
         for one in sent:
             if waiting is not None and one.epoch.number <= waiting.number:
@@ -132,21 +207,18 @@ class Pending:
                 self.doubt_everything()
             else:
                 self.add(one.changes)
+                lost += [one.slice] if one.slice is not None else []
         if latest is not None and not ours:
             if reached is not None:
                 self._know(reached)
             self._sent = deque([_Sent(waiting, {}, kept=True)] if waiting is not None else [])
             self.doubt_everything()
+        return lost
 
     def doubt_everything(self) -> None:
         """Nothing is known any more about what the target has."""
         for changes in self._changes.values():
             changes.everything = True
-
-    def mirrored_next(self) -> None:
-        """All is going to be mirrored, so that nothing else has to look at everything."""
-        for changes in self._changes.values():
-            changes.everything = False
 
     def failed(self, path: bytes) -> None:
         """What was done about ``path`` (absolute) failed, on one side or the other."""

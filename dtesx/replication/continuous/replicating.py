@@ -14,26 +14,35 @@ from typing import Protocol
 from dtesx.base.errors import DtesxError, Interrupted
 from dtesx.base.log import get_logger
 from dtesx.base.retry import Backoff
-from dtesx.mirror.catalogue import catalogue_path, open_catalogue
+from dtesx.mirror.catalogue import catalogue_path
 from dtesx.mirror.gathering import NotStill
-from dtesx.mirror.hard_links import LinkNames
-from dtesx.mirror.partial import is_whole
 from dtesx.mirror.selection import Scope, select
 from dtesx.mirror.tally import Tally, readable
 from dtesx.model.changes import Changes
 from dtesx.model.epoch import EpochKind
-from dtesx.model.mirror import LinkOptions, MirrorOptions, OrphanAction
-from dtesx.model.replication import ReplicationOptions, ReplicationPhase, ReplicationStatus, TargetStatus
+from dtesx.model.mirror import LinkOptions, MirrorOptions
+from dtesx.model.queue import QueueLimits
+from dtesx.model.replication import (
+    Remirror,
+    ReplicationOptions,
+    ReplicationPhase,
+    ReplicationStatus,
+    TargetStatus,
+)
 from dtesx.model.request import MirrorPhase, MirrorRequest
-from dtesx.replication.continuous.edges import Edge, Edges, Root
+from dtesx.replication.continuous.edges import Edges, Root
 from dtesx.replication.continuous.pending import Pending
+from dtesx.replication.continuous.permission import Permission
 from dtesx.replication.continuous.points import Points, Ticket
+from dtesx.replication.continuous.shipping import Shipping
+from dtesx.replication.continuous.updating import Updater
+from dtesx.replication.control import MirrorControl
 from dtesx.replication.guarding import Guard
+from dtesx.replication.queue.storage import check_folder
 from dtesx.replication.sending import OWN_STATE, route
 from dtesx.replication.source_session import SourceSession
 from dtesx.volumes.freezing import NotFrozen
 from dtesx.wire.identity import Identity
-from dtesx.wire.limiter import Limiter
 
 log = get_logger(__name__)
 
@@ -55,8 +64,9 @@ _TARGET = {
     MirrorPhase.TARGET_PAUSED: TargetStatus.PAUSED,
     MirrorPhase.TARGET_FULL: TargetStatus.FULL,
 }
-_MOST_MOVED = 1 << 20  # bytes of paths; they have to fit into one frame
-_PAIR = 16
+_SENDING = (ReplicationPhase.MIRRORING, ReplicationPhase.REPLICATING)
+_DRAIN = 5.0
+_LEAST_WAIT = 0.001
 
 
 class Replication:
@@ -80,6 +90,7 @@ class Replication:
         stop: threading.Event,
         catalogue: Path | None = None,
         backoff: Backoff = RECONNECT,
+        control: MirrorControl | None = None,
     ) -> None:
         self._request = request
         self._route = route(request, identity, tls=link.tls)
@@ -87,7 +98,8 @@ class Replication:
         self._mirror = mirror
         self._options = options
         self._link = link
-        self._limiter = Limiter(link.bandwidth)
+        self._control = control or MirrorControl()
+        self._permission = Permission(link, self._control)
         self._opener = opener
         self._status = status
         self._stop = stop
@@ -95,14 +107,24 @@ class Replication:
         self._backoff = backoff
         self._roots = request.roots
         self._guard = Guard(opener, mirror.orphans, rebind=request.rebind)
-        self._pending = Pending(self._roots)
+        self._pending = Pending(self._roots, (link.ahead or QueueLimits()).memory)
         self._points = Points()
         self._session: SourceSession | None = None
         self._tally = Tally(failed=self._pending.failed)
         self._state = ReplicationStatus()
-        self._links = {root: LinkNames() for root in self._roots}
-        self._taken = 0.0
-        self._told = 0.0
+        self._updater = Updater(
+            self._roots,
+            self._guard,
+            scope=self._scope,
+            mirror=mirror,
+            remirror=options.remirror.compare,
+            catalogue=self._catalogue_of if catalogue is not None else None,
+            tick=self._tick,
+        )
+        self._shipping = Shipping(
+            self._roots, self._pending, self._points, self._updater, mirror=mirror, scope=self._scope
+        )
+        self._drain_at = self._taken = self._told = 0.0
         self._leaving = False
         self._edges: Edges | None = None
         self._edge_at = 0.0
@@ -117,9 +139,15 @@ class Replication:
         self._points.forget(ticket)
 
     def run(self) -> None:
-        """Replicate until ``stop`` is set. Raises Halted, Refused and what ``opener`` raises."""
+        """Replicate until ``stop`` is set, or ``control`` stops it.
+
+        Raises UsageError when the queue has no folder, Halted, Refused and what ``opener`` raises.
+        """
+        if self._link.ahead is not None:
+            check_folder(self._link.ahead)
         self._guard.begin(self._roots)
         with ExitStack() as stack:
+            stack.callback(self._updater.close)
             with ExitStack() as opened:
                 fds = [opened.enter_context(self._opener(root)) for root in self._roots]
                 self._edges = stack.enter_context(closing(Edges(fds, self._options.freeze_budget)))
@@ -135,11 +163,22 @@ class Replication:
             except DtesxError as error:
                 if not error.recoverable:
                     raise
-                if self._state.phase is ReplicationPhase.REPLICATING:
+                if self._state.phase is not ReplicationPhase.CONNECTING:
                     delays = self._backoff.delays()
                 log.warning("the target does not go on; replication does when it does", reason=error.message)
                 self._say(ReplicationPhase.CONNECTING, problem=error.message)
-                self._stop.wait(next(delays, self._backoff.cap))
+                if not self._wait(next(delays, self._backoff.cap)):
+                    return
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait; False when told to stop."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self._stop.wait(min(left, 1.0))
+            if self._stopped:
+                return False
+            self._tick()
+        return True
 
     def _stream(self) -> None:
         self._say(ReplicationPhase.CONNECTING)
@@ -148,17 +187,19 @@ class Replication:
             job=self._request.job,
             roots=self._roots,
             link=self._link,
-            limiter=self._limiter,
+            limiter=self._permission.limiter,
             tally=self._tally,
             tick=self._tick,
             backoff=self._backoff,
+            control=self._control,
         )
         self._session = session
         try:
             session.greet()
             for index, root in enumerate(self._roots):
                 session.bind(index, self._guard.look(root, self._scope(root), session.replicas[index]))
-            self._take_up(session)
+            self._shipping.take_up(session.epoch, session.waiting)
+            self._confirmed()
             while True:
                 self._cycle(session)
         except Interrupted:
@@ -170,61 +211,56 @@ class Replication:
             self._session = None
             session.close()
 
-    def _take_up(self, session: SourceSession) -> None:
-        """Go on from what the target has."""
-        self._pending.resume(session.epoch, session.waiting)
-        self._points.lost()
-        self._confirmed()
-        if session.epoch is None and session.waiting is None:
-            self._first_mirror(session)
-
-    def _first_mirror(self, session: SourceSession) -> None:
-        """The target never was whole: what it gets now is worth something when all of it is there."""
-        self._say(ReplicationPhase.MIRRORING)
-        self._pending.mirrored_next()
-        for index, root in enumerate(self._roots):
-            self._update(session, index, root, Changes(everything=True))
-            session.commit(index)
-
     def _cycle(self, session: SourceSession) -> None:
-        """One epoch, and the wait for the next."""
+        """One epoch, and the wait for the next; while all is mirrored, a slice of that."""
         began = time.monotonic()
-        self._say(ReplicationPhase.REPLICATING)
-        self._collect()
-        if self._pending.latest is None or self._pending or self._points.gathered:
-            self._send_epoch(session)
-        elif not self._pending.on_its_way:
-            self._state = replace(self._state, current=self._taken)
-        if self._edge_due(began):
-            self._edge_at = began + self._options.consistent_every
-            self._send_consistent(session)
-        while (left := began + self._options.epoch - time.monotonic()) > 0 and not self._points.asked:
-            session.wait(left)
-            self._confirm(session)
+        self._say(self._phase())
+        self._collect(session)
+        sends = self._phase() in _SENDING and self._permission.sends(self._pending)
+        if sends:
+            self._ship(session, began)
         self._confirm(session)
+        left = 0.0 if sends and self._shipping.mirroring else self._options.epoch
+        while left > 0 and not self._points.asked:
+            left = began + self._options.epoch - time.monotonic()
+            session.wait(max(left, _LEAST_WAIT))  # once at least: it is what notices a stop
+            self._confirm(session)
 
-    def _collect(self) -> None:
+    def _ship(self, session: SourceSession, began: float) -> None:
+        self._shipping.begin_mirrors(self._taken)
+        if self._shipping.changes(session, self._taken):
+            self._state = replace(self._state, current=self._taken)
+        now = time.monotonic()
+        share = (now - began) / self._options.mirror_ratio
+        self._shipping.slice(session, max(began + self._options.epoch, now + share))
+        if not self._shipping.mirroring:
+            if self._edge_due(began):
+                self._edge_at = began + self._options.consistent_every
+                self._send_consistent(session)
+            if self._pending.latest is not None:
+                self._permission.sent()
+
+    def _phase(self) -> ReplicationPhase:
+        if (held := self._permission.held) is not None:
+            return held
+        if self._shipping.mirroring:
+            return ReplicationPhase.MIRRORING
+        if self._options.remirror is Remirror.NONE and self._pending.lost_track:
+            return ReplicationPhase.UNMIRRORED
+        return ReplicationPhase.REPLICATING
+
+    def _collect(self, session: SourceSession) -> None:
         self._taken = time.time()
-        self._points.gather()
-        changes = self._capture.drain()
-        self._unknown = any(some.everything for some in changes.values())
-        self._pending.add(changes)
+        if not self._shipping.mirroring:  # what is asked for meanwhile needs what comes after
+            self._points.gather()
+        self._drain()
+        self._unknown = bool(self._pending.unknown())
         self._pending.retry(time.monotonic())
+        self._permission.expect(session, self._pending, mirroring=self._shipping.mirroring)
 
-    def _send_epoch(self, session: SourceSession) -> None:
-        changes = self._pending.take()
-        try:
-            self._send_moves(session, changes)
-        except BaseException:
-            self._pending.add(changes)  # they are in no epoch yet
-            raise
-        epoch = self._pending.epoch(EpochKind.FUZZY, self._taken, changes)
-        self._points.sent(epoch)
-        session.begin_epoch()
-        for index, root in enumerate(self._roots):
-            if changes[root]:
-                self._update(session, index, root, changes[root])
-        session.end_epoch(epoch)
+    def _drain(self) -> None:
+        self._pending.add(self._capture.drain())
+        self._drain_at = time.monotonic() + max(_DRAIN, self._options.epoch)
 
     def _edge_due(self, now: float) -> bool:
         """Whether there is to be an epoch of one moment; ``now`` is seconds of a monotonic clock."""
@@ -246,7 +282,9 @@ class Replication:
         assert edges is not None
         with ExitStack() as stack:
             roots = {
-                root: Root(stack.enter_context(self._guard.open(root)), self._scope(root), self._links[root])
+                root: Root(
+                    stack.enter_context(self._guard.open(root)), self._scope(root), self._updater.names(root)
+                )
                 for root in self._roots
             }
             changes: dict[str, Changes] = {}
@@ -262,7 +300,8 @@ class Replication:
                 return
             finally:
                 self._state = replace(self._state, freezes=edges.freezes)
-            self._send_edge(session, edge, changes)
+            self._shipping.edge(session, edge, changes)
+            self._fuzzy(f"{self._pending.failing} paths failed" if self._pending.failing else "")
 
     def _take_still(self, changes: dict[str, Changes]) -> dict[str, Changes]:
         self._points.gather()
@@ -274,81 +313,14 @@ class Replication:
                 some.names.setdefault(b"", {})
         return changes
 
-    def _send_edge(self, session: SourceSession, edge: Edge, changes: dict[str, Changes]) -> None:
-        self._send_moves(session, changes)
-        epoch = self._pending.epoch(EpochKind.CRASH, edge.taken, changes)
-        session.begin_epoch()
-        for index, root in enumerate(self._roots):
-            if changes[root]:
-                still = edge.stills[root]
-                session.mirror(
-                    index,
-                    still.fd,
-                    scope=self._scope(root),
-                    options=self._mirror,
-                    catalogue=None,
-                    changed=still.changes,
-                    bounded=True,
-                )
-        if self._pending.failing:
-            epoch = self._pending.spoilt(epoch)
-        self._points.sent(epoch)
-        session.end_epoch(epoch)
-        self._fuzzy(f"{self._pending.failing} paths failed" if self._pending.failing else "")
-
     def _fuzzy(self, why: str) -> None:
         if why and why != self._state.fuzzy:
             log.warning("epochs are fuzzy", reason=why)
         self._state = replace(self._state, fuzzy=why)
 
-    def _send_moves(self, session: SourceSession, changes: dict[str, Changes]) -> None:
-        """Have the target rename what was renamed, so that it is compared in its new place."""
-        moved = {
-            index: pairs
-            for index, root in enumerate(self._roots)
-            if not changes[root].everything and (pairs := self._pairs(root, changes[root]))
-        }
-        if not moved or self._mirror.orphans.action is not OrphanAction.DELETE:
-            return
-        # What happened before it was in the epoch before.
-        latest = self._pending.latest
-        epoch = self._pending.epoch(EpochKind.FUZZY, latest.taken if latest is not None else 0.0, {})
-        session.begin_epoch()
-        for index, pairs in moved.items():
-            session.move(index, epoch.number, pairs)
-            changes[self._roots[index]].names.setdefault(b"", {})  # moving changes the root's own times
-        session.end_epoch(epoch)
-
-    def _pairs(self, root: str, changes: Changes) -> list[tuple[bytes, bytes]]:
-        scope = self._scope(root)
-        pairs = [pair for pair in changes.moved if all(is_whole(path, scope) for path in pair)]
-        return pairs if sum(len(old) + len(new) + _PAIR for old, new in pairs) < _MOST_MOVED else []
-
-    def _update(self, session: SourceSession, index: int, root: str, changes: Changes) -> None:
-        with self._guard.open(root) as fd:
-            catalogue = None
-            if changes.everything:
-                self._links[root] = LinkNames()
-                if self._catalogue is not None:
-                    file = catalogue_path(self._catalogue, f"{self._request.job}:{root}")
-                    catalogue = open_catalogue(file, fd)
-            else:
-                self._links[root].complete(fd, changes.names, self._tick)
-            try:
-                session.mirror(
-                    index,
-                    fd,
-                    scope=self._scope(root),
-                    options=self._mirror,
-                    catalogue=catalogue,
-                    changed=changes,
-                    linked=self._links[root].note,
-                )
-                if catalogue is not None:
-                    catalogue.keep()
-            finally:
-                if catalogue is not None:
-                    catalogue.close()
+    def _catalogue_of(self, root: str) -> Path:
+        assert self._catalogue is not None
+        return catalogue_path(self._catalogue, f"{self._request.job}:{root}")
 
     def _confirm(self, session: SourceSession) -> None:
         self._pending.kept(session.kept)
@@ -366,9 +338,16 @@ class Replication:
     def _scope(self, root: str) -> Scope | None:
         return select((*self._mirror.rules, OWN_STATE), root)
 
+    @property
+    def _stopped(self) -> bool:
+        return self._stop.is_set() or self._control.stopped
+
     def _tick(self) -> None:
-        if self._stop.is_set() and not self._leaving:
+        if self._stopped and not self._leaving:
             raise Interrupted("the replication was stopped", hint="start it again; it goes on where it was")
+        if time.monotonic() >= self._drain_at:
+            self._drain()  # whatever keeps us waiting, what the kernel tells must not pile up
+        self._permission.apply(self._session)
         if time.monotonic() >= self._told:
             self._say(self._state.phase)
 
@@ -383,6 +362,8 @@ class Replication:
             waiting=self._pending.waiting,
             busy=self._pending.on_its_way,
             failed=self._pending.failing,
+            hints=self._pending.weight,
+            blurred=self._pending.blurred,
         )
         self._see_target()
         self._status(self._state)

@@ -146,11 +146,13 @@ def _replication(status: ReplicationStatus) -> ReplicationState:
 def _transmit(status: ReplicationStatus) -> TransmitMode:
     if status.target is TargetStatus.AWAY:
         return TransmitMode.ERROR if status.problem else TransmitMode.STOPPED
-    return TransmitMode.STARTED if status.target is TargetStatus.OK else TransmitMode.PAUSED
+    if status.target is not TargetStatus.OK or status.phase is ReplicationPhase.PAUSED:
+        return TransmitMode.PAUSED
+    return TransmitMode.SCHEDULED if status.phase is ReplicationPhase.SCHEDULED else TransmitMode.STARTED
 
 
 def _data(status: ReplicationStatus) -> TargetDataState:
-    if status.epoch is not None:
-        return TargetDataState.OK
-    mirrors = status.phase is ReplicationPhase.MIRRORING
-    return TargetDataState.MIRRORING if mirrors else TargetDataState.MIRROR_REQUIRED
+    if status.phase is ReplicationPhase.MIRRORING:
+        return TargetDataState.MIRRORING
+    whole = status.epoch is not None and status.phase is not ReplicationPhase.UNMIRRORED
+    return TargetDataState.OK if whole else TargetDataState.MIRROR_REQUIRED

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -52,22 +53,21 @@ class Running:
 
 
 @contextmanager
-def replicating(site: Site, *, scans: bool = False) -> Iterator[Running]:
+def replicating(site: Site, *, scans: bool = False, **given: Any) -> Iterator[Running]:
+    """Replicate the site; ``given`` are other arguments of Replication than a test usually needs."""
     stop, running = threading.Event(), Running()
     request = MirrorRequest("job", "127.0.0.1", site.port, site.them.certificate, ("/data",))
+    arguments: dict[str, Any] = {
+        "mirror": MirrorOptions(),
+        "options": ReplicationOptions(epoch=0.2),
+        "link": LinkOptions(),
+        "opener": site.view,
+        "status": running.states.append,
+        "stop": stop,
+        "backoff": QUICK,
+    }
     with Follower(["/data"], site.view) as follower:
-        replication = Replication(
-            request,
-            site.us,
-            Scans() if scans else follower,
-            mirror=MirrorOptions(),
-            options=ReplicationOptions(epoch=0.2),
-            link=LinkOptions(),
-            opener=site.view,
-            status=running.states.append,
-            stop=stop,
-            backoff=QUICK,
-        )
+        replication = Replication(request, site.us, Scans() if scans else follower, **(arguments | given))
         thread = threading.Thread(target=replication.run)
         thread.start()
         try:
@@ -107,6 +107,18 @@ def test_what_changes_arrives(site: Site, scans: bool) -> None:
         running.caught_up()
         assert difference(site) == b""
         assert running.states[-1].phase is ReplicationPhase.REPLICATING
+
+
+def test_names_that_cannot_travel_hold_nothing_up(site: Site) -> None:
+    with site.receiver(), replicating(site) as running:
+        running.caught_up()
+        (site.source / ".dtesx-tmp.mine").mkdir()
+        (site.source / ".dtesx-tmp.mine/file").touch()
+        os.rename(site.source / ".dtesx-tmp.mine", site.source / ".dtesx-tmp.other")
+        (site.source / "file").touch()
+        running.caught_up()
+        assert difference(site) == b""
+        assert running.states[-1].stats.problems[0].path.startswith("/data/.dtesx-tmp.")
 
 
 def _vandalize(site: Site, running: Running, seed: int, seconds: float) -> None:

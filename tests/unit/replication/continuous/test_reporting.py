@@ -51,6 +51,22 @@ def told(status: ReplicationStatus) -> ReplicationReport:
         ),
         (MIRRORING, (MIRROR.MIRRORING, STATE.PENDING, TRANSMIT.STARTED, DATA.MIRRORING)),
         (REPLICATING, (MIRROR.IDLE, STATE.READY, TRANSMIT.STARTED, DATA.OK)),
+        (
+            replace(REPLICATING, phase=ReplicationPhase.SCHEDULED),
+            (MIRROR.IDLE, STATE.PENDING, TRANSMIT.SCHEDULED, DATA.OK),
+        ),
+        (
+            replace(REPLICATING, phase=ReplicationPhase.PAUSED),
+            (MIRROR.IDLE, STATE.PENDING, TRANSMIT.PAUSED, DATA.OK),
+        ),
+        (
+            replace(REPLICATING, phase=ReplicationPhase.UNMIRRORED),
+            (MIRROR.IDLE, STATE.PENDING, TRANSMIT.STARTED, DATA.MIRROR_REQUIRED),
+        ),
+        (
+            replace(REPLICATING, phase=ReplicationPhase.MIRRORING),
+            (MIRROR.MIRRORING, STATE.PENDING, TRANSMIT.STARTED, DATA.MIRRORING),
+        ),
         (replace(REPLICATING, busy=True), (MIRROR.IDLE, STATE.REPLICATING, TRANSMIT.STARTED, DATA.OK)),
         (
             replace(REPLICATING, waiting=3, target=TargetStatus.PAUSED),

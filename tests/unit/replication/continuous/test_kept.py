@@ -15,7 +15,7 @@ def _named(name: bytes) -> dict[str, Changes]:
 
 def _sent(count: int) -> Pending:
     """A replication that sent epochs 1 to ``count``, each with a name of its own."""
-    pending = Pending((ROOT,))
+    pending = Pending((ROOT,), 1 << 20)
     for number in range(1, count + 1):
         pending.epoch(EpochKind.FUZZY, float(number), _named(b"%d" % number))
     return pending
@@ -57,7 +57,7 @@ def test_what_was_sent_and_never_kept_is_known_still() -> None:
 
 
 def test_a_source_that_knows_nothing_goes_on_after_what_waits() -> None:
-    pending = Pending((ROOT,))
+    pending = Pending((ROOT,), 1 << 20)
     pending.resume(_epoch(5), _epoch(8))
     assert (pending.known, pending.latest) == (_epoch(5), _epoch(8))
     assert _again(pending) is None
@@ -65,7 +65,7 @@ def test_a_source_that_knows_nothing_goes_on_after_what_waits() -> None:
 
 
 def test_a_target_that_has_only_what_waits() -> None:
-    pending = Pending((ROOT,))
+    pending = Pending((ROOT,), 1 << 20)
     pending.resume(None, _epoch(2))
     assert (pending.known, pending.latest) == (None, _epoch(2))
     assert _again(pending) is None

@@ -1,0 +1,133 @@
+"""Sending what changed of the roots of a replication, and mirrors of all of a root in slices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from dtesx.mirror.catalogue import open_catalogue
+from dtesx.mirror.hard_links import LinkNames
+from dtesx.mirror.pieces import Piece
+from dtesx.mirror.selection import Scope
+from dtesx.model.changes import Changes
+from dtesx.model.mirror import Compare, MirrorOptions
+from dtesx.replication.continuous.slicing import Position, SlicedMirror, split
+from dtesx.replication.guarding import Guard
+from dtesx.replication.source_session import SourceSession
+
+
+class Updater:
+    """Makes replicas of ``roots`` what these are now, over whatever session.
+
+    ``guard`` opens the roots, ``scope`` says what of them is mirrored, ``mirror`` how; where more
+    changed than hints could tell, content is compared by ``remirror``. Catalogues of the roots are
+    kept in the files that ``catalogue`` names, if any. ``tick`` is called now and then and may raise.
+    Methods raise what the session and the guard do.
+    """
+
+    def __init__(
+        self,
+        roots: tuple[str, ...],
+        guard: Guard,
+        *,
+        scope: Callable[[str], Scope | None],
+        mirror: MirrorOptions,
+        remirror: Compare,
+        catalogue: Callable[[str], Path] | None,
+        tick: Callable[[], None],
+    ) -> None:
+        self._indices = {root: index for index, root in enumerate(roots)}
+        self._guard = guard
+        self._scope = scope
+        self._mirror = mirror
+        self._remirror = remirror
+        self._catalogue = catalogue
+        self._tick = tick
+        self._links = {root: LinkNames() for root in roots}
+        self._mirrors: dict[str, SlicedMirror] = {}
+
+    @property
+    def mirroring(self) -> str | None:
+        """The root of which a slice is to be sent next; None when all mirrors are done."""
+        return next(iter(self._mirrors), None)
+
+    def begin(self, root: str, *, blurred: bool = False) -> None:
+        """Begin to mirror all of a root, in slices; from the beginning, if that is under way."""
+        self._end(root)
+        self._links[root] = LinkNames()
+        with self._guard.open(root) as fd:
+            catalogue = open_catalogue(self._catalogue(root), fd) if self._catalogue is not None else None
+        self._mirrors[root] = SlicedMirror(self._links[root], catalogue, blurred=blurred)
+
+    def rewind(self, root: str, position: Position) -> None:
+        """What was sent of a root's mirror from ``position`` on is lost."""
+        if root in self._mirrors:
+            self._mirrors[root].rewind(position)
+        else:
+            position = replace(position, linked=0)
+            names = self._links[root]
+            self._mirrors[root] = SlicedMirror(names, None, blurred=True, position=position)
+
+    def sent_so_far(self, root: str, changes: Changes) -> tuple[Changes, Changes]:
+        """What of ``changes`` has to be sent now, and what a slice to come will see anyway."""
+        mirror = self._mirrors.get(root)
+        return split(changes, mirror.position) if mirror is not None else (changes, Changes())
+
+    def names(self, root: str) -> LinkNames:
+        """What is known of files of a root that have several names."""
+        return self._links[root]
+
+    def position(self, root: str) -> Position:
+        """How far a root's mirror under way has come."""
+        return self._mirrors[root].position
+
+    def update(self, session: SourceSession, root: str, changes: Changes) -> None:
+        """Send what changed of a root."""
+        mirror = self._mirrors.get(root)
+        piece = mirror.between() if mirror is not None else None
+        with self._guard.open(root) as fd:
+            if piece is None or not piece.defers:
+                self._links[root].complete(fd, changes.names, self._tick)
+            self._send(session, root, fd, changes, piece)
+
+    def slice(self, session: SourceSession, root: str, hints: Changes, enough: Callable[[], bool]) -> Changes:
+        """Send a slice of a root's mirror, which is ``enough`` when that says so.
+
+        ``hints`` are what may differ though it looks the same. Returns those that are not dealt with.
+        """
+        mirror = self._mirrors[root]
+        changes, piece = mirror.begin(hints, enough)
+        with self._guard.open(root) as fd:
+            self._send(session, root, fd, changes, piece)
+        mirror.advance()
+        _, left = split(hints, mirror.position)
+        if mirror.done:
+            self._end(root)
+        return left
+
+    def close(self) -> None:
+        """Close what is open."""
+        for root in list(self._mirrors):
+            self._end(root)
+
+    def _end(self, root: str) -> None:
+        if (mirror := self._mirrors.pop(root, None)) is not None:
+            mirror.close()
+
+    def _send(
+        self, session: SourceSession, root: str, fd: int, changes: Changes, piece: Piece | None
+    ) -> None:
+        mirror = self._mirrors.get(root)
+        blurred = changes.blurred or (mirror is not None and mirror.blurred)
+        session.mirror(
+            self._indices[root],
+            fd,
+            scope=self._scope(root),
+            options=replace(self._mirror, compare=self._remirror) if blurred else self._mirror,
+            catalogue=mirror.catalogue if mirror is not None and changes.everything else None,
+            changed=changes,
+            linked=partial(mirror.note, changes) if mirror is not None else self._links[root].note,
+            piece=piece,
+        )
