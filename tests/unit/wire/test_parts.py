@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,7 @@ def test_the_file_is_open_as_long_as_a_part_of_it_may_travel(
 
 @pytest.fixture
 def count_open() -> Callable[[], int]:
+    gc.collect()
     return lambda: len(os.listdir("/proc/self/fd"))
 
 
