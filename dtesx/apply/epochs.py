@@ -19,7 +19,7 @@ import msgspec
 
 from dtesx.base.errors import DtesxError, EpochDamaged
 from dtesx.base.files import private_directory, sync_directory, write_atomic
-from dtesx.model.epoch import Epoch, KeptEpoch
+from dtesx.model.epoch import Epoch, InsertedTask, KeptEpoch
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.frames import Content, Decoder, Frame, FrameType, encode
 from dtesx.wire.piping import in_memory
@@ -44,6 +44,7 @@ class _Tail(msgspec.Struct, frozen=True):
     epoch: Epoch
     size: int
     checksum: int
+    tasks: tuple[InsertedTask, ...] = ()
 
 
 class EpochLog:
@@ -97,9 +98,9 @@ class EpochLog:
         """Keep a frame of operations. May be repeated when it failed."""
         self._add(FrameType.OPERATIONS, bytes(frame.table), [in_memory(frame.blob)])
 
-    def complete(self, epoch: Epoch) -> None:
-        """The epoch is whole: when this returns, it will be applied. May be repeated when it failed."""
-        tail = _ENCODER.encode(_Tail(epoch, self.size, self._checksum))
+    def complete(self, epoch: Epoch, tasks: Sequence[InsertedTask] = ()) -> None:
+        """The epoch is whole: when this returns, it will be applied, and ``tasks`` run then. May be repeated when it failed."""
+        tail = _ENCODER.encode(_Tail(epoch, self.size, self._checksum, tuple(tasks)))
         end = _encoded(FrameType.EPOCH_END, tail)
         end.append(_TRAILER.pack(sum(map(len, end))))
         self._write(end)
@@ -135,7 +136,8 @@ class EpochLog:
     def kept(self, number: int) -> KeptEpoch:
         """What a whole epoch is, as its end says."""
         file = self._file(number)
-        return KeptEpoch(self._tail(file).epoch, file.stat().st_size)
+        tail = self._tail(file)
+        return KeptEpoch(tail.epoch, file.stat().st_size, tail.tasks)
 
     def check(self, number: int) -> None:
         """Read a whole epoch; raises EpochDamaged when it is not what was written."""

@@ -33,6 +33,7 @@ _COMMANDS = {
     "mirror": "dtesx.cli.mirror",
     "replicate": "dtesx.cli.replicate",
     "point": "dtesx.cli.point",
+    "task": "dtesx.cli.task",
     "status": "dtesx.cli.status",
     "stats": "dtesx.cli.stats",
     "verify": "dtesx.cli.verify",

@@ -10,7 +10,7 @@ from dtesx.base.errors import ExitCode, UsageError
 from dtesx.cli import output, teach
 from dtesx.cli.formats import moment
 from dtesx.cli.params import Json
-from dtesx.cli.replication_options import State, To, directory
+from dtesx.cli.replication_options import LONGEST, State, To, directory
 from dtesx.model.epoch import EpochKind
 from dtesx.model.replication import Point, PointRequest
 
@@ -20,7 +20,6 @@ Wait = Annotated[
 Consistent = Annotated[
     bool, typer.Option("--consistent", help="Ask for an epoch that is not fuzzy: all of it of one moment.")
 ]
-_LONGEST = 7 * 86400.0
 
 
 def point(
@@ -40,8 +39,8 @@ def point(
     """
     from dtesx.management import replications
 
-    if wait > _LONGEST:
-        raise UsageError(f"--wait: at most {_LONGEST:.0f} seconds")
+    if wait > LONGEST:
+        raise UsageError(f"--wait: at most {LONGEST:.0f} seconds")
     made = replications.point(directory(state, to), PointRequest(consistent, wait))
     if json:
         output.document(made)

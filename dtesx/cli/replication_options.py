@@ -27,6 +27,9 @@ To = Annotated[
     ),
 ]
 
+LONGEST = 7 * 86400.0
+"""Seconds that a command may wait for a replication."""
+
 
 def directory(state: Path | None, to: str) -> Path:
     """The directory of the replication that is meant. Raises NotFound and UsageError."""

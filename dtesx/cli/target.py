@@ -9,7 +9,7 @@ import typer
 
 from dtesx.base import log
 from dtesx.base.errors import UsageError
-from dtesx.cli import teach
+from dtesx.cli import tasks_file, teach
 
 Listen = Annotated[
     str, typer.Option("--listen", metavar="HOST:PORT", help="Where to listen; port 0: any free one.")
@@ -53,6 +53,14 @@ QueueFree = Annotated[
     str,
     typer.Option("--queue-free", metavar="SIZE", help="How much space the queue leaves where --state is."),
 ]
+TasksFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--tasks",
+        metavar="FILE",
+        help="The commands that any known source may have run here: dtesx task insert.",
+    ),
+]
 
 
 def run_target(
@@ -65,6 +73,7 @@ def run_target(
     memory_low: MemoryLow = 10,
     queue_limit: QueueLimit = "0",
     queue_free: QueueFree = "50MiB",
+    tasks: TasksFile = None,
 ) -> None:
     """Hold replicas for dtesx mirror, until SIGTERM.
 
@@ -92,8 +101,9 @@ def run_target(
         )
     except ValueError as error:
         raise UsageError(str(error), hint="dtesx target --help shows the defaults") from error
+    known = tasks_file.load(tasks) if tasks is not None else {}
     log.configure()
-    target.run(address, port, data, state, tls=tls, options=options)
+    target.run(address, port, data, state, tls=tls, options=options, tasks=known)
 
 
 app = teach.command(

@@ -26,6 +26,7 @@ from dtesx.model.replication import (
     ReplicationStatus,
     TargetStatus,
 )
+from dtesx.model.tasks import TaskReport, TaskRequest
 from dtesx.replication.continuous.points import Ticket
 from dtesx.replication.continuous.reporting import Pace, report, sample
 
@@ -37,9 +38,9 @@ _TICK = 1.0
 class Replicates(Protocol):
     """What a desk asks of its replication (replication.continuous.replicating)."""
 
-    def request_point(self, *, consistent: bool) -> Ticket: ...
+    def request_point(self, *, consistent: bool, task: str = "") -> Ticket: ...
 
-    def forget_point(self, ticket: Ticket) -> None: ...
+    def forget_point(self, ticket: Ticket) -> bool: ...
 
 
 class Desk:
@@ -106,7 +107,14 @@ class Desk:
         def point(body: bytes) -> Point:
             return self._point(replication, msgspec.json.decode(body, type=PointRequest))
 
-        calls = {replications.STATUS: lambda _body: self.report(), replications.POINT: point}
+        def task(body: bytes) -> TaskReport:
+            return self._task(replication, msgspec.json.decode(body, type=TaskRequest))
+
+        calls: dict[str, local_calls.Answer] = {
+            replications.STATUS: lambda _body: self.report(),
+            replications.POINT: point,
+            replications.TASK: task,
+        }
         with local_calls.answering(self._directory, calls):
             yield
 
@@ -116,16 +124,34 @@ class Desk:
             replication.forget_point(ticket)
         if ticket.point is not None:
             return ticket.point
-        status = self._status
-        if status.target is TargetStatus.AWAY:
-            raise replications.NotConnected(
-                f"there is no connection to {self._target}: {status.problem or 'it is being made'}",
-                hint="the replication goes on by itself when the target is there; then try again",
-            )
+        self._unless_away("then try again")
         raise replications.NotReached(
-            f"no recovery point within {request.wait:g} seconds: {_delay(status)}",
+            f"no recovery point within {request.wait:g} seconds: {_delay(self._status)}",
             hint="wait longer: --wait SECONDS; dtesx status shows how far it is",
         )
+
+    def _task(self, replication: Replicates, request: TaskRequest) -> TaskReport:
+        ticket = replication.request_point(consistent=request.consistent, task=request.name)
+        sent = not ticket.reached.wait(request.wait) and replication.forget_point(ticket)
+        if ticket.result is not None and ticket.point is not None:
+            return TaskReport(ticket.result, ticket.point.failed)
+        if sent:
+            raise replications.NotReached(
+                f"no end of the task within {request.wait:g} seconds; it is on its way to the target",
+                hint="do not insert it again: it runs, or ran, when its epoch is applied",
+            )
+        self._unless_away("then insert the task again")
+        raise replications.NotReached(
+            f"the task was not inserted within {request.wait:g} seconds: {_delay(self._status)}",
+            hint="wait longer: --wait SECONDS; it will not run",
+        )
+
+    def _unless_away(self, then: str) -> None:
+        if self._status.target is TargetStatus.AWAY:
+            raise replications.NotConnected(
+                f"there is no connection to {self._target}: {self._status.problem or 'it is being made'}",
+                hint=f"the replication goes on by itself when the target is there; {then}",
+            )
 
     def report(self) -> ReplicationReport:
         """What the replication tells now; from any thread."""

@@ -13,9 +13,10 @@ from dtesx.base.files import private_directory
 from dtesx.management import history, local_calls
 from dtesx.model.location import SCHEME, TargetUrl, parse_target
 from dtesx.model.replication import Point, PointRequest, ReplicationReport, ReplicationSample
+from dtesx.model.tasks import TaskReport, TaskRequest
 from dtesx.replication.continuous.reporting import ended
 
-POINT, STATUS = "point", "status"
+POINT, STATUS, TASK = "point", "status", "task"
 """The calls that a replication answers."""
 
 REPORT = "status.json"
@@ -80,6 +81,14 @@ def point(directory: Path, request: PointRequest) -> Point:
     Raises NotRunning, and NotConnected or NotReached when the time is over.
     """
     return local_calls.call(directory, POINT, request, Point, timeout=request.wait + _ANSWER)
+
+
+def task(directory: Path, request: TaskRequest) -> TaskReport:
+    """Have a task run on the target when all that is written by now is applied there; returns its end.
+
+    Raises NotRunning, and NotConnected or NotReached when the time is over.
+    """
+    return local_calls.call(directory, TASK, request, TaskReport, timeout=request.wait + _ANSWER)
 
 
 def samples(directory: Path, since: float) -> list[ReplicationSample]:

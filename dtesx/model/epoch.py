@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta
 
 
 class EpochKind(StrEnum):
@@ -32,11 +35,23 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class InsertedTask:
+    """Asks for the task ``name`` (model.tasks) when an epoch is applied. ``id`` is this request's alone, however often it is sent."""
+
+    id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    name: Annotated[str, Meta(max_length=255)]
+
+
+@dataclass(frozen=True)
 class KeptEpoch:
-    """A whole epoch that waits on a target to be applied; ``size`` is what it takes there, in bytes."""
+    """A whole epoch that waits on a target to be applied; ``size`` is what it takes there, in bytes.
+
+    ``tasks`` run then.
+    """
 
     epoch: Epoch
     size: int
+    tasks: tuple[InsertedTask, ...] = ()
 
 
 class QueueAction(StrEnum):

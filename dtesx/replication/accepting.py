@@ -22,6 +22,7 @@ from dtesx.replication.binding import Binding
 from dtesx.replication.orders import Orders
 from dtesx.replication.pausing import Gate
 from dtesx.replication.sources import Sources
+from dtesx.replication.tasks import Tasks
 from dtesx.wire.channel import TICK, Channel, tune
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.messages import Hello, Knock, Pair
@@ -43,7 +44,7 @@ class Place:
     """Where one source at a time may write. ``roots`` maps its replication roots to their directories.
 
     ``binding`` remembers what was mirrored there; in the directory ``catalogue`` what was read of the
-    roots is kept for the next time, in ``epochs`` what arrives in epochs until it is applied. While
+    roots is kept for the next time, in ``epochs`` what arrives in epochs until it is applied; ``tasks`` run between them. While
     ``gate`` is shut nothing is applied; ``orders`` takes orders about what waits then.
     """
 
@@ -52,6 +53,7 @@ class Place:
     binding: Binding
     status: Status
     epochs: Path
+    tasks: Tasks
     catalogue: Path | None = None
     gate: Gate = field(default_factory=Gate)
     orders: Orders = field(default_factory=Orders)

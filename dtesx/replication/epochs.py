@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from dtesx.apply.epochs import EpochLog
 from dtesx.apply.errors import Hold, persist
 from dtesx.base.errors import Conflict, DtesxError
 from dtesx.base.log import get_logger
-from dtesx.model.epoch import Epoch, EpochKind, KeptEpoch, QueueAction, QueueOrder, TargetQueue
+from dtesx.model.epoch import Epoch, EpochKind, InsertedTask, KeptEpoch, QueueAction, QueueOrder, TargetQueue
 from dtesx.model.target import TargetOptions
+from dtesx.model.tasks import TaskResult
 from dtesx.replication.appliers import Appliers
 from dtesx.replication.outlooks import Outlooks
+from dtesx.replication.tasks import Tasks
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.frames import Frame
 from dtesx.wire.messages import decode, expect
@@ -29,9 +32,9 @@ _NAMES = 1_000_000  # some 500 bytes of memory each
 class Epochs:
     """The epochs of one place. Methods raise DtesxError and what ``hold`` and ``beat`` raise.
 
-    ``appliers`` carry them out; ``root`` gives the present name of a root from its name then.
+    ``appliers`` carry them out, ``tasks`` runs what is to run between two of them; ``root`` gives the present name of a root from its name then.
     ``hold`` waits for room, or because something cannot be done yet. ``beat`` is called now and then.
-    While ``resting`` says so, epochs wait until ``apply``, and ``outlooks`` know what the roots will be.
+    ``idle`` waits a moment for a task (Tasks.run). While ``resting`` says so, epochs wait until ``apply``, and ``outlooks`` know what the roots will be.
     One thread at a time.
     """
 
@@ -40,9 +43,11 @@ class Epochs:
         kept: EpochLog,
         appliers: Appliers,
         hold: Hold,
+        tasks: Tasks,
         *,
         root: Callable[[str], str] = lambda name: name,
         beat: Callable[[], None] = lambda: None,
+        idle: Callable[[], None] = lambda: None,
         resting: Callable[[], bool] = lambda: False,
         options: TargetOptions = DEFAULTS,
     ) -> None:
@@ -51,6 +56,8 @@ class Epochs:
         self._hold = hold
         self._root = root
         self._beat = beat
+        self._tasks = tasks
+        self._idle = idle
         self._resting = resting
         self._options = options
         self._last = kept.last()
@@ -58,6 +65,8 @@ class Epochs:
         self._unsettled: deque[Epoch] = deque()
         self._looked = 0
         self.outlooks = Outlooks(appliers.fd)
+        self.results: deque[TaskResult] = deque()
+        """What became of tasks, for the source."""
         self.arriving = False
         """Whether operations that come now belong to an epoch."""
         self.applying = False
@@ -90,13 +99,13 @@ class Epochs:
             self._hold(True, reason)
         self._persistently(lambda: self._log.add(frame))
 
-    def end(self, epoch: Epoch) -> None:
-        """It is complete: keep it durably. It waits to be applied."""
+    def end(self, epoch: Epoch, tasks: Sequence[InsertedTask]) -> None:
+        """It is complete: keep it durably. It waits to be applied, then ``tasks`` run."""
         latest = self.kept
         if latest is not None and epoch.number <= latest.number:
             raise ProtocolError(f"epoch {epoch.number} arrived after epoch {latest.number}")
         self.arriving = False
-        self._persistently(lambda: self._log.complete(epoch))
+        self._persistently(lambda: self._log.complete(epoch, tasks))
         self._waiting.append(self._log.kept(epoch.number))
         if self._resting():
             self._foresee(epoch.number)
@@ -112,6 +121,7 @@ class Epochs:
         self.applying = True
         try:
             self._carry_out(epoch, again=check)
+            self._run_tasks(self._waiting[0])
         finally:
             self.applying = False
         self._waiting.pop(0)
@@ -220,6 +230,15 @@ class Epochs:
             applier = self._appliers.of(self._root(roots[message.root]))
             applier.apply(message.operations, frame.blob, kept=True, again=again)
             self._beat()
+
+    def _run_tasks(self, kept: KeptEpoch) -> None:
+        if kept.tasks:  # they may copy what is on the disk
+            self._persistently(self._appliers.sync)
+        for asked in kept.tasks:
+            self._persistently(partial(self._run_task, asked, kept.epoch))
+
+    def _run_task(self, asked: InsertedTask, epoch: Epoch) -> None:
+        self.results.append(self._tasks.run(asked, epoch, self._idle))
 
     def _persistently(self, action: Callable[[], None]) -> None:
         try:

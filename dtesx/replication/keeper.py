@@ -16,19 +16,21 @@ from dtesx.replication.appliers import Appliers
 from dtesx.replication.epochs import Epochs
 from dtesx.replication.orders import Orders
 from dtesx.replication.pausing import Gate
+from dtesx.replication.tasks import Tasks
 
 log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Keeper:
-    """Keeps the epochs of one place in ``directory``.
+    """Keeps the epochs of one place in ``directory``, and runs its ``tasks``.
 
     ``find`` knows the directory of a root, ``wait`` waits before something is tried again, or
     raises Interrupted to end it all. While ``gate`` is shut nothing is applied without an order.
     """
 
     directory: Path
+    tasks: Tasks
     find: Callable[[str], Path]
     wait: Callable[[], None]
     gate: Gate
@@ -71,7 +73,14 @@ class Keeper:
 
     def _with_epochs(self, action: Callable[[Epochs], None]) -> None:
         with Appliers(self.find, _problem, self._hold) as appliers:
-            epochs = Epochs(EpochLog(self.directory), appliers, self._hold, resting=lambda: self.gate.shut)
+            epochs = Epochs(
+                EpochLog(self.directory),
+                appliers,
+                self._hold,
+                self.tasks,
+                idle=self.wait,
+                resting=lambda: self.gate.shut,
+            )
             try:
                 action(epochs)
             finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from dtesx.base.log import get_logger
@@ -19,11 +19,12 @@ from dtesx.mirror.sums import Summer
 from dtesx.mirror.tally import Tally, readable
 from dtesx.mirror.window import Asker
 from dtesx.model.changes import Changes
-from dtesx.model.epoch import Epoch
+from dtesx.model.epoch import Epoch, InsertedTask
 from dtesx.model.mirror import Compare, LinkOptions, MirrorOptions
 from dtesx.model.queue import QueueLimits, QueueStatus
 from dtesx.model.request import MirrorPhase
 from dtesx.model.roots import ReplicaRoot, SourceRoot
+from dtesx.model.tasks import TaskResult
 from dtesx.replication.asking import SumsAsker
 from dtesx.replication.control import MirrorControl
 from dtesx.replication.dialing import Dialer, Route, call
@@ -52,6 +53,7 @@ from dtesx.wire.messages import (
     Replicas,
     Report,
     Resumed,
+    TaskEnded,
 )
 from dtesx.wire.operations import Moves, Operation, Operations
 from dtesx.wire.protocol import SourceProtocol, greeting
@@ -132,6 +134,7 @@ class SourceSession:
         self.epoch: Epoch | None = None
         self.waiting: Epoch | None = None
         self.applied = self.kept = 0
+        self.results: deque[TaskResult] = deque()
         self.in_epoch = False
         self.waits = True
 
@@ -245,10 +248,13 @@ class SourceSession:
         packer.add(b"", Moves(number, pairs), names=sum(len(old) + len(new) for old, new in pairs))
         packer.flush()
 
-    def end_epoch(self, epoch: Epoch) -> None:
-        """The epoch is complete; ``applied`` tells when the target has carried it out."""
+    def end_epoch(self, epoch: Epoch, tasks: Sequence[InsertedTask] = ()) -> None:
+        """The epoch is complete; ``applied`` tells when the target has carried it out.
+
+        Then it runs ``tasks``, what becomes of which comes into ``results``.
+        """
         self.in_epoch = False
-        self._bond.send(self._protocol.end_epoch(epoch))
+        self._bond.send(self._protocol.end_epoch(epoch, tasks))
 
     def wait(self, seconds: float) -> None:
         """Wait, or until something has arrived."""
@@ -349,6 +355,8 @@ class SourceSession:
             self.applied = self.kept = message.number
         elif isinstance(message, EpochKept):
             self.kept = message.number
+        elif isinstance(message, TaskEnded):
+            self.results.append(message.result)
         elif isinstance(message, Listing):
             self._listed.append(message)
         elif isinstance(message, Answer):

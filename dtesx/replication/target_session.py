@@ -16,7 +16,7 @@ from dtesx.base.errors import ConnectionFailed, DtesxError, Interrupted
 from dtesx.base.log import get_logger
 from dtesx.mirror.roots import is_empty
 from dtesx.mirror.sums import Summer
-from dtesx.model.epoch import Epoch, QueueOrder, TargetQueue
+from dtesx.model.epoch import QueueOrder, TargetQueue
 from dtesx.model.roots import ReplicaRoot
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import TargetOptions
@@ -49,6 +49,7 @@ from dtesx.wire.messages import (
     Paused,
     Replicas,
     Resumed,
+    TaskEnded,
     Welcome,
 )
 from dtesx.wire.operations import Operations
@@ -99,8 +100,10 @@ class TargetSession:
             EpochLog(guest.place.epochs),
             self._appliers,
             self._hold,
+            guest.place.tasks,
             root=self._present,
             beat=self._beat,
+            idle=lambda: self._idle(TICK, Hold.BUSY, "a task runs"),
             resting=lambda: self._gate.shut,
             options=options,
         )
@@ -206,7 +209,7 @@ class TargetSession:
             self._epochs.begin(self._protocol.names)
             self._durability.applied(frame.sequence, 0)
         elif isinstance(message, EpochEnd):
-            self._end_epoch(message.epoch, frame.sequence)
+            self._end_epoch(message, frame.sequence)
         elif isinstance(message, Operations):
             self._marks.mark(message.root)
             self._appliers.of(self._protocol.names[message.root]).apply(message.operations, frame.blob)
@@ -217,11 +220,11 @@ class TargetSession:
             self._durability.applied(frame.sequence, 0)
             self._answer(message)
 
-    def _end_epoch(self, epoch: Epoch, sequence: int) -> None:
-        self._epochs.end(epoch)
+    def _end_epoch(self, end: EpochEnd, sequence: int) -> None:
+        self._epochs.end(end.epoch, end.tasks)
         self._durability.applied(sequence, 0)
         if self._gate.shut:
-            self._bond.send(EpochKept(epoch.number))
+            self._bond.send(EpochKept(end.epoch.number))
         else:
             self._apply()
 
@@ -236,12 +239,14 @@ class TargetSession:
         self._summing.close()
 
     def _tell_applied(self) -> None:
-        """Tell what was applied as soon as somebody is there to hear it."""
+        """Tell what was applied, and what became of tasks, as soon as somebody is there to hear it."""
         last = self._epochs.last
         if last is not None and last.number > self._told and self.connected:
             self._told = last.number
             self._tell_outcome()
             self._bond.send(EpochApplied(last.number))
+        while self._epochs.results and self.connected:
+            self._bond.send(TaskEnded(self._epochs.results.popleft()))
 
     def _outlook(self, root: int) -> Outlook | None:
         return self._epochs.outlooks.of(self._protocol.names[root]) if self._epochs.waiting else None

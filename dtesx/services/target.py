@@ -9,7 +9,7 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,12 +24,14 @@ from dtesx.model.epoch import QueueAction, QueueOrder, TargetQueue
 from dtesx.model.location import checked_set_name
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import Paused, TargetOptions, WorkerPhase
+from dtesx.model.tasks import Task
 from dtesx.replication.accepting import Place
 from dtesx.replication.binding import Binding
 from dtesx.replication.keeper import Keeper
 from dtesx.replication.orders import Orders
 from dtesx.replication.receiving import receive
 from dtesx.replication.sources import Sources
+from dtesx.replication.tasks import Tasks
 from dtesx.wire import pairing
 from dtesx.wire.identity import fingerprint, load_or_create
 from dtesx.wire.messages import Hello
@@ -39,11 +41,20 @@ log = get_logger(__name__)
 _BINDINGS, _EPOCHS = "roots", "epochs"
 
 
-def run(address: str, port: int, data: Path, state: Path, *, tls: bool, options: TargetOptions) -> None:
+def run(
+    address: str,
+    port: int,
+    data: Path,
+    state: Path,
+    *,
+    tls: bool,
+    options: TargetOptions,
+    tasks: Mapping[str, Task],
+) -> None:
     """Serve until SIGTERM or SIGINT; prints one line when ready.
 
     Replicas are directories below ``data``; identity, token and the known sources are kept in
-    ``state``, and made at first start. ``tls`` off: sources may come with or without it. Raises
+    ``state``, and made at first start. ``tls`` off: sources may come with or without it. ``tasks`` are what they may have run here. Raises
     UsageError when one directory lies in the other's way, and Conflict when port, ``data`` or
     ``state`` is in use.
     """
@@ -61,7 +72,8 @@ def run(address: str, port: int, data: Path, state: Path, *, tls: bool, options:
         stack.enter_context(alone(state))
         stack.enter_context(_only_target(data))
         listener = stack.enter_context(_listen(address, port))
-        target = Target(data, state, tls=tls, wait=partial(_wait, stop, options.retry_delay))
+        wait = partial(_wait, stop, options.retry_delay)
+        target = Target(data, state, tls=tls, tasks=tasks, wait=wait)
         calls = {**pausing.answers(target.pauses, target.resumed), **queueing.answers(target.order)}
         stack.enter_context(answering(state, calls))
         if target.pauses.paused != Paused():
@@ -105,7 +117,8 @@ def _without(state: Path, order: QueueOrder) -> TargetQueue:
             hint="start it; what is paused it leaves as it is",
         )
     gate = pausing.pauses(state).gate(order.name)
-    return Keeper(state / _EPOCHS / order.name, Path, lambda: None, gate, Orders()).order(order)
+    epochs = state / _EPOCHS / order.name
+    return Keeper(epochs, Tasks(epochs), Path, lambda: None, gate, Orders()).order(order)
 
 
 def _check(state: Path, name: str) -> None:
@@ -120,7 +133,15 @@ def _check(state: Path, name: str) -> None:
 class Target:
     """The host of all sources that know the token: each name below ``data`` is one place."""
 
-    def __init__(self, data: Path, state: Path, *, tls: bool, wait: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        data: Path,
+        state: Path,
+        *,
+        tls: bool,
+        tasks: Mapping[str, Task],
+        wait: Callable[[], None],
+    ) -> None:
         self.identity = load_or_create(state, f"dtesx target {socket.gethostname()}")
         self.token_file = state / "token"
         if not self.token_file.exists():
@@ -128,6 +149,7 @@ class Target:
         self._data = data
         self._catalogues = private_directory(state / "catalogues")
         self._epochs = private_directory(state / _EPOCHS)
+        self._known_tasks = tasks
         self._wait = wait
         self._lock = threading.Lock()
         self._all_orders: dict[str, Orders] = {}
@@ -154,11 +176,15 @@ class Target:
         directory = self._data / name
         return Keeper(
             self._epochs / name,
+            self._tasks(name),
             lambda _root: directory,
             self._wait,
             self.pauses.gate(name),
             self._orders(name),
         )
+
+    def _tasks(self, name: str) -> Tasks:
+        return Tasks(self._epochs / name, self._known_tasks, str(self._data / name))
 
     def _orders(self, name: str) -> Orders:
         with self._lock:
@@ -189,7 +215,7 @@ class Target:
             binding.claim()
             directory = self._made(name)
         roots = {hello.roots[0]: directory}
-        kept = self._epochs / name, self._catalogues / name
+        kept = self._epochs / name, self._tasks(name), self._catalogues / name
         guards = self.pauses.gate(name), self._orders(name)
         return Place(name, roots, binding, partial(_log, name), *kept, *guards)
 

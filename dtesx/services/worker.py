@@ -26,6 +26,7 @@ from dtesx.replication.binding import Binding
 from dtesx.replication.keeper import Keeper
 from dtesx.replication.orders import Orders
 from dtesx.replication.receiving import serve
+from dtesx.replication.tasks import Tasks
 from dtesx.volumes.disks import find_disk
 from dtesx.volumes.mounts import mounted_layout
 from dtesx.wire.identity import load_or_create
@@ -101,7 +102,7 @@ def _serve(spec: WorkerSpec, directory: Path, reporter: Reporter, stop: threadin
         epochs = directory / EPOCHS
         pauses, orders = pausing.pauses(directory), Orders()
         gate, wait = pauses.gate(""), partial(_wait, stop, spec.options.retry_delay)
-        keeper = Keeper(epochs, roots.__getitem__, wait, gate, orders)
+        keeper = Keeper(epochs, Tasks(epochs), roots.__getitem__, wait, gate, orders)
         keeper.recover()
         listener = stack.enter_context(_listen(spec.address, spec.port))
         calls = pausing.answers(pauses, lambda _name: keeper.resumed()), queueing.answers(keeper.order)

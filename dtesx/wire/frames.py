@@ -68,6 +68,7 @@ class FrameType(IntEnum):
     EPOCH_END = 41
     EPOCH_APPLIED = 42
     EPOCH_KEPT = 43
+    TASK_ENDED = 44
 
 
 CONNECTION_TYPES = frozenset(

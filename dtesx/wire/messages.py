@@ -7,8 +7,9 @@ from typing import TypeVar
 
 import msgspec
 
-from dtesx.model.epoch import Epoch
+from dtesx.model.epoch import Epoch, InsertedTask
 from dtesx.model.roots import ReplicaRoot, SourceRoot
+from dtesx.model.tasks import TaskResult
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.frames import Frame, FrameType
 from dtesx.wire.items import Item
@@ -241,9 +242,10 @@ class EpochBegin(msgspec.Struct, frozen=True, array_like=True):
 
 
 class EpochEnd(msgspec.Struct, frozen=True, array_like=True):
-    """The epoch is complete. Numbers rise; they need not be without gaps."""
+    """The epoch is complete; ``tasks`` run when it was applied. Numbers rise; they need not be without gaps."""
 
     epoch: Epoch
+    tasks: tuple[InsertedTask, ...] = ()
 
 
 class EpochApplied(msgspec.Struct, frozen=True, array_like=True):
@@ -256,6 +258,12 @@ class EpochKept(msgspec.Struct, frozen=True, array_like=True):
     """The target has the epoch on disk. It waits there to be applied, or to be discarded."""
 
     number: int
+
+
+class TaskEnded(msgspec.Struct, frozen=True, array_like=True):
+    """A task of an epoch has ended, now or when it was asked for the first time."""
+
+    result: TaskResult
 
 
 class Goodbye(msgspec.Struct, frozen=True, array_like=True):
@@ -296,6 +304,7 @@ Message = (
     | EpochEnd
     | EpochApplied
     | EpochKept
+    | TaskEnded
     | Goodbye
     | Failure
     | SumsRequest
@@ -328,6 +337,7 @@ _CLASSES: dict[FrameType, type[Message]] = {
     FrameType.EPOCH_END: EpochEnd,
     FrameType.EPOCH_APPLIED: EpochApplied,
     FrameType.EPOCH_KEPT: EpochKept,
+    FrameType.TASK_ENDED: TaskEnded,
     FrameType.GOODBYE: Goodbye,
     FrameType.FAILURE: Failure,
     FrameType.SUMS_REQUEST: SumsRequest,

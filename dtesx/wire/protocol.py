@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from dtesx import __version__
 from dtesx.base.errors import DtesxError, Refused, from_code
-from dtesx.model.epoch import Epoch
+from dtesx.model.epoch import Epoch, InsertedTask
 from dtesx.model.mirror import MAX_STREAMS
 from dtesx.wire import messages
 from dtesx.wire.errors import ProtocolError
@@ -36,6 +37,7 @@ from dtesx.wire.messages import (
     Replicas,
     Report,
     Resumed,
+    TaskEnded,
     expect,
 )
 from dtesx.wire.operations import Operations
@@ -86,7 +88,7 @@ class SourceProtocol:
             self._due_once(message)
         elif isinstance(message, (EpochApplied, EpochKept)):
             _due(message.number <= self._epoch, "an epoch was kept that never ended")
-        elif not isinstance(message, (Paused, Resumed, Report)):
+        elif not isinstance(message, (Paused, Resumed, Report, TaskEnded)):
             raise ProtocolError(f"{type(message).__name__} is nothing that a target sends")
         return message
 
@@ -144,10 +146,10 @@ class SourceProtocol:
         self._committing = root
         return Commit(root)
 
-    def end_epoch(self, epoch: Epoch) -> EpochEnd:
-        """The message that completes an epoch."""
+    def end_epoch(self, epoch: Epoch, tasks: Sequence[InsertedTask]) -> EpochEnd:
+        """The message that completes an epoch, after which ``tasks`` run."""
         self._epoch = epoch.number
-        return EpochEnd(epoch)
+        return EpochEnd(epoch, tuple(tasks))
 
     @property
     def committing(self) -> bool:

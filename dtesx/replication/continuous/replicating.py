@@ -130,13 +130,13 @@ class Replication:
         self._edge_at = 0.0
         self._unknown = False
 
-    def request_point(self, *, consistent: bool) -> Ticket:
-        """Have an epoch made soon that holds all that is written by now; from any thread."""
-        return self._points.ask(consistent=consistent)
+    def request_point(self, *, consistent: bool, task: str = "") -> Ticket:
+        """Have an epoch made soon that holds all that is written by now, and ``task`` run then; from any thread."""
+        return self._points.ask(consistent=consistent, task=task)
 
-    def forget_point(self, ticket: Ticket) -> None:
-        """Nobody waits for it any more; from any thread."""
-        self._points.forget(ticket)
+    def forget_point(self, ticket: Ticket) -> bool:
+        """Nobody waits for it any more; from any thread. Returns whether it is on its way all the same."""
+        return self._points.forget(ticket)
 
     def run(self) -> None:
         """Replicate until ``stop`` is set, or ``control`` stops it.
@@ -324,6 +324,8 @@ class Replication:
 
     def _confirm(self, session: SourceSession) -> None:
         self._pending.kept(session.kept)
+        while session.results:
+            self._points.ended(session.results.popleft(), self._pending.failing)
         if self._pending.confirm(session.applied):
             self._confirmed()
 

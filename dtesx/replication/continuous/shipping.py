@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dtesx.mirror.partial import is_whole
 from dtesx.mirror.selection import Scope
 from dtesx.model.changes import Changes
-from dtesx.model.epoch import Epoch, EpochKind
+from dtesx.model.epoch import Epoch, EpochKind, InsertedTask
 from dtesx.model.mirror import MirrorOptions, OrphanAction
 from dtesx.replication.continuous.edges import Edge
 from dtesx.replication.continuous.pending import Pending
@@ -90,11 +90,10 @@ class Shipping:
             with self._keeping(changes):
                 self._moves(session, changes)
             epoch = self._pending.epoch(EpochKind.FUZZY, self._before if mirroring else taken, changes)
-            if not mirroring:
-                self._points.sent(epoch)
+            tasks = [] if mirroring else self._points.sent(epoch)
             session.begin_epoch()
             self._update(session, changes)
-            session.end_epoch(epoch)
+            session.end_epoch(epoch, tasks)
         else:
             return not (self._pending.on_its_way or mirroring)
         return False
@@ -131,10 +130,11 @@ class Shipping:
             epoch = self._pending.epoch(EpochKind.FUZZY, self._before, {root: hints}, slice_=(root, position))
             session.begin_epoch()
             left = self._updater.slice(session, root, hints, enough)
+            tasks: list[InsertedTask] = []
             if self._updater.mirroring is None:
                 epoch = self._pending.taken(self._began)
-                self._points.sent(epoch)
-            session.end_epoch(epoch)
+                tasks = self._points.sent(epoch)
+            session.end_epoch(epoch, tasks)
         self._pending.add({root: left})
 
     def _end_first(self, session: SourceSession) -> None:
@@ -163,8 +163,7 @@ class Shipping:
                 )
         if self._pending.failing:
             epoch = self._pending.spoilt(epoch)
-        self._points.sent(epoch)
-        session.end_epoch(epoch)
+        session.end_epoch(epoch, self._points.sent(epoch))
 
     @contextmanager
     def _keeping(self, changes: Mapping[str, Changes]) -> Iterator[None]:

@@ -16,6 +16,7 @@ from dtesx.model.epoch import Epoch, EpochKind, QueueAction, QueueOrder, TargetQ
 from dtesx.model.mirror import MirrorOptions
 from dtesx.replication.appliers import Appliers
 from dtesx.replication.epochs import Epochs
+from dtesx.replication.tasks import Tasks
 from dtesx.wire.frames import Content, Frame, FrameType
 from dtesx.wire.items import Item
 from dtesx.wire.messages import encode
@@ -56,7 +57,7 @@ class Target:
 
     def _work(self, action: Callable[[Epochs, Appliers], None]) -> None:
         with Appliers(lambda _root: self.tree, lambda _path, _reason: None, _unexpected) as appliers:
-            epochs = Epochs(EpochLog(self.log), appliers, _unexpected)
+            epochs = Epochs(EpochLog(self.log), appliers, _unexpected, Tasks(self.log))
             action(epochs, appliers)
             epochs.close()
 
@@ -167,7 +168,7 @@ class Queue:
 
     def obey(self, order: QueueOrder) -> TargetQueue:
         with Appliers(lambda _root: self.tree, lambda _path, _reason: None, _unexpected) as appliers:
-            epochs = Epochs(EpochLog(self.log), appliers, _unexpected, resting=lambda: True)
+            epochs = Epochs(EpochLog(self.log), appliers, _unexpected, Tasks(self.log), resting=lambda: True)
             try:
                 return epochs.obey(order)
             finally:
