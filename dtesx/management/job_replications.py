@@ -60,15 +60,19 @@ class _Running:
 
 
 class JobReplications:
-    """Starts, watches and stops replications; ``identity`` is what the source shows to targets."""
+    """Starts, watches and stops replications; ``identity`` is what the source shows to targets.
+
+    ``forget`` removes what those of a job left.
+    """
 
     def __init__(
         self,
         identity: Identity,
         run: RunReplication,
+        forget: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._identity, self._run, self._clock = identity, run, clock
+        self._identity, self._run, self._forget, self._clock = identity, run, forget, clock
         self._known: dict[str, _Running] = {}
         self._lock = threading.Lock()
 
@@ -106,6 +110,15 @@ class JobReplications:
             running = self._known.get(job)
             if running is not None:
                 self._end(running)
+
+    def forget(self, job: str) -> None:
+        """Stop the job's replication, and remove what it left: the job is deleted."""
+        with self._lock:
+            running = self._known.get(job)
+            if running is not None:
+                self._end(running)
+                del self._known[job]
+            self._forget(job)
 
     def close(self) -> None:
         """Stop all of them, because the service ends; waits for them, within limits."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -43,6 +44,13 @@ class NotReached(DtesxError):
 def directory_for(state: Path, url: TargetUrl) -> Path:
     """Where the replication to ``url`` keeps what it tells; it is made if missing."""
     return private_directory(private_directory(state / _DIRECTORY) / f"{url.name}@{url.endpoint}")
+
+
+def forget(state: Path, name: str) -> None:
+    """Remove what replications to places of this name left; none of them runs any more."""
+    for path in (state / _DIRECTORY).glob("*@*"):
+        if path.name.rpartition("@")[0] == name:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def find(state: Path, which: str) -> Path:

@@ -105,8 +105,12 @@ def _replication_rules(replications: JobReplications, mirrors: Mirrors) -> tuple
     def stop(call: Call) -> None:
         replications.stop(call.path["job"])
 
+    def forget(call: Call) -> None:
+        replications.forget(call.path["job"])
+
     return (
         Rule("POST", "/v1/replications", start),
         Rule("GET", "/v1/replications/{job}", show),
         Rule("DELETE", "/v1/replications/{job}", stop),
+        Rule("DELETE", "/v1/replications/{job}/history", forget),
     )

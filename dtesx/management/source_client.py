@@ -108,6 +108,9 @@ class SourceClient:
     def stop_replication(self, job: str) -> None:
         self._http.send("DELETE", f"/v1/replications/{job}")
 
+    def forget_replication(self, job: str) -> None:
+        self._http.send("DELETE", f"/v1/replications/{job}/history")
+
     def shut_down(self) -> None:
         self._http.send("POST", "/v1/shutdown")
 

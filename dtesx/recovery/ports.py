@@ -60,6 +60,9 @@ class Source(Protocol):
     def stop_replication(self, job: str) -> None:
         """Stop the job's replication; does nothing when there is none."""
 
+    def forget_replication(self, job: str) -> None:
+        """Stop the job's replication and remove what it left; does nothing when there is none."""
+
     def shut_down(self) -> None:
         """Ask the server to power off; returns when it accepted.
 

@@ -14,7 +14,7 @@ def stop_mirror(run: Run) -> None:
     """Stop what the source is still sending; a source that is away needs no stopping."""
     try:
         run.site.source.stop_mirror(run.job)
-        run.site.source.stop_replication(run.job)
+        run.site.source.forget_replication(run.job)
     except ConnectionFailed:
         run.detail("the source does not answer")
 

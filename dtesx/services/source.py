@@ -15,6 +15,7 @@ from dtesx.management.job_replications import JobReplications
 from dtesx.management.mirrors import Mirrors
 from dtesx.management.pairings import Pairings
 from dtesx.management.process import alone, say_ready, stop_signals, wait_for_stop
+from dtesx.management.replications import forget
 from dtesx.management.server import serving
 from dtesx.management.source_api import rules
 from dtesx.management.web import application
@@ -37,7 +38,8 @@ def run(address: str, port: int, state: Path) -> None:
         hostname = socket.gethostname()
         identity = load_or_create(state, f"dtesx source {hostname}")
         mirrors = Mirrors(identity, partial(run_mirror, catalogue=state / "catalogues"))
-        replications = JobReplications(identity, partial(run_replication, state=state))
+        replicate = partial(run_replication, state=state)
+        replications = JobReplications(identity, replicate, partial(forget, state))
         pairings = Pairings(state, identity, hostname)
         app = application(
             rules(pairings, mirrors, replications, inventory=collect, power_off=power_off),

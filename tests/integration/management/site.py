@@ -83,7 +83,7 @@ def source_site(state: Path, port: int = 0) -> Iterator[SourceSite]:
     identity = load_or_create(state, "source")
     pairings = Pairings(state, identity, "alpha")
     mirrors = Mirrors(identity, site.run_mirror)
-    replications = JobReplications(identity, site.run_replication)
+    replications = JobReplications(identity, site.run_replication, lambda _job: None)
     made = rules(pairings, mirrors, replications, inventory=lambda: INVENTORY, power_off=site.power_off)
     app = application(made, authorised=pairings.authorised)
     with serving(app, "127.0.0.1", port, server_context(identity)) as bound:

@@ -24,7 +24,7 @@ tasks:
   copy:
     command: [sh, -c, 'cp -a "$DTESX_REPLICA" "$0.$DTESX_EPOCH" && echo "copied $DTESX_EPOCH_KIND"', {copies}]
   slow:
-    command: [sh, -c, 'echo begun >> "$0"; exec sleep 60', {began}]
+    command: [sh, -c, 'echo begun >> "$0"; exec sleep 30', {began}]
   counted:
     command: [sh, -c, 'echo ran >> "$0"; exit 3', {began}]
     timeout: 30s

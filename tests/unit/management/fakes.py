@@ -191,6 +191,9 @@ class FakeSource:
         if self.replicates is not None:
             self.replicates = replace(self.replicates, running=False)
 
+    def forget_replication(self, job: str) -> None:
+        self.stop_replication(job)
+
     def _answer(self) -> None:
         if self.away:
             raise ConnectionFailed("the source does not answer", hint="look at it")

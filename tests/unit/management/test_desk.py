@@ -14,7 +14,7 @@ from dtesx.management import replications
 from dtesx.management.desk import Desk
 from dtesx.management.local_calls import NotRunning
 from dtesx.model.capture import CaptureStatus, Rung
-from dtesx.model.epoch import Epoch, EpochKind
+from dtesx.model.epoch import Epoch, EpochKind, InsertedTask
 from dtesx.model.location import parse_target
 from dtesx.model.replication import (
     Point,
@@ -24,6 +24,7 @@ from dtesx.model.replication import (
     ReplicationStatus,
     TargetStatus,
 )
+from dtesx.model.tasks import TaskOutcome, TaskReport, TaskRequest, TaskResult
 from dtesx.replication.continuous.points import Points, Ticket
 
 URL = "dtesx://there:1500/www"
@@ -39,16 +40,19 @@ class Fake:
 
     points: Points = field(default_factory=Points)
 
-    def request_point(self, *, consistent: bool) -> Ticket:
-        return self.points.ask(consistent=consistent)
+    def request_point(self, *, consistent: bool, task: str = "") -> Ticket:
+        return self.points.ask(consistent=consistent, task=task)
 
-    def forget_point(self, ticket: Ticket) -> None:
-        self.points.forget(ticket)
+    def forget_point(self, ticket: Ticket) -> bool:
+        return self.points.forget(ticket)
 
-    def reach(self) -> None:
+    def send(self) -> list[InsertedTask]:
         assert wait_until(lambda: self.points.asked, timeout=10)
         self.points.gather()
-        self.points.sent(EPOCH)
+        return self.points.sent(EPOCH)
+
+    def reach(self) -> None:
+        self.send()
         self.points.applied(3, 0)
 
 
@@ -94,6 +98,47 @@ def test_why_a_point_was_not_reached(tmp_path: Path) -> None:
         assert not fake.points.asked
     with pytest.raises(NotRunning):
         point(directory)
+
+
+def test_a_task_is_answered_when_it_has_ended(tmp_path: Path) -> None:
+    fake, found = Fake(), []
+    with desk(tmp_path, fake):
+        directory = replications.find(tmp_path, "")
+        request = TaskRequest("backup", wait=20.0)
+        thread = threading.Thread(target=lambda: found.append(replications.task(directory, request)))
+        thread.start()
+        (task,) = fake.send()
+        fake.points.applied(3, 0)
+        result = TaskResult(task.id, "backup", EPOCH, TaskOutcome.ENDED, 2, "full", 1.5)
+        fake.points.ended(result, 7)
+        thread.join(20)
+    assert found == [TaskReport(result, failed=7)]
+
+
+def test_whether_a_task_that_nobody_waits_for_any_more_will_run(tmp_path: Path) -> None:
+    fake = Fake()
+    with desk(tmp_path, fake) as made:
+        directory = replications.find(tmp_path, "")
+        with pytest.raises(replications.NotReached, match="not inserted"):
+            replications.task(directory, TaskRequest("backup", wait=0.0))
+        assert not fake.points.asked
+        thread = threading.Thread(target=fake.send)
+        thread.start()
+        with pytest.raises(replications.NotReached, match="on its way to the target"):
+            replications.task(directory, TaskRequest("backup", wait=1.0))
+        thread.join(20)
+        made.note(ReplicationStatus(problem="no route"))
+        with pytest.raises(replications.NotConnected, match="no route"):
+            replications.task(directory, TaskRequest("backup", wait=0.0))
+
+
+def test_what_is_forgotten_is_that_name_alone(tmp_path: Path) -> None:
+    for url in (URL, "dtesx://there:1700/www", "dtesx://there:1500/www2"):
+        with desk(tmp_path, Fake(), url):
+            pass
+    replications.forget(tmp_path, "www")
+    assert replications.find(tmp_path, "").name == "www2@there:1500"
+    replications.forget(tmp_path, "never heard of")
 
 
 def test_the_last_report_outlives_the_process(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ class Engine:
     runs: int = 0
     at_once: int = 0
     most_at_once: int = 0
+    forgotten: list[str] = field(default_factory=list)
 
     def __call__(
         self,
@@ -69,7 +70,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def replications(engine: Engine, clock: Clock) -> Iterator[JobReplications]:
-    made = JobReplications(Identity("PEM", "KEY"), engine, clock)
+    made = JobReplications(Identity("PEM", "KEY"), engine, engine.forgotten.append, clock)
     yield made
     made.close()
     assert engine.at_once == 0
@@ -124,6 +125,15 @@ def test_one_that_failed_says_why_and_is_tried_again_later(
     engine.fail.clear()
     assert replications.start(REQUEST).problem is None
     assert wait_until(lambda: engine.runs == 2, timeout=5)
+
+
+def test_what_is_forgotten_has_ended(replications: JobReplications, engine: Engine) -> None:
+    replications.start(REQUEST)
+    replications.forget("job-1")
+    assert (engine.at_once, engine.forgotten) == (0, ["job-1"])
+    with pytest.raises(NotFound):
+        replications.status("job-1")
+    replications.forget("never heard of")
 
 
 def test_there_is_none(replications: JobReplications) -> None:

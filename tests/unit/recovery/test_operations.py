@@ -66,6 +66,7 @@ def test_deleting_can_remove_the_replica(world: World) -> None:
     operation, _ = perform(world, job, K.DELETE, keep_replica="no")
     assert operation.state is StepState.DONE
     assert (world.replica, world.attached, world.worker) == (None, set(), False)
+    assert world.forgotten == [job.id]
 
 
 def test_failover_without_the_source(world: World) -> None:

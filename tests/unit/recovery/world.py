@@ -81,6 +81,7 @@ class World:
     limits: list[int | None] = field(default_factory=list)
     under_way: list[int | None] = field(default_factory=list)
     replicates: bool = False
+    forgotten: list[str] = field(default_factory=list)
     asked: float = 0.0
     target_status: TargetStatus = TargetStatus.OK
     last_epoch: Epoch | None = None
@@ -163,6 +164,10 @@ class World:
     def stop_replication(self, job: str) -> None:
         self._source()
         self.replicates = False
+
+    def forget_replication(self, job: str) -> None:
+        self.stop_replication(job)
+        self.forgotten.append(job)
 
     def _report(self, at: float) -> ReplicationReport:
         """Time passes with every question; all is on the target after two of them, if there is a worker."""

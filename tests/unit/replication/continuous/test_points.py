@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from dtesx.model.epoch import Epoch, EpochKind
 from dtesx.model.replication import Point
+from dtesx.model.tasks import TaskOutcome, TaskResult
 from dtesx.replication.continuous.points import Points, Ticket
 
 
@@ -54,6 +55,48 @@ def test_nobody_waits_for_what_was_forgotten() -> None:
     points.applied(1, 0)
     assert (points.asked, points.gathered, points.consistent) == (False, False, False)
     assert not sent.reached.is_set()
+
+
+def test_a_task_is_waited_for_and_sent_again_as_the_same_one() -> None:
+    points = Points()
+    ticket = points.ask(consistent=False, task="backup")
+    points.gather()
+    (task,) = points.sent(epoch(1))
+    points.applied(1, 0)
+    assert (task.name, ticket.reached.is_set()) == ("backup", False)
+    points.lost()
+    assert points.sent(epoch(2)) == [task]
+    assert points.sent(epoch(3)) == []
+    result = TaskResult(task.id, "backup", epoch(1), TaskOutcome.ENDED)
+    points.ended(TaskResult("another", "backup", epoch(1), TaskOutcome.ENDED), 0)
+    assert not ticket.reached.is_set()
+    points.ended(result, 4)
+    assert (ticket.result, ticket.point) == (result, Point(1, EpochKind.FUZZY, 10.0, failed=4))
+    points.lost()
+    assert not points.gathered
+
+
+def test_an_end_that_is_told_while_the_task_waits_to_be_sent_again() -> None:
+    points = Points()
+    ticket = points.ask(consistent=True, task="backup")
+    points.gather()
+    assert points.sent(epoch(1)) == []
+    consistent = Epoch(2, EpochKind.CRASH, 20.0)
+    (task,) = points.sent(consistent)
+    points.lost()
+    points.ended(TaskResult(task.id, "backup", consistent, TaskOutcome.INTERRUPTED), 0)
+    assert (ticket.reached.is_set(), points.gathered) == (True, False)
+
+
+def test_whether_what_is_forgotten_is_on_its_way() -> None:
+    points = Points()
+    asked, sent = points.ask(consistent=False, task="one"), points.ask(consistent=False, task="two")
+    assert not points.forget(asked)
+    points.gather()
+    assert [task.name for task in points.sent(epoch(1))] == ["two"]
+    assert points.forget(sent)
+    points.lost()
+    assert not points.gathered
 
 
 @given(st.lists(st.sampled_from(["ask", "drain", "send", "apply", "lose"]), max_size=60))
