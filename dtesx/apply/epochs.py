@@ -99,7 +99,10 @@ class EpochLog:
         self._add(FrameType.OPERATIONS, bytes(frame.table), [in_memory(frame.blob)])
 
     def complete(self, epoch: Epoch, tasks: Sequence[InsertedTask] = ()) -> None:
-        """The epoch is whole: when this returns, it will be applied, and ``tasks`` run then. May be repeated when it failed."""
+        """The epoch is whole: when this returns, it will be applied, and ``tasks`` run then.
+
+        May be repeated when it failed.
+        """
         tail = _ENCODER.encode(_Tail(epoch, self.size, self._checksum, tuple(tasks)))
         end = _encoded(FrameType.EPOCH_END, tail)
         end.append(_TRAILER.pack(sum(map(len, end))))

@@ -98,7 +98,7 @@ class _End:
         self._thread.start()
 
     def bytes(self) -> bytes:
-        """The end of what came. What the program left running may still have the pipe: it is not waited for."""
+        """The end of what came. What the program left running may have the pipe, and is not waited for."""
         self._thread.join(_TICK)
         return self._bytes
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import typing
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from types import UnionType
 from typing import Any, TypeVar
@@ -94,13 +95,20 @@ def unknown_field(plain: object, kind: object, path: str = "") -> tuple[str, lis
             found = unknown_field(value, hints[key], here)
             if found is not None:
                 return found
-    if isinstance(plain, list) and typing.get_origin(kind) is tuple:
-        inner = typing.get_args(kind)[0]
-        for number, value in enumerate(plain):
-            found = unknown_field(value, inner, f"{path}[{number}]")
-            if found is not None:
-                return found
+    for here, value, inner in _contents(plain, kind, path):
+        found = unknown_field(value, inner, here)
+        if found is not None:
+            return found
     return None
+
+
+def _contents(plain: object, kind: object, path: str) -> Iterator[tuple[str, object, object]]:
+    """What a list or a mapping holds: path, value and type."""
+    origin, types = typing.get_origin(kind), typing.get_args(kind)
+    if isinstance(plain, list) and origin is tuple:
+        yield from ((f"{path}[{number}]", value, types[0]) for number, value in enumerate(plain))
+    elif isinstance(plain, dict) and origin is Mapping:
+        yield from ((f"{path}.{key}", value, types[1]) for key, value in plain.items())
 
 
 def _concrete(kind: Any) -> Any:

@@ -36,7 +36,10 @@ class Epoch:
 
 @dataclass(frozen=True)
 class InsertedTask:
-    """Asks for the task ``name`` (model.tasks) when an epoch is applied. ``id`` is this request's alone, however often it is sent."""
+    """Asks for the task ``name`` (model.tasks) when an epoch is applied.
+
+    ``id`` is this request's alone, however often it is sent.
+    """
 
     id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
     name: Annotated[str, Meta(max_length=255)]

@@ -1,10 +1,11 @@
-"""Tasks: commands that a target runs between two epochs. Its administrator names them, sources ask for them."""
+"""Tasks: commands that a target runs between two epochs. It names them, and sources ask for them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
 from dtesx.model.epoch import Epoch
 from dtesx.model.quantities import parse_duration
 

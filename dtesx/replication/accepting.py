@@ -44,8 +44,8 @@ class Place:
     """Where one source at a time may write. ``roots`` maps its replication roots to their directories.
 
     ``binding`` remembers what was mirrored there; in the directory ``catalogue`` what was read of the
-    roots is kept for the next time, in ``epochs`` what arrives in epochs until it is applied; ``tasks`` run between them. While
-    ``gate`` is shut nothing is applied; ``orders`` takes orders about what waits then.
+    roots is kept for the next time, in ``epochs`` what arrives in epochs until it is applied; ``tasks`` run
+    between them. While ``gate`` is shut nothing is applied; ``orders`` takes orders about what waits then.
     """
 
     name: str

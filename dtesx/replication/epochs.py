@@ -32,9 +32,10 @@ _NAMES = 1_000_000  # some 500 bytes of memory each
 class Epochs:
     """The epochs of one place. Methods raise DtesxError and what ``hold`` and ``beat`` raise.
 
-    ``appliers`` carry them out, ``tasks`` runs what is to run between two of them; ``root`` gives the present name of a root from its name then.
-    ``hold`` waits for room, or because something cannot be done yet. ``beat`` is called now and then.
-    ``idle`` waits a moment for a task (Tasks.run). While ``resting`` says so, epochs wait until ``apply``, and ``outlooks`` know what the roots will be.
+    ``appliers`` carry them out, ``tasks`` runs what is to run between two of them; ``root`` gives the
+    present name of a root from its name then. ``hold`` waits for room, or because something cannot be
+    done yet. ``beat`` is called now and then, ``idle`` waits a moment for a task (Tasks.run).
+    While ``resting`` says so, epochs wait until ``apply``, and ``outlooks`` know what the roots will be.
     One thread at a time.
     """
 

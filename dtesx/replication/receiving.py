@@ -23,8 +23,8 @@ from dtesx.replication.backlog import Backlog
 from dtesx.replication.binding import Binding
 from dtesx.replication.orders import Orders
 from dtesx.replication.pausing import Gate
-from dtesx.replication.tasks import Tasks
 from dtesx.replication.target_session import TargetSession
+from dtesx.replication.tasks import Tasks
 from dtesx.wire.channel import TICK
 from dtesx.wire.errors import StreamUnknown
 from dtesx.wire.messages import Hello, Hold
@@ -65,7 +65,8 @@ def serve(
     the port that was that job's.
     """
     status(WorkerPhase.LISTENING, MirrorStats(), "")
-    place = Place("", roots, binding, status, epochs, Tasks(epochs), catalogue, gate or Gate(), orders or Orders())
+    kept = epochs, Tasks(epochs), catalogue
+    place = Place("", roots, binding, status, *kept, gate or Gate(), orders or Orders())
     receive(listener, _Job(context, place, job), stop=stop, options=options)
     status(WorkerPhase.STOPPED, MirrorStats(), "")
 

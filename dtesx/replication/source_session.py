@@ -351,12 +351,8 @@ class SourceSession:
                 raise ProtocolError("the target tells of other roots than it was asked for")
             self.replicas, self.epoch = message.roots, message.epoch
             self.waiting = message.kept if message.kept != message.epoch else None
-        elif isinstance(message, EpochApplied):
-            self.applied = self.kept = message.number
-        elif isinstance(message, EpochKept):
-            self.kept = message.number
-        elif isinstance(message, TaskEnded):
-            self.results.append(message.result)
+        elif isinstance(message, (EpochApplied, EpochKept, TaskEnded)):
+            self._went_on(message)
         elif isinstance(message, Listing):
             self._listed.append(message)
         elif isinstance(message, Answer):
@@ -367,6 +363,14 @@ class SourceSession:
             self._reported(message)
         elif isinstance(message, (Paused, Resumed)):
             self._waits_or_not(message)
+
+    def _went_on(self, message: EpochApplied | EpochKept | TaskEnded) -> None:
+        if isinstance(message, TaskEnded):
+            self.results.append(message.result)
+            return
+        self.kept = message.number
+        if isinstance(message, EpochApplied):
+            self.applied = message.number
 
     def _waits_or_not(self, message: Paused | Resumed) -> None:
         if isinstance(message, Resumed):

@@ -27,7 +27,7 @@ _TICK = 0.1
 
 @dataclass(frozen=True)
 class Tasks:
-    """The tasks of the place whose epochs are in ``epochs``: those in ``known``, run for the tree ``replica``.
+    """The tasks of the place with its epochs in ``epochs``: those in ``known``, for the tree ``replica``.
 
     Beside the epochs each request has a file with its result.
     """

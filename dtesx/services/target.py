@@ -54,9 +54,9 @@ def run(
     """Serve until SIGTERM or SIGINT; prints one line when ready.
 
     Replicas are directories below ``data``; identity, token and the known sources are kept in
-    ``state``, and made at first start. ``tls`` off: sources may come with or without it. ``tasks`` are what they may have run here. Raises
-    UsageError when one directory lies in the other's way, and Conflict when port, ``data`` or
-    ``state`` is in use.
+    ``state``, and made at first start. ``tls`` off: sources may come with or without it. ``tasks`` are what
+    they may have run here. Raises UsageError when one directory lies in the other's way, and Conflict
+    when port, ``data`` or ``state`` is in use.
     """
     data, state = data.resolve(), state.resolve()
     if state.is_relative_to(data):

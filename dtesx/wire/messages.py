@@ -242,7 +242,7 @@ class EpochBegin(msgspec.Struct, frozen=True, array_like=True):
 
 
 class EpochEnd(msgspec.Struct, frozen=True, array_like=True):
-    """The epoch is complete; ``tasks`` run when it was applied. Numbers rise; they need not be without gaps."""
+    """The epoch is complete; ``tasks`` run when it is applied. Numbers rise, with or without gaps."""
 
     epoch: Epoch
     tasks: tuple[InsertedTask, ...] = ()

@@ -33,8 +33,9 @@ def insert(
 ) -> int:
     """Run a command of the target between two epochs.
 
-    It runs when all that is written by now is applied there, and nothing that is written later is applied before
-    it has ended. It runs at most once. Returns when it has ended, with the end of what it wrote.
+    It runs when all that is written by now is applied there, and nothing that is written later is
+    applied before it has ended. It runs at most once. Returns when it has ended, with the end of what it
+    wrote.
 
     Exit code 1 says that it failed, or that the replica was not quite what it should be then: some
     paths could not be replicated, or the epoch is fuzzy although --consistent was given.

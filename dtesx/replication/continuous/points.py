@@ -16,7 +16,8 @@ from dtesx.model.tasks import TaskResult
 class Ticket:
     """Somebody waits for a point, an epoch with all that was written before somebody asked.
 
-    ``point`` is there when ``reached`` is set; with a ``task`` that is when this has ended, as ``result`` says.
+    ``point`` is there when ``reached`` is set; with a ``task`` that is when this has ended, as
+    ``result`` says.
     """
 
     consistent: bool

@@ -131,7 +131,7 @@ class Replication:
         self._unknown = False
 
     def request_point(self, *, consistent: bool, task: str = "") -> Ticket:
-        """Have an epoch made soon that holds all that is written by now, and ``task`` run then; from any thread."""
+        """Have an epoch made with all that is written by now, and ``task`` run then; from any thread."""
         return self._points.ask(consistent=consistent, task=task)
 
     def forget_point(self, ticket: Ticket) -> bool:

@@ -50,7 +50,7 @@ class Target:
         epochs.begin(["/data"])
         for frame in self.frames:
             epochs.add(frame)
-        epochs.end(EPOCH)
+        epochs.end(EPOCH, ())
         epochs.apply()
         appliers.sync()
         epochs.settle(EPOCH.number)

@@ -57,7 +57,8 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def test_a_task_knows_what_it_runs_for_and_tells_how_it_ended(ledger: Ledger) -> None:
-    script = 'echo "$DTESX_TASK $DTESX_REPLICA $DTESX_EPOCH $DTESX_EPOCH_KIND $DTESX_EPOCH_TAKEN"; umask; pwd; exit 5'
+    names = "TASK", "REPLICA", "EPOCH", "EPOCH_KIND", "EPOCH_TAKEN"
+    script = f'echo "{" ".join(f"$DTESX_{name}" for name in names)}"; umask; pwd; exit 5'
     result = ledger.tasks({"told": sh(script)}).run(asked("told"), EPOCH, moment)
     assert (result.outcome, result.status, result.well) == (TaskOutcome.ENDED, 5, False)
     said = "told /srv/replicas/www 7 crash-consistent 1000.500000\n0022\n/\n"
@@ -106,7 +107,9 @@ def test_a_task_that_cannot_be_started_says_why(ledger: Ledger, task: Task) -> N
 
 def test_a_task_of_another_user(ledger: Ledger) -> None:
     account = pwd.getpwnam("daemon")
-    result = ledger.tasks({"who": sh("id -u; id -G; echo $HOME", user="daemon")}).run(asked("who"), EPOCH, moment)
+    result = ledger.tasks({"who": sh("id -u; id -G; echo $HOME", user="daemon")}).run(
+        asked("who"), EPOCH, moment
+    )
     groups = " ".join(map(str, sorted(os.getgrouplist("daemon", account.pw_gid))))
     assert result.output.splitlines() == [str(account.pw_uid), groups, account.pw_dir]
 
