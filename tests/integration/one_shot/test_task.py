@@ -25,6 +25,8 @@ tasks:
     command: [sh, -c, 'cp -a "$DTESX_REPLICA" "$0.$DTESX_EPOCH" && echo "copied $DTESX_EPOCH_KIND"', {copies}]
   slow:
     command: [sh, -c, 'echo begun >> "$0"; exec sleep 30', {began}]
+  steady:
+    command: [sh, -c, 'echo begun >> "$0"; sleep 4; echo ended >> "$0"', {began}]
   counted:
     command: [sh, -c, 'echo ran >> "$0"; exit 3', {began}]
     timeout: 30s
@@ -122,3 +124,15 @@ def test_a_task_whose_target_ends_is_not_run_again(tasks: Site, number: signal.S
         assert tasks.dtesx("point").returncode == 0
         assert tasks.differences() == ""
         assert lines(began) == ["begun"]
+
+
+def test_a_task_whose_source_is_killed_runs_to_its_end(tasks: Site) -> None:
+    began = tasks.root / "began"
+    with replicate(tasks, "--epoch", "0.2") as process:
+        waits = begin(tasks, "steady")
+        assert wait_until(lambda: lines(began) == ["begun"], timeout=20)
+        process.kill()
+        process.wait(10)
+        assert answer(waits)[1]["error"]["code"] == "not-running"
+    with replicate(tasks):
+        assert lines(began) == ["begun", "ended"]
