@@ -91,11 +91,12 @@ WORKLOADS = (
 
 
 @contextmanager
-def _file_system(work: Path, kind: str) -> Iterator[Path]:
+def file_system(work: Path, kind: str, room: int = _ROOM) -> Iterator[Path]:
+    """A new file system of that kind and of so many bytes, mounted."""
     image, where = work / "image", work / "disk"
     where.mkdir()
     with image.open("wb") as file:
-        file.truncate(_ROOM)
+        file.truncate(room)
     subprocess.run([*_MAKE[kind], image], check=True)
     subprocess.run(["mount", "-o", "loop", image, where], check=True)
     try:
@@ -194,7 +195,7 @@ def main() -> None:
         return
     work = Path(tempfile.mkdtemp(prefix="dtesx-bench-", dir=options.work))
     try:
-        with _file_system(work, options.kind) as disk:
+        with file_system(work, options.kind) as disk:
             if options.directories:
                 print("| rung | before | at the most |\n|---|---|---|")
                 rows = list(directories(disk, options.directories))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from tempfile import TemporaryFile
 from typing import IO
 
 from dtesx.base.errors import CommandFailed
@@ -80,6 +82,27 @@ def run(
             f"{argv[0]} failed with status {done.returncode}: {tail or 'no message'}", hint=hint
         )
     return Completed(tuple(argv), done.returncode, done.stdout, done.stderr)
+
+
+def run_alone(argv: Sequence[str], seconds: float) -> None:
+    """Run somebody else's program to its end, in a session of its own: no signal of a terminal reaches it.
+
+    When its time is up, it is killed with all that it started. Raises CommandFailed.
+    """
+    with TemporaryFile() as said:
+        process = spawn(argv, stdout=said, stderr=said)
+        try:
+            status = process.wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            raise CommandFailed(f"{shlex.join(argv)} did not end within {seconds:g} s") from error
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        if status:
+            said.seek(0)
+            tail = said.read().decode(errors="replace").strip()[-_TAIL:]
+            raise CommandFailed(f"{shlex.join(argv)} failed with status {status}: {tail or 'no message'}")
 
 
 def spawn(

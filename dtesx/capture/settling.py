@@ -12,6 +12,8 @@ from dtesx.capture.ranges import END, Span
 # sync_file_range(2)
 _WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4
 
+_MANY = 64  # spans: rather all that is between them than so many calls
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -24,6 +26,8 @@ def write_back(file: int, spans: Iterable[Span]) -> None:
     that had begun. Raises OSError.
     """
     wanted = list(spans)
+    if len(wanted) > _MANY:
+        wanted = [(wanted[0][0], wanted[-1][1])]
     for flags in (_WRITE, _WAIT_BEFORE | _WRITE | _WAIT_AFTER):
         for start, end in wanted:
             _sync(file, start, 0 if end == END else end - start, flags)

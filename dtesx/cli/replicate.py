@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import threading
 import time
@@ -57,6 +58,13 @@ IgnoreDeletes = Annotated[
     bool,
     typer.Option("--ignore-deletes", help="The replica keeps what is deleted or renamed on the source."),
 ]
+Quiesce = Annotated[
+    str, typer.Option(metavar="CMD", help="Prepares the applications for a consistent epoch.")
+]
+Release = Annotated[str, typer.Option(metavar="CMD", help="Lets them go on, whatever CMD above came to.")]
+HookTimeout = Annotated[
+    float, typer.Option(metavar="SECONDS", help="End a CMD that takes longer; it has failed then.")
+]
 StatusFile = Annotated[
     Path | None,
     typer.Option("--status", metavar="FILE", help="Keep the status in FILE, as JSON, about once a second."),
@@ -75,6 +83,9 @@ def replicate(
     remirror: RemirrorBy = Remirror.ATTRIBUTES,
     mirror_ratio: MirrorRatio = 5.0,
     ignore_deletes: IgnoreDeletes = False,
+    quiesce: Quiesce = "",
+    release: Release = "",
+    hook_timeout: HookTimeout = 10.0,
     compress: Compress = "off",
     bandwidth: Bandwidth = "",
     streams: Streams = 1,
@@ -89,7 +100,8 @@ def replicate(
 
     Changes travel in epochs. The target applies an epoch whole or not at all, whatever happens to it
     or to SRC. Most epochs are fuzzy: files in them may be of slightly different moments. Now and then one
-    is crash-consistent: of one moment, for which the file systems of SRC are frozen.
+    is crash-consistent: of one moment, for which the file systems of SRC are frozen. With --quiesce
+    it is application-consistent.
 
     A lost target is waited for, however long; then it gets what changed meanwhile. What the kernel
     here tells about changes, and what it does not: dtesx capture probe. While it runs: dtesx status,
@@ -99,6 +111,7 @@ def replicate(
     from dtesx.management.desk import Desk
     from dtesx.model.location import parse_target
     from dtesx.replication.continuous.following import Follower
+    from dtesx.replication.continuous.quiescing import Applications
     from dtesx.replication.continuous.replicating import Replication
     from dtesx.replication.one_shot import open_tree
 
@@ -106,6 +119,9 @@ def replicate(
         raise UsageError(f"--epoch: at least {_LEAST} seconds")
     if consistent_every < 0 or freeze_budget <= 0:
         raise UsageError("--consistent-every: 0 or more seconds; --freeze-budget: more than 0")
+    if hook_timeout <= 0 or (release and not quiesce):
+        raise UsageError("--release comes with --quiesce; --hook-timeout: more than 0")
+    prepares, lets_go = _argv("--quiesce", quiesce), _argv("--release", release)
     orphans = OrphanPolicy(OrphanAction.KEEP if ignore_deletes else OrphanAction.DELETE)
     options = MirrorOptions(rules=one_shot.rules(rules, include, exclude), orphans=orphans)
     way = one_shot.way(source, url, token_file, state, options, tls=tls)
@@ -128,10 +144,20 @@ def replicate(
             status=told.note,
             stop=stop,
             catalogue=way.catalogue,
+            applications=(
+                Applications(prepares, lets_go, hook_timeout, desk / "quiesced") if quiesce else None
+            ),
         )
         with told.answering(replication):
             replication.run()
     output.line("stopped; the same command goes on with what differs")
+
+
+def _argv(option: str, command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}", hint="quote it as for a shell") from error
 
 
 class _Teller:

@@ -13,7 +13,7 @@ from dtesx.cli import output, teach
 from dtesx.cli.formats import epoch_line, moment, seconds, size
 from dtesx.cli.params import Json
 from dtesx.cli.replication_options import State, To, directory
-from dtesx.model.replication import MirrorState, ReplicationReport, TargetDataState, TargetStatus
+from dtesx.model.replication import FreezeStats, MirrorState, ReplicationReport, TargetDataState, TargetStatus
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -57,6 +57,10 @@ def screen(told: ReplicationReport, now: float) -> list[tuple[str, str]]:
         ("mirror", told.mirror_status if told.mirror_status is not MirrorState.IDLE else ""),
         ("replica", _DATA[told.target_data_state]),
         ("last epoch", epoch_line(epoch) if epoch else ""),
+        ("consistent", epoch_line(told.consistent) if told.consistent else ""),
+        ("fuzzy because", told.fuzzy),
+        ("not quiesced", told.unquiesced),
+        ("frozen for", _frozen(told.freezes)),
         ("recovery point", behind),
         ("transmission", told.transmit_mode if told.running else ""),
         ("queue", _queue(told.queue_bytes, told.queue_operations)),
@@ -78,6 +82,13 @@ def _target(told: ReplicationReport, now: float) -> str:
     since = seconds(max(0.0, now - told.connected_since))
     state = "" if told.target_status is TargetStatus.OK else f"{told.target_status}, "
     return f"{state}connected for {since}"
+
+
+def _frozen(freezes: FreezeStats) -> str:
+    if not freezes.times:
+        return ""
+    last, p99, most = (f"{1000 * value:.0f} ms" for value in (freezes.last, freezes.p99, freezes.most))
+    return f"{last} the last time; 99 of 100 times {p99} or less, at most {most}"
 
 
 def _sent(told: ReplicationReport) -> str:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dtesx.mirror import content
 from dtesx.mirror.chunks import Cutter
 from dtesx.mirror.delta import (
     Run,
     Segment,
-    blocks_of,
     check,
     ends_differing,
     is_shifted,
+    pieces_of,
     runs,
     segments,
     turning_point,
@@ -26,6 +26,7 @@ from dtesx.mirror.packing import Packer
 from dtesx.mirror.patching import Patch
 from dtesx.mirror.scan import Visit
 from dtesx.mirror.shifting import Alignment, Changed, Search
+from dtesx.mirror.sums import BLOCK
 from dtesx.mirror.tally import Tally
 from dtesx.mirror.window import Asker, Inquiry, Window
 from dtesx.model.changes import Spans
@@ -231,7 +232,7 @@ class Comparison:
         )
 
     def _new(self, file: _File, basis: Basis, segment: Segment) -> None:
-        """A part beyond the end of the target's file."""
+        """A part that is sent as it is."""
         end = segment.offset + segment.length
         while not segment.hole and file.reached < end:
             offset = max(file.reached, segment.offset)
@@ -291,5 +292,9 @@ def _segments(fd: int, size: int, there: int, spans: Spans | None) -> Iterator[S
     if spans is None:
         yield from segments(content.extents(fd, size), size)
         return
-    for start, end in blocks_of(spans, size, there):
-        yield from segments(content.extents(fd, end, start), end, start)
+    for number, (start, end) in enumerate(pieces_of(spans, size, there)):
+        for segment in segments(content.extents(fd, end, start), end, start):
+            # Asked about first of all, the target tells which file it has. Long spans are often
+            # those of a large folio, of which little was written.
+            told = number > 0 and not segment.hole and segment.length <= BLOCK
+            yield replace(segment, told=told)

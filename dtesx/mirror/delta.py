@@ -18,13 +18,15 @@ _KEPT = 4 * PIECE
 class Segment:
     """A part of the source's file that is compared at once: data (at most SEGMENT bytes) or a hole.
 
-    It is compared with what is ``shift`` bytes further on in the target's file.
+    It is compared with what is ``shift`` bytes further on in the target's file. ``told``: it is known
+    to have been written, so that it is sent and not compared.
     """
 
     offset: int
     length: int
     hole: bool = False
     shift: int = 0
+    told: bool = False
 
     @property
     def there(self) -> int:
@@ -67,15 +69,15 @@ def segments(
         yield Segment(reached, size - reached, hole=True, shift=shift)
 
 
-def blocks_of(spans: Iterable[tuple[int, int]], size: int, there: int) -> Iterator[tuple[int, int]]:
-    """The blocks that ``spans`` touch of a file of ``size`` bytes, as (start, end).
+def pieces_of(spans: Iterable[tuple[int, int]], size: int, there: int) -> Iterator[tuple[int, int]]:
+    """The pieces that ``spans`` touch of a file of ``size`` bytes, as (start, end).
 
     The first one is among them where nothing else is below ``there``, the size of the target's file:
     what is never compared is not known to be what it was.
     """
-    wanted = [(start // BLOCK * BLOCK, min(size, -(-end // BLOCK) * BLOCK)) for start, end in spans]
+    wanted = [(start // PIECE * PIECE, min(size, -(-end // PIECE) * PIECE)) for start, end in spans]
     if all(start >= there for start, _ in wanted):
-        wanted.insert(0, (0, min(BLOCK, size)))
+        wanted.insert(0, (0, min(PIECE, size)))
     reached = 0
     for start, end in wanted:
         if end > max(start, reached):

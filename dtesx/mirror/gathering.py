@@ -17,16 +17,13 @@ import msgspec
 
 from dtesx.base.errors import DtesxError
 from dtesx.mirror import content
-from dtesx.mirror.delta import blocks_of
+from dtesx.mirror.ahead import WHOLE, Ahead, copy_parts, exactly
 from dtesx.mirror.partial import walk_changed
 from dtesx.mirror.scan import Visit, WalkOptions, is_mount_root, join, own_item
 from dtesx.mirror.selection import Scope
 from dtesx.model.changes import Changes, Spans, Touch
 from dtesx.wire.items import Item
 
-_WHOLE = 1 << 20
-_PIECE = 8 << 20
-_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _LOST_AND_FOUND = b"lost+found"
 
 
@@ -54,28 +51,41 @@ class Gathering:
     """What was read of one tree. ``files`` is a directory in memory, which has the content of ``Kept.file``.
 
     ``changes`` are those that were read, with the spans of files of which not all was. ``room`` is how
-    many bytes of small files there may be; ``pause`` is called often, and may raise.
+    many bytes of small files there may be. ``ahead`` has what was copied before the tree stood still.
     """
 
     files: int
     room: int
-    pause: Callable[[], None]
+    ahead: Ahead
     changes: Changes = field(default_factory=Changes)
     directories: dict[bytes, Kept] = field(default_factory=dict)
     names: list[Kept] = field(default_factory=list)
     _known: set[int] = field(default_factory=set)
+    _late: Changes = field(default_factory=Changes)
+    _pause: Callable[[], None] = field(default=lambda: None)
 
-    def gather(self, root: int, scope: Scope | None, changes: Changes) -> None:
-        """Read the changed names of the tree behind ``root`` (a descriptor). Raises NotStill."""
-        if changes.everything:
+    def gather(
+        self,
+        root: int,
+        scope: Scope | None,
+        changes: Changes,
+        late: Changes,
+        pause: Callable[[], None],
+    ) -> None:
+        """Read the changed names of the tree behind ``root`` (a descriptor). Raises NotStill.
+
+        ``late`` are those of ``changes`` that may have happened since ``ahead`` was made. ``pause`` is
+        called often, and may raise.
+        """
+        if changes.everything or changes.blurred:
             raise NotStill("it is not known what changed", hint="later epochs may be consistent again")
-        self.changes.names = changes.names
+        self.changes.names, self._late, self._pause = changes.names, late, pause
         if is_mount_root(root):
             changes.names.get(b"", {}).pop(_LOST_AND_FOUND, None)
         options = WalkOptions(problem=_refuse, scope=scope)
         with closing(walk_changed(root, options, changes.names)) as visits:
             for visit in visits:
-                self.pause()
+                self._pause()
                 if visit.entered:
                     self._directory(visit, changes.spans)
 
@@ -85,7 +95,7 @@ class Gathering:
         self.directories[visit.path] = Kept(directory, item, content.flags(visit.fd))
         for number, item in enumerate(list(visit.entries)):
             if not number % 64:
-                self.pause()
+                self._pause()
             kind = item.kind
             if item.name in visit.mounts:
                 _refuse(join(visit.path, item.name), "another file system is mounted there")
@@ -112,7 +122,7 @@ class Gathering:
                 if self.room < 0:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             else:
-                data, file = b"", self._large(fd, status.st_size, path, self._parts(visit, item, spans))
+                data, file = b"", self._large(fd, status, path, self._parts(visit, item, spans))
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise NotStill(
@@ -126,36 +136,26 @@ class Gathering:
     def _parts(self, visit: Visit, item: Item, spans: dict[bytes, Spans]) -> Spans | None:
         """The parts of a large file that are to be read; None: all of it."""
         touch = visit.only[item.name] if visit.only is not None else Touch.APPEARED
-        if item.link or item.size <= _WHOLE or Touch.APPEARED in touch:
+        if item.link or item.size <= WHOLE or Touch.APPEARED in touch:
             return None
         if Touch.CONTENT in touch:
             return spans.get(join(visit.path, item.name))
         return ()  # its content is what it was
 
-    def _large(self, fd: int, size: int, path: bytes, spans: Spans | None) -> bytes:
+    def _large(self, fd: int, status: os.stat_result, path: bytes, spans: Spans | None) -> bytes:
+        size = status.st_size
+        if spans is not None:
+            self.changes.spans[path] = spans
+            taken = self.ahead.take(path, status, self._late)
+            if taken is not None:
+                copy, late = taken
+                copy_parts(fd, copy.file, self.files, status, exactly(late, size), self._pause)
+                return copy.file
         # What the target has of a file that grew is compared from its beginning.
-        parts = [(0, size)] if spans is None else list(blocks_of(spans, size, 0))
-        if sum(end - start for start, end in parts) < size:
-            self.changes.spans[path] = spans or ()
+        parts = [(0, size)] if spans is None else exactly(spans, size)
         name = b"%d" % len(self.names)
-        copy = os.open(name, _FILE, 0o600, dir_fd=self.files)
-        try:
-            os.ftruncate(copy, size)
-            for start, end in parts:
-                for offset, until in content.extents(fd, end, start):
-                    self._copy(fd, copy, offset, until)
-        finally:
-            os.close(copy)
+        copy_parts(fd, name, self.files, status, parts, self._pause)
         return name
-
-    def _copy(self, fd: int, copy: int, offset: int, end: int) -> None:
-        os.lseek(copy, offset, os.SEEK_SET)
-        while offset < end:
-            self.pause()
-            count = os.sendfile(copy, fd, offset, min(_PIECE, end - offset))
-            if not count:
-                return
-            offset += count
 
 
 def _refuse(path: bytes, why: str | None) -> None:

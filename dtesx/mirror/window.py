@@ -46,7 +46,7 @@ class Asker(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Question:
-    """A segment on its way to being compared; ``number`` is 0 where the target has nothing to compare."""
+    """A segment on its way to being compared; ``number`` is 0 where there is nothing to compare."""
 
     segment: Segment
     number: int = 0
@@ -100,7 +100,7 @@ class Handler(Protocol[G]):
     """Takes what comes of a file. An OSError of ``take`` and of ``complete`` goes to ``failed``."""
 
     def take(self, file: G, segment: Segment, answer: Sums | None) -> None:
-        """Deal with the next segment; no answer: it is beyond the end of the target's file."""
+        """Deal with the next segment; no answer: it is to be sent as it is."""
 
     def complete(self, file: G) -> None:
         """Every segment was taken; not called when the file is over."""
@@ -204,7 +204,7 @@ class Window(Generic[F]):
             file.asked = True
             return
         question = Question(segment)
-        if segment.there < file.there:
+        if segment.there < file.there and not segment.told:
             sums = b""
             if not segment.hole:
                 length, sums = self._reader.sums(file.fd, segment.offset, segment.length, self._asker.summer)

@@ -93,7 +93,7 @@ class ReplicationStatus:
     were not looked at yet, ``busy`` says whether an epoch is on its way, ``failed`` counts the paths
     that could not be replicated and are tried again. ``last_file`` is the path that was sent last.
     ``consistent`` is the last epoch applied that was of one moment, ``fuzzy`` why the latest one that was
-    to be so was not (empty: it was).
+    to be so was not (empty: it was), ``unquiesced`` why the applications were not prepared for it.
     ``hints`` are the bytes of memory that tell what changed and is not on the target; ``blurred``: so
     much did that whole directories are compared.
     """
@@ -112,6 +112,7 @@ class ReplicationStatus:
     last_file: str = ""
     consistent: Epoch | None = None
     fuzzy: str = ""
+    unquiesced: str = ""
     freezes: FreezeStats = FreezeStats()
     hints: int = 0
     blurred: bool = False
@@ -184,6 +185,7 @@ class ReplicationReport:
     last one applied on the target; all that was written before ``current`` is there (0: it never was
     whole), that is ``recovery_point_latency`` seconds ago (None: the same). ``sent_bytes`` are content of
     files, ``sent_compressed_bytes`` what crossed the link for it, both ways and with all that frames it.
+    ``consistent``, ``fuzzy``, ``unquiesced`` and ``freezes`` are those of ReplicationStatus.
     """
 
     source: str
@@ -216,6 +218,10 @@ class ReplicationReport:
     problems_total: int
     last_file_touched: str
     problem: str
+    consistent: Epoch | None = None
+    fuzzy: str = ""
+    unquiesced: str = ""
+    freezes: FreezeStats = FreezeStats()
 
 
 @dataclass(frozen=True)

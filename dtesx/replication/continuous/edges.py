@@ -6,26 +6,32 @@ file systems have long gone on.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 from dtesx.capture.errors import NotWatchable
 from dtesx.capture.filesystems import file_system
 from dtesx.capture.settling import write_back_all
+from dtesx.mirror.ahead import Ahead
 from dtesx.mirror.gathering import Gathering, NotStill
 from dtesx.mirror.hard_links import LinkNames
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.still import laid_out
 from dtesx.model.changes import Changes
+from dtesx.model.epoch import EpochKind
 from dtesx.model.replication import FreezeStats
 from dtesx.volumes.freezing import Freezer
 from dtesx.volumes.memory import open_memory
 
 _MEMORY = 512 << 20
 _SMALL = 64 << 20
+_AHEAD = 10.0
+_ROUNDS, _LITTLE, _BETTER = 6, 0.1, 0.8
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -48,20 +54,41 @@ class Still:
 
 @dataclass(frozen=True)
 class Edge:
-    """A moment (``taken``, Unix seconds) and what had changed below each root until then."""
+    """A moment (``taken``, Unix seconds), what it is worth, and what had changed below each root by then."""
 
     taken: float
+    kind: EpochKind
     stills: Mapping[str, Still]
+
+
+class Changing(Protocol):
+    """Knows what changed below all roots, by root."""
+
+    def so_far(self) -> Mapping[str, Changes]:
+        """What changed since the last time; it stays to be taken."""
+
+    def take(self) -> tuple[Mapping[str, Changes], Mapping[str, Changes]]:
+        """What changed until now, and what of it may have happened since ``so_far`` was last called.
+
+        For while nothing can be written.
+        """
 
 
 class Edges:
     """Makes edges: freezes the file systems behind ``directories`` (descriptors, that stay the caller's).
 
+    ``prepared`` gives a context in which applications are prepared, and what the epoch is worth then.
     For one thread. Raises CommandFailed.
     """
 
-    def __init__(self, directories: Iterable[int], budget: float) -> None:
+    def __init__(
+        self,
+        directories: Iterable[int],
+        budget: float,
+        prepared: Callable[[], AbstractContextManager[EpochKind]],
+    ) -> None:
         self._budget = budget
+        self._prepared = prepared
         self._directories = [os.dup(fd) for fd in {_system(fd): fd for fd in directories}.values()]
         self._freezer = Freezer(self._directories)
 
@@ -82,56 +109,87 @@ class Edges:
             write_back_all(directory)
 
     @contextmanager
-    def edge(self, roots: Mapping[str, Root], take: Callable[[], Mapping[str, Changes]]) -> Iterator[Edge]:
-        """An edge now. ``take`` gives what changed until then; it is called while nothing can be written.
-
-        Raises NotFrozen, NotStill.
-        """
+    def edge(self, roots: Mapping[str, Root], changing: Changing) -> Iterator[Edge]:
+        """An edge now. Raises NotFrozen, NotStill."""
         with ExitStack() as stack:
             memory = stack.enter_context(open_memory(_MEMORY))
-            self.settle()  # so that freezing has little to write
+            reading = _Reading(roots, memory, stack)
+            self._prepare(reading, changing)
+            with self._prepared() as kind:
+                if kind is EpochKind.APPLICATION:  # they have just written all they hold
+                    self._prepare(reading, changing)
+                taken = self._read(reading, changing)
             stills = {}
-            taken, gathered = self._read(roots, take, memory, stack)
-            for root, gathering in gathered.items():
+            for root, gathering in reading.gathered.items():
                 fd = stack.enter_context(laid_out(gathering))
                 stills[root] = Still(fd, gathering.changes)
-            yield Edge(taken, stills)
+            yield Edge(taken, kind, stills)
 
-    def _read(
-        self,
-        roots: Mapping[str, Root],
-        take: Callable[[], Mapping[str, Changes]],
-        memory: int,
-        stack: ExitStack,
-    ) -> tuple[float, dict[str, Gathering]]:
-        until = time.monotonic() + self._budget
+    def _prepare(self, reading: _Reading, changing: Changing) -> None:
+        """Read ahead and write back, until little is left of both: it would hold up who writes."""
+        took = math.inf
+        for _ in range(_ROUNDS):
+            began, before = time.monotonic(), took
+            reading.ahead(changing.so_far(), _Deadline(_AHEAD))
+            self.settle()
+            took = time.monotonic() - began
+            if took < _LITTLE or took > before * _BETTER:
+                return
 
-        def pause() -> None:
-            if time.monotonic() > until:
-                raise _late(self._budget)
+    def _read(self, reading: _Reading, changing: Changing) -> float:
+        with self._freezer.frozen(self._budget) as moment:
+            deadline = _Deadline(self._budget)
+            taken = time.time()
+            changes, late = changing.take()
+            reading.read(changes, late, deadline)
+        if not moment.whole:
+            raise deadline.passed()
+        return taken
 
-        gathered = {}
+
+class _Reading:
+    """Reads what changed of ``roots`` to ``memory``; ``stack`` closes what it opens."""
+
+    def __init__(self, roots: Mapping[str, Root], memory: int, stack: ExitStack) -> None:
+        self._roots = roots
+        self.gathered: dict[str, Gathering] = {}
         for number, root in enumerate(roots):
             os.mkdir(name := b"%d" % number, dir_fd=memory)
             files = os.open(name, _DIRECTORY, dir_fd=memory)
             stack.callback(os.close, files)
-            gathered[root] = Gathering(files, _SMALL, pause)
-        with self._freezer.frozen(self._budget) as moment:
-            taken = time.time()
-            changes = take()
-            for root, at in roots.items():
-                if changes[root] and not changes[root].everything:
-                    at.links.complete(at.fd, changes[root].names, pause)
-                gathered[root].gather(at.fd, at.scope, changes[root])
-        if not moment.whole:
-            raise _late(self._budget)
-        return taken, gathered
+            self.gathered[root] = Gathering(files, _SMALL, Ahead(files))
+
+    def ahead(self, late: Mapping[str, Changes], deadline: _Deadline) -> None:
+        """Copy what is likely to be needed; what is not by the deadline is read later."""
+        for root, at in self._roots.items():
+            with suppress(NotStill):
+                self.gathered[root].ahead.update(at.fd, late[root], deadline.pause)
+
+    def read(self, changes: Mapping[str, Changes], late: Mapping[str, Changes], deadline: _Deadline) -> None:
+        """Read all of it, or raise NotStill."""
+        for root, at in self._roots.items():
+            if changes[root] and not changes[root].everything:
+                at.links.complete(at.fd, changes[root].names, deadline.pause)
+            self.gathered[root].gather(at.fd, at.scope, changes[root], late[root], deadline.pause)
 
 
-def _late(budget: float) -> NotStill:
-    return NotStill(
-        f"what changed could not be read within {budget} s", hint="see --freeze-budget and --epoch"
-    )
+class _Deadline:
+    """So many seconds from now on."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._until = time.monotonic() + seconds
+
+    def pause(self) -> None:
+        """Raise NotStill when they are over."""
+        if time.monotonic() > self._until:
+            raise self.passed()
+
+    def passed(self) -> NotStill:
+        """That they are over."""
+        return NotStill(
+            f"what changed could not be read within {self._seconds} s", hint="see --freeze-budget and --epoch"
+        )
 
 
 def _system(directory: int) -> int:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 
 from dtesx.model.changes import Changes
-from dtesx.replication.continuous.replicating import Capture
+from dtesx.replication.continuous.consistent import Capture
 
 
 class Without:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from dtesx.base.errors import DtesxError, Interrupted
 from dtesx.base.log import get_logger
 from dtesx.base.retry import Backoff
 from dtesx.mirror.catalogue import catalogue_path
-from dtesx.mirror.gathering import NotStill
 from dtesx.mirror.selection import Scope, select
 from dtesx.mirror.tally import Tally, readable
-from dtesx.model.changes import Changes
-from dtesx.model.epoch import EpochKind
 from dtesx.model.mirror import LinkOptions, MirrorOptions
 from dtesx.model.queue import QueueLimits
 from dtesx.model.replication import (
@@ -30,10 +25,11 @@ from dtesx.model.replication import (
     TargetStatus,
 )
 from dtesx.model.request import MirrorPhase, MirrorRequest
-from dtesx.replication.continuous.edges import Edges, Root
+from dtesx.replication.continuous.consistent import Capture, ConsistentEpochs
 from dtesx.replication.continuous.pending import Pending
 from dtesx.replication.continuous.permission import Permission
 from dtesx.replication.continuous.points import Points, Ticket
+from dtesx.replication.continuous.quiescing import Applications
 from dtesx.replication.continuous.shipping import Shipping
 from dtesx.replication.continuous.updating import Updater
 from dtesx.replication.control import MirrorControl
@@ -41,22 +37,11 @@ from dtesx.replication.guarding import Guard
 from dtesx.replication.queue.storage import check_folder
 from dtesx.replication.sending import OWN_STATE, route
 from dtesx.replication.source_session import SourceSession
-from dtesx.volumes.freezing import NotFrozen
 from dtesx.wire.identity import Identity
 
 log = get_logger(__name__)
 
 RECONNECT = Backoff(first=0.5, cap=30.0, tries=8)
-
-
-class Capture(Protocol):
-    """Knows what changes on the source. Methods may be called while changes go on."""
-
-    def drain(self, *, still: bool = False) -> dict[str, Changes]:
-        """What changed since the last call, by root; roots without changes may be missing.
-
-        ``still``: nothing can be written at the moment.
-        """
 
 
 _TARGET = {
@@ -74,6 +59,7 @@ class Replication:
 
     ``status`` is called at every change and about once a second. Whatever happens to the link or
     the target, it goes on by itself; what the target has confirmed is not compared again.
+    ``applications`` are prepared for epochs of one moment.
     """
 
     def __init__(
@@ -91,6 +77,7 @@ class Replication:
         catalogue: Path | None = None,
         backoff: Backoff = RECONNECT,
         control: MirrorControl | None = None,
+        applications: Applications | None = None,
     ) -> None:
         self._request = request
         self._route = route(request, identity, tls=link.tls)
@@ -105,6 +92,7 @@ class Replication:
         self._stop = stop
         self._catalogue = catalogue
         self._backoff = backoff
+        self._applications = applications
         self._roots = request.roots
         self._guard = Guard(opener, mirror.orphans, rebind=request.rebind)
         self._pending = Pending(self._roots, (link.ahead or QueueLimits()).memory)
@@ -126,9 +114,8 @@ class Replication:
         )
         self._drain_at = self._taken = self._told = 0.0
         self._leaving = False
-        self._edges: Edges | None = None
-        self._edge_at = 0.0
-        self._unknown = False
+        self._consistent: ConsistentEpochs | None = None
+        self._known = False  # what had changed, when it was drained
 
     def request_point(self, *, consistent: bool, task: str = "") -> Ticket:
         """Have an epoch made with all that is written by now, and ``task`` run then; from any thread."""
@@ -150,8 +137,23 @@ class Replication:
             stack.callback(self._updater.close)
             with ExitStack() as opened:
                 fds = [opened.enter_context(self._opener(root)) for root in self._roots]
-                self._edges = stack.enter_context(closing(Edges(fds, self._options.freeze_budget)))
+                self._consistent = stack.enter_context(closing(self._consistent_epochs(fds)))
             self._run()
+
+    def _consistent_epochs(self, directories: Iterable[int]) -> ConsistentEpochs:
+        return ConsistentEpochs(
+            self._roots,
+            directories,
+            options=self._options,
+            capture=self._capture,
+            pending=self._pending,
+            points=self._points,
+            shipping=self._shipping,
+            applications=self._applications,
+            opened=self._guard.open,
+            scope=self._scope,
+            links=self._updater.names,
+        )
 
     def _run(self) -> None:
         delays = self._backoff.delays()
@@ -234,9 +236,9 @@ class Replication:
         share = (now - began) / self._options.mirror_ratio
         self._shipping.slice(session, max(began + self._options.epoch, now + share))
         if not self._shipping.mirroring:
-            if self._edge_due(began):
-                self._edge_at = began + self._options.consistent_every
-                self._send_consistent(session)
+            assert self._consistent is not None
+            if self._consistent.due(began, known=self._known):
+                self._consistent.send(session, began)
             if self._pending.latest is not None:
                 self._permission.sent()
 
@@ -254,69 +256,13 @@ class Replication:
         if not self._shipping.mirroring:  # what is asked for meanwhile needs what comes after
             self._points.gather()
         self._drain()
-        self._unknown = bool(self._pending.unknown())
+        self._known = not self._pending.unknown()
         self._pending.retry(time.monotonic())
         self._permission.expect(session, self._pending, mirroring=self._shipping.mirroring)
 
     def _drain(self) -> None:
         self._pending.add(self._capture.drain())
         self._drain_at = time.monotonic() + max(_DRAIN, self._options.epoch)
-
-    def _edge_due(self, now: float) -> bool:
-        """Whether there is to be an epoch of one moment; ``now`` is seconds of a monotonic clock."""
-        regular = self._options.consistent_every > 0 and now >= self._edge_at and not self._is_consistent()
-        due = regular or self._points.consistent
-        if due and self._unknown:
-            self._fuzzy("it is not known what changed")
-            self._points.give_up_consistent()
-        return due and not self._unknown
-
-    def _is_consistent(self) -> bool:
-        """Whether the target has, or will have, what the source was at one moment, and nothing came since."""
-        latest = self._pending.latest
-        return latest is not None and latest.kind is not EpochKind.FUZZY
-
-    def _send_consistent(self, session: SourceSession) -> None:
-        """An epoch of one moment; where that cannot be, what was drained for it waits for the next one."""
-        edges = self._edges
-        assert edges is not None
-        with ExitStack() as stack:
-            roots = {
-                root: Root(
-                    stack.enter_context(self._guard.open(root)), self._scope(root), self._updater.names(root)
-                )
-                for root in self._roots
-            }
-            changes: dict[str, Changes] = {}
-            try:
-                edge = stack.enter_context(edges.edge(roots, lambda: self._take_still(changes)))
-            except (NotFrozen, NotStill) as error:
-                edges.settle()  # for the time may have been up before changes were taken
-                self._pending.add(changes)
-                if not error.recoverable:
-                    self._edge_at = math.inf
-                    self._points.give_up_consistent()
-                self._fuzzy(error.message)
-                return
-            finally:
-                self._state = replace(self._state, freezes=edges.freezes)
-            self._shipping.edge(session, edge, changes)
-            self._fuzzy(f"{self._pending.failing} paths failed" if self._pending.failing else "")
-
-    def _take_still(self, changes: dict[str, Changes]) -> dict[str, Changes]:
-        self._points.gather()
-        self._pending.add(self._capture.drain(still=True))
-        self._pending.retry_all()
-        changes |= self._pending.take()
-        for some in changes.values():
-            if some.moved:  # moving changes the root's own times
-                some.names.setdefault(b"", {})
-        return changes
-
-    def _fuzzy(self, why: str) -> None:
-        if why and why != self._state.fuzzy:
-            log.warning("epochs are fuzzy", reason=why)
-        self._state = replace(self._state, fuzzy=why)
 
     def _catalogue_of(self, root: str) -> Path:
         assert self._catalogue is not None
@@ -367,6 +313,10 @@ class Replication:
             hints=self._pending.weight,
             blurred=self._pending.blurred,
         )
+        if (epochs := self._consistent) is not None:
+            self._state = replace(
+                self._state, fuzzy=epochs.fuzzy, unquiesced=epochs.unquiesced, freezes=epochs.freezes
+            )
         self._see_target()
         self._status(self._state)
 

@@ -84,6 +84,10 @@ def report(
         problems_total=status.stats.problems_total,
         last_file_touched=status.last_file,
         problem=status.problem,
+        consistent=status.consistent,
+        fuzzy=status.fuzzy,
+        unquiesced=status.unquiesced,
+        freezes=status.freezes,
     )
 
 

@@ -147,7 +147,7 @@ class Shipping:
         """Send ``changes`` as they were read at one moment, ``edge``."""
         with self._keeping(changes):
             self._moves(session, changes)
-        epoch = self._pending.epoch(EpochKind.CRASH, edge.taken, changes)
+        epoch = self._pending.epoch(edge.kind, edge.taken, changes)
         session.begin_epoch()
         for index, root in enumerate(self._roots):
             if changes[root]:

@@ -11,7 +11,12 @@ import pytest
 from dtesx.base.run import run
 from tests.integration.replication.conftest import Site
 
+from .watching import LONG
+
 _MAKE = {"ext4": ["mkfs.ext4", "-q"], "xfs": ["mkfs.xfs", "-q"], "btrfs": ["mkfs.btrfs", "-q"]}
+
+BRIEFLY = pytest.mark.parametrize("mounted", list(_MAKE) if LONG else ["ext4"], indirect=True)
+"""For a test that costs much: on one kind of file system, unless there is time."""
 
 
 @pytest.fixture(params=list(_MAKE))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import queue
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,12 @@ from dtesx.base.run import run, spawn
 from tests.integration.replication.conftest import Site
 from tests.integration.replication.real.test_postgresql import USER, Server, programs
 
+from .conftest import BRIEFLY
 from .watching import replicating, report, writing
 
 pytestmark = pytest.mark.integration
 
+_WAITING = 4
 _SQLITE = """
 import os, random, sqlite3, sys, threading
 def work(mode):
@@ -43,10 +47,31 @@ for mode in ("wal", "delete"):
 """
 
 
-def copied(replica: Path, copies: Path) -> None:
-    """Keep a copy of the replica to look at later."""
-    copies.mkdir(exist_ok=True)
-    run(["cp", "-a", str(replica), str(copies / f"{len(list(copies.iterdir())):04}")])
+class Copies:
+    """Copies of a replica at its epochs of one moment, each looked at by ``check`` and forgotten."""
+
+    def __init__(self, place: Path, check: Callable[[Path], object]) -> None:
+        self._place = place
+        self._check = check
+        self._made: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        self._checked = 0
+        place.mkdir()
+
+    def keep(self, replica: Path) -> None:
+        """Keep a copy to look at later, if there are not too many already."""
+        if self._made.qsize() < _WAITING:
+            copy = self._place / uuid.uuid4().hex
+            run(["cp", "-a", str(replica), str(copy)])
+            self._made.put(copy)
+
+    def look(self) -> int:
+        """Look at the next one if there is one; returns how many have been looked at."""
+        with suppress(queue.Empty):
+            copy = self._made.get_nowait()
+            self._check(copy)
+            shutil.rmtree(copy)
+            self._checked += 1
+        return self._checked
 
 
 def _ledger(file: Path) -> None:
@@ -56,19 +81,19 @@ def _ledger(file: Path) -> None:
         assert found == (2000, 2_000_000)
 
 
+def _ledgers(copy: Path) -> None:
+    _ledger(copy / "wal")
+    _ledger(copy / "delete")
+
+
 def test_sqlite(mounted: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    copies = tmp_path / "copies"
+    copies = Copies(tmp_path / "copies", _ledgers)
     with ExitStack() as stack:
         stack.enter_context(mounted.receiver())
         stack.enter_context(writing(_SQLITE, mounted.source, "ready-wal", "ready-delete"))
-        watched = stack.enter_context(
-            replicating(mounted, monkeypatch, lambda replica: copied(replica, copies))
-        )
-        watched.for_a_while()
-    for copy in sorted(copies.iterdir()):
-        _ledger(copy / "wal")
-        _ledger(copy / "delete")
-    report(watched, len(list(copies.iterdir())))
+        watched = stack.enter_context(replicating(mounted, monkeypatch, copies.keep))
+        watched.for_a_while(copies.look)
+    report(watched, copies.look())
 
 
 @contextmanager
@@ -100,6 +125,7 @@ def _starts(server: Server) -> int:
         return int(server.ask("select count(*) from pgbench_history"))
 
 
+@BRIEFLY
 def test_postgresql(mounted: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     with ExitStack() as stack:
         # The server does not run as root, so its directories must not lie below pytest's.
@@ -110,22 +136,21 @@ def test_postgresql(mounted: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         run(["mount", "--bind", str(mounted.source), str(here)])
         stack.callback(run, ["umount", str(here)])
         shutil.chown(here, USER, USER)
-        server = Server(programs(), here / "data", place)
+        server, counts = Server(programs(), here / "data", place), list[int]()
+        aside = place / "aside"
+        aside.mkdir()
+        shutil.chown(aside, USER, USER)
+        copies = Copies(
+            place / "copies",
+            lambda copy: counts.append(_starts(Server(server.programs, copy / "data", aside))),
+        )
         run(server.command("initdb", "-D", server.data, "-A", "trust", "--data-checksums", "--no-sync"))
-        copies = place / "copies"
-        with ExitStack() as running:
-            running.enter_context(server.running("-c max_wal_size=64MB -c checkpoint_timeout=30s"))
-            run(server.command("pgbench", "-h", place, "-i", "-q", "-s", 3, USER))
-            running.enter_context(_load(server))
-            running.enter_context(mounted.receiver())
-            watched = running.enter_context(
-                replicating(mounted, monkeypatch, lambda replica: copied(replica, copies))
-            )
-            watched.for_a_while()
-        counts = []
-        for copy in sorted(copies.iterdir()):
-            counts.append(_starts(Server(server.programs, copy / "data", place)))
-            shutil.rmtree(copy)
-        assert counts == sorted(counts)
-        assert counts[-1] > counts[0]
-        report(watched, len(counts))
+        stack.enter_context(server.running("-c max_wal_size=64MB -c checkpoint_timeout=30s"))
+        run(server.command("pgbench", "-h", place, "-i", "-q", "-s", 1, USER))
+        stack.enter_context(_load(server))
+        stack.enter_context(mounted.receiver())
+        watched = stack.enter_context(replicating(mounted, monkeypatch, copies.keep))
+        watched.for_a_while(copies.look)
+        report(watched, copies.look())
+    assert counts == sorted(counts)
+    assert counts[-1] > counts[0]

@@ -15,6 +15,7 @@ from dtesx.model.epoch import EpochKind
 from tests.integration.replication.conftest import Site
 from tests.integration.replication.vandal import Vandal
 
+from .conftest import BRIEFLY
 from .watching import SECONDS, WAIT, Watched, replicating, report
 
 pytestmark = pytest.mark.integration
@@ -64,6 +65,7 @@ def test_whatever_happens_to_a_tree(mounted: Site, monkeypatch: pytest.MonkeyPat
     report(watched, len(watched.consistent()))
 
 
+@BRIEFLY
 def test_a_point_of_one_moment_on_demand(mounted: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     with ExitStack() as stack:
         stack.enter_context(mounted.receiver())

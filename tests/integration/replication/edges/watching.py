@@ -21,13 +21,17 @@ from dtesx.model.mirror import LinkOptions, MirrorOptions
 from dtesx.model.replication import ReplicationOptions, ReplicationStatus
 from dtesx.model.request import MirrorRequest
 from dtesx.replication.continuous.following import Follower
+from dtesx.replication.continuous.quiescing import Applications
 from dtesx.replication.continuous.replicating import Replication
 from dtesx.replication.epochs import Epochs
 from tests.integration.replication.conftest import QUICK, Site
 
 WAIT = 40.0
-SECONDS = float(os.environ.get("DTESX_EDGE_SECONDS", "2"))
+SECONDS = float(os.environ.get("DTESX_EDGE_SECONDS", "1"))
 """For how long each writer writes; by hand longer."""
+
+LONG = "DTESX_EDGE_SECONDS" in os.environ
+_AT_LEAST = 3
 
 
 @dataclass
@@ -40,12 +44,13 @@ class Watched:
     replication: Replication | None = None
 
     def consistent(self) -> list[Epoch]:
-        return [epoch for epoch in self.epochs if epoch.kind is EpochKind.CRASH]
+        return [epoch for epoch in self.epochs if epoch.kind is not EpochKind.FUZZY]
 
-    def for_a_while(self) -> None:
-        """Let it go on for SECONDS, and longer if there were too few epochs of one moment."""
+    def for_a_while(self, done: Callable[[], int] | None = None) -> None:
+        """Let it go on for SECONDS, and until ``done`` counts enough: epochs of one moment, if not told."""
         end = time.monotonic() + SECONDS
-        self.until(lambda: time.monotonic() > end and len(self.consistent()) >= 3)
+        count = done or (lambda: len(self.consistent()))
+        self.until(lambda: count() >= _AT_LEAST and time.monotonic() > end)
 
     def caught_up(self) -> None:
         """Wait until the target has what there is now, as an epoch of one moment."""
@@ -53,7 +58,7 @@ class Watched:
         self.until(lambda: any(epoch.taken > now for epoch in self.consistent()))
 
     def until(self, done: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + WAIT
+        deadline = time.monotonic() + SECONDS + WAIT
         while not done():
             assert time.monotonic() < deadline, self.states[-1:]
             assert not self.problems, self.problems
@@ -85,6 +90,7 @@ def replicating(
     every: float = 0.3,
     budget: float = 2.0,
     only: bool = False,
+    applications: Applications | None = None,
 ) -> Iterator[Watched]:
     """Replicate; ``check`` gets the replica at every epoch of one moment, before the next one is applied.
 
@@ -96,7 +102,7 @@ def replicating(
     def carried_out(self: Epochs, epoch: Epoch, **options: bool) -> None:
         carry_out(self, epoch, **options)
         try:
-            if epoch.kind is EpochKind.CRASH:
+            if epoch.kind is not EpochKind.FUZZY:
                 check(site.target)
         except BaseException as problem:  # told in the test's own thread
             watched.problems.append(problem)
@@ -116,6 +122,7 @@ def replicating(
             status=watched.states.append,
             stop=stop,
             backoff=QUICK,
+            applications=applications,
         )
         watched.replication = replication
         thread = threading.Thread(target=replication.run)
