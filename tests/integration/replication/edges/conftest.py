@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,13 +23,19 @@ BRIEFLY = pytest.mark.parametrize("mounted", list(_MAKE) if LONG else ["ext4"], 
 @pytest.fixture(params=list(_MAKE))
 def mounted(bare_site: Site, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
     """A site whose source is a file system of its own."""
-    image = tmp_path / "source.img"
+    with file_system(request.param, tmp_path / "source.img", bare_site.source):
+        yield bare_site
+
+
+@contextmanager
+def file_system(kind: str, image: Path, place: Path) -> Iterator[None]:
+    """A new file system of that kind, mounted at ``place``."""
     with image.open("wb") as file:
         file.truncate(1 << 30)
-    run([*_MAKE[request.param], str(image)])
-    run(["mount", "-o", "loop", str(image), str(bare_site.source)])
+    run([*_MAKE[kind], str(image)])
+    run(["mount", "-o", "loop", str(image), str(place)])
     try:
-        yield bare_site
+        yield
     finally:
         gc.collect()  # a mirror that was stopped in the middle has directories open until then
-        run(["umount", str(bare_site.source)])
+        run(["umount", str(place)])

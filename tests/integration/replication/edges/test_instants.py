@@ -10,7 +10,8 @@ import pytest
 
 from tests.integration.replication.conftest import Site
 
-from .watching import replicating, report, writing
+from .conftest import BRIEFLY, file_system
+from .watching import FUZZY, replicating, report, writing
 
 pytestmark = pytest.mark.integration
 
@@ -87,3 +88,57 @@ def test_all_is_of_one_instant(mounted: Site, monkeypatch: pytest.MonkeyPatch) -
         watched.for_a_while()
     assert seen == sorted(seen)
     report(watched, len(seen))
+
+
+@BRIEFLY
+def test_what_is_fuzzy_is_found_out(mounted: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A control: of an epoch that is not of one moment, the same check says so."""
+    failed: list[Exception] = []
+
+    def check(replica: Path) -> None:
+        try:
+            steps(replica)
+        except (AssertionError, ValueError) as error:
+            failed.append(error)
+
+    with ExitStack() as stack:
+        stack.enter_context(mounted.receiver())
+        stack.enter_context(writing(_STEPS, mounted.source, "small"))
+        watched = stack.enter_context(replicating(mounted, monkeypatch, check, every=0.0, kinds=FUZZY))
+        watched.until(lambda: bool(failed))
+
+
+_IN_TURN = """
+import os, struct, sys
+files = [os.open(os.path.join(place, "file"), os.O_RDWR | os.O_CREAT) for place in sys.argv[1:]]
+for count in range(1, 1 << 40):
+    for fd in files:
+        os.pwrite(fd, struct.pack("q", count), 4096 * (count % 1000))
+"""
+
+
+def _latest(replica: Path) -> int:
+    data = (replica / "file").read_bytes()
+    return max(int.from_bytes(data[at : at + 8], "little") for at in range(0, len(data), 4096))
+
+
+@BRIEFLY
+def test_several_file_systems_share_the_instant(
+    mounted: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    other, replica, seen = tmp_path / "other", tmp_path / "other-replica", list[int]()
+    other.mkdir()
+    replica.mkdir()
+
+    def check(first: Path) -> None:
+        seen.append(_latest(first))
+        assert seen[-1] - _latest(replica) in (0, 1)
+
+    with ExitStack() as stack:
+        stack.enter_context(file_system("xfs", tmp_path / "other.img", other))
+        stack.enter_context(mounted.receiver({"/data": mounted.target, "/other": replica}))
+        stack.enter_context(writing(_IN_TURN, mounted.source, "file", more=(other,)))
+        watched = stack.enter_context(replicating(mounted, monkeypatch, check, more={"/other": other}))
+        watched.for_a_while()
+    assert seen == sorted(seen)
+    assert seen[-1] > seen[0]

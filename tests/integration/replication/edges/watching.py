@@ -7,10 +7,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -30,6 +31,9 @@ WAIT = 40.0
 SECONDS = float(os.environ.get("DTESX_EDGE_SECONDS", "1"))
 """For how long each writer writes; by hand longer."""
 
+CONSISTENT = frozenset((EpochKind.CRASH, EpochKind.APPLICATION))
+FUZZY = frozenset((EpochKind.FUZZY,))
+
 LONG = "DTESX_EDGE_SECONDS" in os.environ
 _AT_LEAST = 3
 
@@ -44,7 +48,7 @@ class Watched:
     replication: Replication | None = None
 
     def consistent(self) -> list[Epoch]:
-        return [epoch for epoch in self.epochs if epoch.kind is not EpochKind.FUZZY]
+        return [epoch for epoch in self.epochs if epoch.kind in CONSISTENT]
 
     def for_a_while(self, done: Callable[[], int] | None = None) -> None:
         """Let it go on for SECONDS, and until ``done`` counts enough: epochs of one moment, if not told."""
@@ -91,10 +95,12 @@ def replicating(
     budget: float = 2.0,
     only: bool = False,
     applications: Applications | None = None,
+    kinds: frozenset[EpochKind] = CONSISTENT,
+    more: Mapping[str, Path] = MappingProxyType({}),
 ) -> Iterator[Watched]:
-    """Replicate; ``check`` gets the replica at every epoch of one moment, before the next one is applied.
+    """Replicate; ``check`` gets the replica at every epoch of ``kinds``, before the next one is applied.
 
-    ``only``: all changes are told at edges alone.
+    ``only``: all changes are told at edges alone. ``more`` are sources of further roots.
     """
     watched, stop = Watched(), threading.Event()
     carry_out = Epochs._carry_out
@@ -102,15 +108,25 @@ def replicating(
     def carried_out(self: Epochs, epoch: Epoch, **options: bool) -> None:
         carry_out(self, epoch, **options)
         try:
-            if epoch.kind is not EpochKind.FUZZY:
+            if epoch.kind in kinds:
                 check(site.target)
         except BaseException as problem:  # told in the test's own thread
             watched.problems.append(problem)
         watched.epochs.append(epoch)
 
     monkeypatch.setattr(Epochs, "_carry_out", carried_out)
-    request = MirrorRequest("job", "127.0.0.1", site.port, site.them.certificate, ("/data",))
-    with Follower(["/data"], site.view) as follower:
+    roots = {"/data": site.source, **more}
+
+    @contextmanager
+    def opener(root: str) -> Iterator[int]:
+        fd = os.open(roots[root], os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    request = MirrorRequest("job", "127.0.0.1", site.port, site.them.certificate, tuple(roots))
+    with Follower(roots, opener) as follower:
         replication = Replication(
             request,
             site.us,
@@ -118,7 +134,7 @@ def replicating(
             mirror=MirrorOptions(),
             options=ReplicationOptions(0.2, every, budget),
             link=LinkOptions(),
-            opener=site.view,
+            opener=opener,
             status=watched.states.append,
             stop=stop,
             backoff=QUICK,
@@ -142,9 +158,9 @@ def report(watched: Watched, checked: int) -> None:
 
 
 @contextmanager
-def writing(script: str, place: Path, *ready: str) -> Iterator[None]:
-    """A process that writes all the time; it has begun when there are the files ``ready``."""
-    process = spawn([sys.executable, "-c", script, str(place)])
+def writing(script: str, place: Path, *ready: str, more: tuple[Path, ...] = ()) -> Iterator[None]:
+    """A process that writes all the time; it has begun when ``place`` has the files ``ready``."""
+    process = spawn([sys.executable, "-c", script, str(place), *map(str, more)])
     try:
         while not all((place / name).exists() for name in ready):
             assert process.poll() is None
