@@ -34,6 +34,11 @@ class NotStill(DtesxError):
     recoverable = True
 
 
+def unknown() -> NotStill:
+    """It is not known what changed, so all would have to be read."""
+    return NotStill("it is not known what changed", hint="later epochs may be consistent again")
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A name as it was. ``file`` is the name of its content in memory where ``data`` is not the content."""
@@ -78,7 +83,7 @@ class Gathering:
         called often, and may raise.
         """
         if changes.everything or changes.blurred:
-            raise NotStill("it is not known what changed", hint="later epochs may be consistent again")
+            raise unknown()
         self.changes.names, self._late, self._pause = changes.names, late, pause
         if is_mount_root(root):
             changes.names.get(b"", {}).pop(_LOST_AND_FOUND, None)

@@ -51,8 +51,9 @@ class Changes:
 
     def add(self, later: Changes) -> None:
         """Add what happened later."""
-        # Two rows of moves are not one; what was moved is among the names, too.
-        self.moved = [] if self.names else later.moved
+        if later.moved:
+            # Two rows of moves are not one; what was moved is among the names, too.
+            self.moved = [] if any(self.names.values()) else later.moved
         self.everything |= later.everything
         self.blurred |= later.blurred
         for path, spans in later.spans.items():

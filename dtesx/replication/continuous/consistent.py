@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Protocol
 
 from dtesx.base.log import get_logger
-from dtesx.mirror.gathering import NotStill
+from dtesx.mirror.gathering import NotStill, unknown
 from dtesx.mirror.hard_links import LinkNames
 from dtesx.mirror.selection import Scope
 from dtesx.model.changes import Changes
@@ -86,18 +86,10 @@ class ConsistentEpochs:
         """For how long file systems were frozen."""
         return self._edges.freezes
 
-    def due(self, now: float, *, known: bool) -> bool:
-        """Whether there is to be one; ``now`` is seconds of a monotonic clock.
-
-        ``known``: it was known what had changed when the epoch before was made.
-        """
+    def due(self, now: float) -> bool:
+        """Whether there is to be one; ``now`` is seconds of a monotonic clock."""
         regular = self._options.consistent_every > 0 and now >= self._next and not self._is_there()
-        due = regular or self._points.consistent
-        if due and not known:
-            self._explain("it is not known what changed")
-            self._points.give_up_consistent()
-            return False
-        return due
+        return regular or self._points.consistent
 
     def send(self, session: SourceSession, now: float) -> None:
         """Make one and send it; where that cannot be, what was drained for it waits for the next epoch."""
@@ -115,6 +107,7 @@ class ConsistentEpochs:
                 self._pending.add(taking.taken)
                 if not error.recoverable:
                     self._next = math.inf
+                if not error.recoverable or not taking.known:
                     self._points.give_up_consistent()
                 self._explain(error.message)
                 return
@@ -157,9 +150,17 @@ class _Taking:
         self._points = points
         self.taken = {root: Changes() for root in roots}
 
+    @property
+    def known(self) -> bool:
+        """Whether all that changed is known."""
+        return not any(some.everything or some.blurred for some in self.taken.values())
+
     def so_far(self) -> Mapping[str, Changes]:
         self._pending.add(self._capture.drain())
-        return self._add()
+        late = self._add()
+        if not self.known:  # nothing has to be frozen to find that out
+            raise unknown()
+        return late
 
     def take(self) -> tuple[Mapping[str, Changes], Mapping[str, Changes]]:
         self._points.gather()

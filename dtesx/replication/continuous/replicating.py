@@ -115,7 +115,6 @@ class Replication:
         self._drain_at = self._taken = self._told = 0.0
         self._leaving = False
         self._consistent: ConsistentEpochs | None = None
-        self._known = False  # what had changed, when it was drained
 
     def request_point(self, *, consistent: bool, task: str = "") -> Ticket:
         """Have an epoch made with all that is written by now, and ``task`` run then; from any thread."""
@@ -237,7 +236,7 @@ class Replication:
         self._shipping.slice(session, max(began + self._options.epoch, now + share))
         if not self._shipping.mirroring:
             assert self._consistent is not None
-            if self._consistent.due(began, known=self._known):
+            if self._consistent.due(began):
                 self._consistent.send(session, began)
             if self._pending.latest is not None:
                 self._permission.sent()
@@ -256,7 +255,6 @@ class Replication:
         if not self._shipping.mirroring:  # what is asked for meanwhile needs what comes after
             self._points.gather()
         self._drain()
-        self._known = not self._pending.unknown()
         self._pending.retry(time.monotonic())
         self._permission.expect(session, self._pending, mirroring=self._shipping.mirroring)
 
