@@ -107,7 +107,7 @@ class Applier:
         ``kept``: whatever becomes of this process, they will be carried out again until all of them
         are on disk. ``again``: they were carried out before, up to any point.
         """
-        self._again = again
+        self._again = self._work.again = again
         self._incoming.kept = kept
         contents = _Contents(operations, content)
         number = 0
@@ -132,6 +132,7 @@ class Applier:
     def settled(self) -> None:
         """All that was ``kept`` is on disk here, and will not be carried out again. Raises OSError."""
         self._mover.settled()
+        self._work.settled()
 
     def close(self) -> None:
         """Drop what is unfinished and close everything."""
@@ -146,7 +147,9 @@ class Applier:
         """Make what is new from operation ``number`` on; returns how many were made."""
         work = self._work
         here = work.here
-        if not work.unseen or here.inherits or self._stale or not self._reachable or batch.native is None:
+        if not work.unseen or here.inherits or self._stale or not self._reachable:
+            return 0
+        if batch.native is None or self._again:
             return 0
         own = (os.geteuid(), here.gid)
         done, end = batch.native.put(
@@ -231,9 +234,8 @@ class Applier:
         if work.unseen:
             work.show()
         metadata.settle_directory(work.here.fd, item, operation.flags, work.complain(b""))
-        if work.path:
-            work.directories.release(work.path)
-            self._stale = True
+        work.directories.release(work.path)
+        self._stale = True
 
 
 class _Contents:

@@ -66,8 +66,10 @@ class Directories:
         del self.staged[path]
 
     def release(self, path: bytes) -> None:
-        """Close ``path`` alone: it is finished."""
-        if (found := self._open.pop(path, None)) is not None:
+        """Close ``path`` alone: it is finished. Of the root, what new names get from it is asked anew."""
+        if not path:
+            self._root = self._look(path, self._root.fd)
+        elif (found := self._open.pop(path, None)) is not None:
             os.close(found.fd)
 
     def forget(self, path: bytes) -> None:

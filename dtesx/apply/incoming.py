@@ -85,11 +85,12 @@ class Incoming:
         if operation.basis is None:
             begun.fd = self._make(directory, begun, operation.size)
             return
+        basis = work.basis(name, operation.basis)
         if operation.in_place and self.kept:
-            begun.fd = open_again(directory, name, operation.basis)
+            begun.fd = open_again(directory, name, basis)
             begun.placed = True
             return
-        old = open_basis(directory, name, operation.basis, writable=operation.in_place)
+        old = open_basis(directory, name, basis, writable=operation.in_place)
         try:
             if operation.in_place:
                 begun.journal = Journal(directory, name, old, begun.temporary)
@@ -175,6 +176,7 @@ class Incoming:
                 here = work.directories.get(begun.directory)
                 work.take_place(here, begun.temporary, begun.name)
             work.settle_flags(begun.fd, begun.name, operation.flags)
+            work.made(begun.fd)
             work.counts.files += 1
         begun.close()
         self._begun = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
+from functools import partial
 
 from dtesx.apply import flags
 from dtesx.apply.names import check_name, components
@@ -102,6 +103,7 @@ class Maker:
             if written is not name:
                 work.take_place(here, written, name)
             work.settle_flags(fd, name, operation.flags)
+            work.made(fd)
         except BaseException:
             self._discard(written)
             raise
@@ -117,17 +119,21 @@ class Maker:
             raise ProtocolError("a link to nothing")
         first = work.directories.get(b"/".join(parts[:-1]))
         work.enter(work.path)  # opening the other directory may have closed this one
-        here = work.here
+        # What is immutable can neither get a name nor lose one.
+        flags.insist(partial(self._link, first.fd, parts[-1], name), first.fd, parts[-1])
+        work.counts.files += 1
+
+    def _link(self, directory: int, old: bytes, name: bytes) -> None:
+        here = self._work.here
         try:
-            _hard_link(first.fd, parts[-1], here.fd, name)
+            _hard_link(directory, old, here.fd, name)
         except FileExistsError:
-            temporary = work.temporary()
-            _hard_link(first.fd, parts[-1], here.fd, temporary)
+            temporary = self._work.temporary()
+            _hard_link(directory, old, here.fd, temporary)
             try:
-                work.take_place(here, temporary, name)
+                self._work.take_place(here, temporary, name)
             finally:  # rename(2) of two names of one file does nothing
                 self._discard(temporary)
-        work.counts.files += 1
 
     def adjust(self, operation: Adjust, _data: memoryview) -> None:
         """Metadata of what is there."""
@@ -147,7 +153,4 @@ class Maker:
 
 
 def _hard_link(from_directory: int, old: bytes, to_directory: int, new: bytes) -> None:
-    def link() -> None:
-        os.link(old, new, src_dir_fd=from_directory, dst_dir_fd=to_directory, follow_symlinks=False)
-
-    flags.insist(link, from_directory, old)
+    os.link(old, new, src_dir_fd=from_directory, dst_dir_fd=to_directory, follow_symlinks=False)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from dtesx.apply import flags
 from dtesx.apply.errors import Fate, fate, has_room
-from dtesx.wire.items import OWN_XATTRS, Item, Xattrs
+from dtesx.wire.items import HIDDEN_XATTRS, Item, Xattrs
 
 _SPECIAL_BITS = 0o7000
 
@@ -73,7 +73,7 @@ def _try(complain: Complain, what: str, action: Callable[[], None]) -> None:
 
 def _theirs(item: Item) -> Xattrs:
     """The attributes to set: what dtesx keeps on the target is not the source's to say."""
-    return tuple(pair for pair in item.xattrs if not pair[0].startswith(OWN_XATTRS)) if item.xattrs else ()
+    return tuple(pair for pair in item.xattrs if not pair[0].startswith(HIDDEN_XATTRS)) if item.xattrs else ()
 
 
 def _set_xattrs(target: int | bytes, item: Item, complain: Complain) -> None:
@@ -85,7 +85,7 @@ def _set_xattrs(target: int | bytes, item: Item, complain: Complain) -> None:
             raise
         present = []
     for name in present:
-        if name.startswith(OWN_XATTRS):
+        if name.startswith(HIDDEN_XATTRS):
             continue
         if name not in wanted:
             _try(complain, _named(name), lambda name=name: os.removexattr(target, name))  # type: ignore[misc]

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dtesx.apply import flags, metadata
+from dtesx.apply.copying import basis_of
 from dtesx.apply.directories import Directories, OpenDirectory
 from dtesx.apply.leftovers import tidy_directory
 from dtesx.wire.items import TEMPORARY_PREFIX, Item
+from dtesx.wire.sums import Basis
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 """How a file is made: never through a link, never one that is there."""
@@ -32,6 +34,7 @@ class Workplace:
     """Where an applier works. ``enter`` raises OSError; ``here`` is valid after it and until the next.
 
     ``unseen`` tells that the directory has not got its name yet, so that nobody sees what is in it.
+    While ``again`` is set, operations are carried out again, and the files made are remembered.
     ``problem`` gets path and reason of an attribute that could not be set.
     """
 
@@ -41,6 +44,8 @@ class Workplace:
         self.path = b""
         self.here: OpenDirectory = self.directories.get(b"")
         self.unseen = False
+        self.again = False
+        self._made: set[int] = set()
         self._problem = problem
         self._ours = TEMPORARY_PREFIX + secrets.token_hex(4).encode()
         self._temporaries = 0
@@ -114,6 +119,23 @@ class Workplace:
                     metadata.settle(place, item, item.mtime_ns, os.fstat(fd), self.complain(item.name))
         finally:
             os.close(fd)
+
+    def made(self, fd: int) -> None:
+        """A file has its content and its name."""
+        if self.again:
+            self._made.add(os.fstat(fd).st_ino)
+
+    def basis(self, name: bytes, compared: Basis) -> Basis:
+        """The file that was compared. What was made again since is the same, though not by its inode."""
+        if self._made:
+            status = os.stat(name, dir_fd=self.here.fd, follow_symlinks=False)
+            if status.st_ino in self._made:
+                return basis_of(status)
+        return compared
+
+    def settled(self) -> None:
+        """What was made is on disk, and will not be made again."""
+        self._made.clear()
 
     def close(self) -> None:
         """Close all directories."""

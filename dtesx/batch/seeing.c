@@ -86,6 +86,9 @@ static void note_facts(const struct stat *status, int64_t *facts)
     facts[8] = (int64_t)status->st_rdev;
 }
 
+/* The second names that XFS shows ACLs by (wire.items.HIDDEN_XATTRS). */
+#define XFS_ACL "trusted.SGI_ACL_"
+
 static int by_name(const void *a, const void *b)
 {
     return strcmp(((const struct attribute *)a)->name, ((const struct attribute *)b)->name);
@@ -96,6 +99,8 @@ static bool read_values(const char *path, const char *own, Attributes *attribute
 {
     Py_ssize_t used = 0;
     for (ssize_t at = 0; at < names; at += strlen(attributes->names + at) + 1) {
+        if (!strncmp(attributes->names + at, XFS_ACL, strlen(XFS_ACL)))
+            continue;
         if (attributes->count == ATTRIBUTES || !strncmp(attributes->names + at, own, strlen(own)))
             return false;
         struct attribute *one = &attributes->all[attributes->count++];

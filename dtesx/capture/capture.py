@@ -18,7 +18,7 @@ from dtesx.capture.fanotify import Group
 from dtesx.capture.filesystems import FileSystem, file_system, top_of
 from dtesx.capture.handles import handle_and_mount, handle_for, handle_of, inode_of, open_handle
 from dtesx.capture.history import History, Move, moves
-from dtesx.capture.paths import Paths, path_below
+from dtesx.capture.paths import Paths, may_be_elsewhere, path_below
 from dtesx.capture.settling import write_back_all
 from dtesx.capture.sweep import in_writing
 from dtesx.capture.tree import MountedTree
@@ -79,6 +79,7 @@ class Capture:
             self._load_ranges()
         self._roots: dict[str, _Root] = {}
         self._batch, self._last = Batch(), Batch()
+        self._writing: set[bytes] = set()
         self._events = self._overflows = 0
 
     def __enter__(self) -> Capture:
@@ -153,6 +154,11 @@ class Capture:
         told = root.still(entry, handle) if entry is not None else None
         return told if told is not None else _path(root, handle)
 
+    def is_nameless(self, name: str, file: FileId) -> bool:
+        """Whether a file that ``locate`` does not find may yet be below a root. Raises OSError."""
+        root = self._roots[name]
+        return _is_nameless(root, handle_for(root.system.type, file.root, file.inode, file.generation))
+
     @contextmanager
     def opened(self, name: str, file: FileId) -> Iterator[int]:
         """A descriptor of a file below a root, to read it, wherever it is.
@@ -206,7 +212,7 @@ class Capture:
         found = {name: self._changes(root, batch, dirtied, moved[name]) for name, root in self._roots.items()}
         for name, root in self._roots.items():
             if not self._blocks_known(root):
-                _add_handles(root, writing | _astray(root, batch), found[name].written)
+                _add_handles(root, writing | _astray(root, batch), found[name])
         return {name: changes for name, changes in found.items() if changes}
 
     def _load_ranges(self) -> None:
@@ -217,8 +223,10 @@ class Capture:
             self.why_no_ranges = error
 
     def _in_writing(self) -> set[bytes]:
+        """The files that somebody may have written to without an event, since the last drain."""
         unseen = {root.system.device for root in self._roots.values() if root.rung is Rung.EVENTS}
-        return in_writing(unseen, self._ignored) if unseen else set()
+        before, self._writing = self._writing, in_writing(unseen, self._ignored) if unseen else set()
+        return before | self._writing
 
     def _moved(self, root: _Root, history: History) -> list[Move]:
         """What was renamed below a root. Collects what happens meanwhile, for the next drain."""
@@ -291,12 +299,25 @@ def _astray(root: _Root, batch: Batch) -> set[bytes]:
     return found
 
 
-def _add_handles(root: _Root, handles: set[bytes], names: Names) -> None:
+def _is_nameless(root: _Root, handle: bytes) -> bool:
+    fd = open_handle(root.directory, handle)
+    try:
+        return may_be_elsewhere(fd)
+    finally:
+        os.close(fd)
+
+
+def _add_handles(root: _Root, handles: set[bytes], changes: Changes) -> None:
+    """Add files that may have been written to."""
     for handle in handles:
         with suppress(OSError):  # removed, or in another file system
             if path := _path(root, handle):
                 directory, name = split(path)
-                names.setdefault(directory, set()).add(name)
+                changes.written.setdefault(directory, set()).add(name)
+            elif path is None and _is_nameless(root, handle):
+                identity = _identity(root.system, handle)
+                changes.files.update(() if identity is None else (identity,))
+                changes.lost |= identity is None
 
 
 def _names(root: _Root, places: Mapping[bytes, set[bytes]], names: Names) -> None:

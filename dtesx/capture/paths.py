@@ -69,6 +69,20 @@ def path_below(root: int, fd: int) -> bytes | None:
     return _climbed(root, fd) if stat.S_ISDIR(os.fstat(fd).st_mode) else None
 
 
+def may_be_elsewhere(fd: int) -> bool:
+    """Whether an open file may have other paths than the one that the kernel says.
+
+    That one may have been removed, while the file has others.
+    """
+    status = os.fstat(fd)
+    if status.st_nlink != 1:
+        return status.st_nlink > 1
+    try:
+        return not os.path.samestat(os.stat(shown(fd), follow_symlinks=False), status)
+    except OSError:
+        return True
+
+
 def _said(root: int, fd: int) -> bytes | None:
     tried = b""
     while (path := shown(fd)) != tried:

@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 
 from dtesx.mirror.directories import Directories
 from dtesx.mirror.scan import join
-from dtesx.model.changes import Names, Touch
+from dtesx.model.changes import Changes, Names, Touch
 
 
 class LinkNames:
@@ -29,13 +29,21 @@ class LinkNames:
         """The known names, those of a file together."""
         return list(self._paths.values())
 
-    def complete(self, root: int, names: Names, pause: Callable[[], None]) -> None:
-        """Add to changed ``names`` the other names of the files that are behind them, and of those that were.
+    def dismiss(self, changes: Changes) -> None:
+        """Take out the inodes that were searched for before, and have no name in this tree."""
+        changes.inodes = {
+            inode for inode in changes.inodes if inode not in self._elsewhere or inode in self._paths
+        }
 
-        What happened to a file by a name that is gone since, or another's, is to be seen by its other names.
+    def complete(self, root: int, changes: Changes, pause: Callable[[], None]) -> None:
+        """Add to changed names the other names of the files that are behind them, and of those that were.
+
+        What happened to a file by a name that is gone since, or another's, is to be seen by its other names;
+        so is what happened to files of which the inode alone is told.
         Where these are not known, the whole tree behind ``root`` (a descriptor) is searched for them;
         ``pause`` is called at every directory and may raise.
         """
+        names = changes.names
         self._add_former(names)
         with closing(Directories(root)) as directories:
             linked = _Linked(directories, pause)
@@ -44,6 +52,9 @@ class LinkNames:
             for inode in linked.single:
                 self._forget(inode)
             found, counts = linked.found, linked.counts
+            for inode in changes.inodes:
+                found.setdefault(inode, set())
+                counts.setdefault(inode, 1)
             for inode, paths in found.items():
                 paths |= {path for path in self._paths.get(inode, ()) if _inode(directories, path) == inode}
             unknown = {
@@ -52,14 +63,14 @@ class LinkNames:
                 if len(paths) + self._elsewhere.get(inode, 0) < counts[inode]
             }
             if unknown:
-                for path, entry in _entries(directories, b"", pause):
-                    if entry.inode() in unknown:
-                        found[entry.inode()].add(path)
-                for inode in unknown:
-                    self._elsewhere[inode] = counts[inode] - len(found[inode])
+                _search(directories, unknown, found, pause)
+            for inode in unknown:
+                self._elsewhere[inode] = counts[inode] - len(found[inode])
         for inode, paths in found.items():
-            self._forget(inode, paths)
-            _share(names, [path.rpartition(b"/") for path in paths])
+            if paths:
+                self._forget(inode, paths)
+            touch = Touch.CONTENT if inode in changes.inodes else Touch.METADATA
+            _share(names, [path.rpartition(b"/") for path in paths], touch)
 
     def _add_former(self, names: Names) -> None:
         former = {
@@ -82,9 +93,17 @@ class LinkNames:
             self._elsewhere.pop(inode, None)
 
 
-def _share(names: Names, paths: list[tuple[bytes, bytes, bytes]]) -> None:
-    """What happened to one name of a file happened to all, but for their having appeared."""
-    touch = Touch.METADATA
+def _search(
+    directories: Directories, inodes: set[int], found: dict[int, set[bytes]], pause: Callable[[], None]
+) -> None:
+    """Add all paths of some files to what is ``found`` of them."""
+    for path, entry in _entries(directories, b"", pause):
+        if entry.inode() in inodes:
+            found[entry.inode()].add(path)
+
+
+def _share(names: Names, paths: list[tuple[bytes, bytes, bytes]], touch: Touch) -> None:
+    """What happened to one name of a file happened to all, and so did ``touch``; but not that it appeared."""
     for directory, _, name in paths:
         touch |= names.get(directory, {}).get(name, touch) & ~Touch.APPEARED
     for directory, _, name in paths:

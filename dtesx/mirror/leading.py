@@ -23,6 +23,15 @@ Ask = Callable[[list[Question], bool], None]
 """Asks the target about directories, and says whether these are the last."""
 
 
+NEVER = (1 << 63) - 1
+"""A ctime, in nanoseconds, that nothing has."""
+
+
+def is_recent(reading: Reading, since: int) -> bool:
+    """Whether something in a directory changed at ``since`` or later, or may have."""
+    return since != NEVER and (reading.newest is None or reading.newest >= since)
+
+
 class Stop(msgspec.Struct, frozen=True, eq=False):
     """A directory that the walk entered, with what it read there, or left (``reading`` is None)."""
 
@@ -34,13 +43,21 @@ class Stop(msgspec.Struct, frozen=True, eq=False):
 class Lead:
     """Goes over ``walk``, asks the target about every directory, and yields it two portions later.
 
-    In ``doubtful`` directories something may differ although all that their digests cover is the same.
+    In ``doubtful`` directories, and in those where something changed at ``since`` (ctime, nanoseconds)
+    or later, something may differ although all that their digests cover is the same.
     """
 
     def __init__(
-        self, walk: Iterator[Visit], reader: Reader, ask: Ask, *, doubtful: Container[bytes] = ()
+        self,
+        walk: Iterator[Visit],
+        reader: Reader,
+        ask: Ask,
+        *,
+        doubtful: Container[bytes] = (),
+        since: int = NEVER,
     ) -> None:
         self._doubtful = doubtful
+        self._since = since
         self._walk = walk
         self._reader = reader
         self._ask = ask
@@ -69,7 +86,8 @@ class Lead:
                 stop = Stop(visit, reading, weight)
                 only = None if visit.only is None else [name for name in visit.names if not reserved(name)]
                 visit.names = []
-                digest = b"" if visit.path in self._doubtful else reading.digest
+                doubted = visit.path in self._doubtful or is_recent(reading, self._since)
+                digest = b"" if doubted else reading.digest
                 questions.append((visit.path, digest, only))
             else:
                 stop = Stop(visit, None)

@@ -19,7 +19,7 @@ from dtesx.mirror.comparing import Comparison, MoreNeeded
 from dtesx.mirror.diff import Action, decide, pair
 from dtesx.mirror.directories import Directories
 from dtesx.mirror.files import FileSender
-from dtesx.mirror.leading import Ask, Lead
+from dtesx.mirror.leading import NEVER, Ask, Lead, is_recent
 from dtesx.mirror.orphans import OrphanRule
 from dtesx.mirror.packing import FRAME_BLOB, Packer, weight_of
 from dtesx.mirror.pieces import Piece
@@ -27,6 +27,7 @@ from dtesx.mirror.protection import may_protect, protection, scope_of
 from dtesx.mirror.reading import Reader, Reading
 from dtesx.mirror.scan import Scanner, Visit, WalkOptions, join, own_item, reason
 from dtesx.mirror.selection import Scope
+from dtesx.mirror.state import changed_since
 from dtesx.mirror.tally import Tally
 from dtesx.mirror.window import Asker
 from dtesx.model.changes import Changes, Spans, Touch
@@ -83,11 +84,12 @@ class TreeMirror:
     The target is asked through ``ask`` what it has, which ``answers`` tell (see wire.messages.Answer),
     and through ``asker`` for the sums of its files. ``packer`` takes the operations, ``tally`` counts
     and collects path problems. ``scope`` selects what is mirrored (None: all), ``changed`` says what of
-    that may differ at all (None: anything); ``linked`` gets inode and path of every name of a file that
-    has several. ``remap`` turns the text of symlinks into the replica's (mirror.remap; ``catalogue``
-    must be one of such texts). With ``kept``, the target has the operations on disk before it carries
-    them out. ``bounded``: of a file with spans in ``changed`` nothing else can be read. With ``piece``,
-    that much is mirrored. ``pause`` is called at every directory and chunk and may raise to stop.
+    that may differ at all (None: anything), and ``since`` from which ctime on (nanoseconds) content may
+    although size and times do not. ``linked`` gets inode and path of every name of a file that has several.
+    ``remap`` turns the text of symlinks into the replica's (mirror.remap; ``catalogue`` must be one of such
+    texts). With ``kept``, the target has the operations on disk before it carries them out. ``bounded``: of
+    a file with spans in ``changed`` nothing else can be read. With ``piece``, that much is mirrored.
+    ``pause`` is called at every directory and chunk and may raise to stop.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class TreeMirror:
         catalogue: Catalogue | None = None,
         remap: Callable[[bytes], bytes] | None = None,
         changed: Changes | None = None,
+        since: int = NEVER,
         kept: bool = False,
         bounded: bool = False,
         linked: Callable[[int, bytes], None] = lambda _inode, _path: None,
@@ -136,14 +139,15 @@ class TreeMirror:
         )
         self._linked = linked
         self._bounded = bounded
-        self._changed = changed = changed or Changes(everything=True)
+        self._since = since
+        self._changed = changed = Changes(everything=True) if changed is None else changed
         self._pending: dict[bytes, _Pending] = {}
         self._gone: dict[bytes, list[bytes]] = {}
         self._scope = scope
         walking = self._walking(remap)
         reader = Reader(catalogue, digests=options.compare is Compare.ATTRIBUTES, pause=pause)
         visits = piece.visits(root, walking, changed)
-        self._lead = Lead(visits, reader, ask, doubtful=changed.names)
+        self._lead = Lead(visits, reader, ask, doubtful=changed.names, since=since)
         self._scanner = Scanner(root, walking)
         self._directories = Directories(root)
 
@@ -214,7 +218,7 @@ class TreeMirror:
         elif path not in self._pending:
             # Its times may have changed with nothing else to show for it.
             self._pending[path] = _Pending(None, visit.only is not None)
-        self._visit(visit, theirs)
+        self._visit(visit, theirs, self._since if is_recent(reading, self._since) else NEVER)
 
     def _leave(self, visit: Visit) -> None:
         """Finish a directory, and before it those in it that are not to be entered yet."""
@@ -231,7 +235,7 @@ class TreeMirror:
         visit.entries = iter(items)
         return visit
 
-    def _visit(self, visit: Visit, theirs: Iterator[Item]) -> None:
+    def _visit(self, visit: Visit, theirs: Iterator[Item], since: int) -> None:
         tally, told = self._tally, _TOLD[self._options.compare]
         files = size = 0
         new, touched = _New(), self._changed.names.get(visit.path, {})
@@ -248,6 +252,7 @@ class TreeMirror:
                 files += 1
                 size += source.size
                 written = bool(touched) and Touch.CONTENT in touched.get(source.name, _UNTOUCHED)
+                written |= since != NEVER and changed_since(visit.fd, source.name, since)
                 if source == target and not source.link and source.size <= told and not written:
                     tally.files_skipped += 1
                     tally.bytes_skipped += source.size

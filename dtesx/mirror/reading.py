@@ -32,6 +32,7 @@ class Reading(msgspec.Struct, frozen=True, eq=False):
 
     ``digest`` is empty where it must be compared name by name. ``items`` is None when they were not
     made or are too many. ``files`` are all names but directories and sockets, ``size`` their bytes.
+    ``newest`` is the latest ctime (nanoseconds) in it where that is known.
     """
 
     digest: bytes
@@ -39,6 +40,7 @@ class Reading(msgspec.Struct, frozen=True, eq=False):
     files: int = 0
     size: int = 0
     sockets: int = 0
+    newest: int | None = None
 
 
 class Reader:
@@ -64,9 +66,10 @@ class Reader:
         catalogue = self._catalogue
         if catalogue is not None and visit.plain and not visit.hidden:
             record = catalogue.find(visit.path)
-            if record is not None and _unchanged(visit, record):
+            if record is not None and (newest := _unchanged(visit, record)) is not None:
                 catalogue.note(record)
-                return Reading(record.content, None, record.files, record.size, record.sockets)
+                counts = record.files, record.size, record.sockets
+                return Reading(record.content, None, *counts, newest)
         return self._read(visit)
 
     def _read(self, visit: Visit) -> Reading:
@@ -86,7 +89,7 @@ class Reader:
                     *(reading.files, reading.size, reading.sockets),
                 )
             )
-        return reading
+        return msgspec.structs.replace(reading, newest=state.newest)
 
 
 class _Contents:
@@ -119,11 +122,11 @@ class _Contents:
         return Reading(digest, self._items, files, self._size, visit.sockets)
 
 
-def _unchanged(visit: Visit, record: Record) -> bool:
-    """Whether a directory is in the recorded state; if so, its ``below`` is filled."""
+def _unchanged(visit: Visit, record: Record) -> int | None:
+    """If a directory is in the recorded state, the latest ctime in it; its ``below`` is filled then."""
     state = State(visit.status, visit.names)
     below = look(state, visit.fd, visit.names, visit.status.st_dev)
     if below is None or state.digest() != record.state:
-        return False
+        return None
     visit.below += below
-    return True
+    return state.newest

@@ -18,7 +18,7 @@ from dtesx.mirror.mounts import mounts_below
 from dtesx.mirror.selection import Choice, Scope, Verdict
 from dtesx.mirror.state import State
 from dtesx.model.changes import Touch
-from dtesx.wire.items import OWN_XATTRS, TEMPORARY_PREFIX, UNSURE, Item, Xattrs
+from dtesx.wire.items import HIDDEN_XATTRS, OWN_XATTRS, TEMPORARY_PREFIX, UNSURE, Item, Xattrs
 
 _LOST_AND_FOUND = b"lost+found"
 _AT_ONCE = 1024
@@ -329,7 +329,7 @@ def read_xattrs(path: bytes | int) -> Xattrs:
         return ()
     found = []
     for name in sorted(map(os.fsencode, names)):
-        if name.startswith(OWN_XATTRS):
+        if name.startswith(HIDDEN_XATTRS):
             continue
         try:
             found.append((name, os.getxattr(path, name, follow_symlinks=follow)))

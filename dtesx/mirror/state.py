@@ -49,6 +49,11 @@ class State:
         self._hash.update(facts)
 
     @property
+    def newest(self) -> int:
+        """The latest ctime of the directory and of all that was added, in nanoseconds."""
+        return self._newest
+
+    @property
     def settled(self) -> bool:
         """Whether all names were added, and changed so long ago that the next change will show."""
         return not self._unknown and self._newest < self._began - _RACY_NS
@@ -82,6 +87,14 @@ def look(state: State, fd: int, names: list[bytes], device: int) -> list[bytes] 
             state.add(facts, newest)
             below += directories
     return below
+
+
+def changed_since(directory: int, name: bytes, since: int) -> bool:
+    """Whether anything of a name in an open directory changed at ``since`` (nanoseconds) or later."""
+    try:
+        return os.stat(name, dir_fd=directory, follow_symlinks=False).st_ctime_ns >= since
+    except OSError:
+        return False
 
 
 def _facts(status: os.stat_result) -> bytes:

@@ -33,13 +33,15 @@ class Changes:
     """What changed below one root since the last time. ``everything``: it is not known what did.
 
     ``spans`` are, by path, the parts of files that may have other content; of a name that has CONTENT
-    and no spans it may be all. ``moved`` are the old and the new path of what was renamed, in the tree
+    and no spans it may be all. ``inodes`` are files that may have other content, too, and are in use without
+    a name that the kernel knows. ``moved`` are the old and the new path of what was renamed, in the tree
     as it was and as it is. ``blurred``: more changed than could be kept apart, so that names that
     appeared stand for changes anywhere below them, and ``everything`` for the rest.
     """
 
     names: Names = field(default_factory=dict)
     spans: dict[bytes, Spans] = field(default_factory=dict)
+    inodes: set[int] = field(default_factory=set)
     moved: list[tuple[bytes, bytes]] = field(default_factory=list)
     everything: bool = False
     blurred: bool = False
@@ -56,6 +58,7 @@ class Changes:
             self.moved = [] if any(self.names.values()) else later.moved
         self.everything |= later.everything
         self.blurred |= later.blurred
+        self.inodes |= later.inodes
         for path, spans in later.spans.items():
             if path in self.spans or Touch.CONTENT not in self._touch(path):
                 self.spans[path] = _merged((*self.spans.get(path, ()), *spans))
@@ -72,7 +75,7 @@ class Changes:
         return self.names.get(directory, {}).get(name, Touch(0))
 
     def __bool__(self) -> bool:
-        return self.everything or bool(self.names)
+        return self.everything or bool(self.names) or bool(self.inodes)
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> Spans:

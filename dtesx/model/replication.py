@@ -89,9 +89,9 @@ class ReplicationStatus:
     """Where a replication stands. Times are Unix seconds; 0 stands for never.
 
     ``epoch`` is the last one applied on the target; ``current``: the target has all that was written
-    before. ``problem`` is what keeps it from going on. ``waiting`` counts the names that changed and
-    were not looked at yet, ``busy`` says whether an epoch is on its way, ``failed`` counts the paths
-    that could not be replicated and are tried again. ``last_file`` is the path that was sent last.
+    before, but for the paths that ``failed`` counts: they are tried again. ``problem`` is what keeps it from
+    going on. ``waiting`` counts the names that changed and were not looked at yet, ``busy`` says whether an
+    epoch is on its way. ``last_file`` is the path that was sent last.
     ``consistent`` is the last epoch applied that was of one moment, ``fuzzy`` why the latest one that was
     to be so was not (empty: it was), ``unquiesced`` why the applications were not prepared for it.
     ``hints`` are the bytes of memory that tell what changed and is not on the target; ``blurred``: so

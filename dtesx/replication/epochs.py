@@ -19,7 +19,7 @@ from dtesx.replication.tasks import Tasks
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.frames import Frame
 from dtesx.wire.messages import decode, expect
-from dtesx.wire.operations import Operations
+from dtesx.wire.operations import Moves, Operations
 
 log = get_logger(__name__)
 
@@ -150,6 +150,7 @@ class Epochs:
             self._persistently(lambda: self._log.applied(epoch))
             if not self._unsettled:
                 self._persistently(self._appliers.settled)
+                self._carried_out = False
 
     def obey(self, order: QueueOrder) -> TargetQueue:
         """Deal with what waits as somebody wishes. What this returns from is on disk.
@@ -175,6 +176,10 @@ class Epochs:
     def _apply_through(self, number: int) -> None:
         while self._waiting and self._waiting[0].epoch.number <= number:
             self.apply(check=True)
+        self._settle_all()
+
+    def _settle_all(self) -> None:
+        """Have on disk all that was carried out."""
         if self._unsettled:
             self._persistently(self._appliers.sync)
             self.settle(self._unsettled[-1].number)
@@ -228,6 +233,9 @@ class Epochs:
     def _carry_out(self, epoch: Epoch, *, again: bool) -> None:
         for roots, frame in self._log.read(epoch.number):
             message = expect(decode(frame), Operations)
+            if self._unsettled and any(isinstance(operation, Moves) for operation in message.operations):
+                # What was carried out before must not be carried out again when names are others.
+                self._settle_all()
             applier = self._appliers.of(self._root(roots[message.root]))
             applier.apply(message.operations, frame.blob, kept=True, again=again)
             self._beat()

@@ -11,6 +11,7 @@ from functools import partial
 from dtesx.base.log import get_logger
 from dtesx.base.retry import Backoff
 from dtesx.mirror.catalogue import Catalogue
+from dtesx.mirror.leading import NEVER
 from dtesx.mirror.mirroring import TreeMirror
 from dtesx.mirror.packing import Packer
 from dtesx.mirror.pieces import Piece
@@ -201,13 +202,15 @@ class SourceSession:
         remap: Callable[[bytes], bytes] | None = None,
         changed: Changes | None = None,
         bounded: bool = False,
+        since: int = NEVER,
         linked: Callable[[int, bytes], None] = lambda _inode, _path: None,
         piece: Piece | None = None,
     ) -> None:
         """Mirror what ``scope`` selects of the tree behind ``root`` (a descriptor) to the root ``index``.
 
         ``remap`` turns the text of symlinks into the replica's (mirror.remap). ``changed`` says what
-        may differ at all (None: anything), ``bounded`` that of a file with spans nothing else can be read;
+        may differ at all (None: anything), ``bounded`` that of a file with spans nothing else can be read,
+        ``since`` (ctime, nanoseconds) what may have other content although its size and times are the same;
         ``linked`` gets inode and path of names of files that have several. ``piece`` is how much of it.
         ``commit`` has it on the target's disk.
         """
@@ -229,6 +232,7 @@ class SourceSession:
             catalogue=catalogue,
             remap=remap,
             changed=changed,
+            since=since,
             kept=self.in_epoch,
             bounded=bounded,
             linked=linked,

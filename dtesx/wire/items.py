@@ -28,6 +28,8 @@ SETTABLE_FLAGS = 0x83C0FF
 Secure delete, undelete, compress, sync, immutable, append only, nodump, noatime, journal data, notail,
 dirsync, topdir, nocow.
 """
+HIDDEN_XATTRS = (OWN_XATTRS, b"trusted.SGI_ACL_")
+"""How names begin that do not travel: those, and those that XFS has for ACLs besides (fs/xfs/xfs_xattr.c)."""
 
 UNSURE = -(1 << 63)
 """The time that a target reports for a file whose content it does not vouch for: equal to no other."""

@@ -18,6 +18,7 @@ _DIRECTORY = 450
 _FILE = 250
 _SPAN = 130
 _MOVE = 200
+_INODE = 100
 
 _BLOCK = 4096
 
@@ -26,7 +27,8 @@ def weight(changes: Changes) -> int:
     """The bytes of memory that hints take, rather too many than too few."""
     names = sum(_weight_of(path, some) for path, some in changes.names.items())
     spans = sum(_weight_of_spans(path, some) for path, some in changes.spans.items())
-    return names + spans + sum(_MOVE + len(old) + len(new) for old, new in changes.moved)
+    moves = sum(_MOVE + len(old) + len(new) for old, new in changes.moved)
+    return names + spans + moves + _INODE * len(changes.inodes)
 
 
 def volume(changes: Changes) -> int:
@@ -50,6 +52,7 @@ def blur(changes: Changes, limit: int) -> None:
         changes.blurred = True
         if not _merge(changes, excess):
             changes.names.clear()
+            changes.inodes.clear()
             changes.everything = True
 
 

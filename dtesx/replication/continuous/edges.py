@@ -169,7 +169,7 @@ class _Reading:
         """Read all of it, or raise NotStill."""
         for root, at in self._roots.items():
             if changes[root] and not changes[root].everything:
-                at.links.complete(at.fd, changes[root].names, deadline.pause)
+                at.links.complete(at.fd, changes[root], deadline.pause)
             self.gathered[root].gather(at.fd, at.scope, changes[root], late[root], deadline.pause)
 
 

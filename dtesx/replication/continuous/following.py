@@ -17,7 +17,7 @@ from dtesx.capture.ranges import END, merge
 from dtesx.capture.settling import write_back, write_back_all
 from dtesx.mirror.content import opened
 from dtesx.mirror.directories import Directories
-from dtesx.mirror.scan import is_mount_root, join
+from dtesx.mirror.scan import join
 from dtesx.model.capture import CaptureStatus, Rung
 from dtesx.model.changes import Changes, Spans, Touch
 
@@ -50,7 +50,6 @@ class Follower:
         self._ended = threading.Event()
         self._capture: Capture | None = None
         self._fds: dict[str, int] = {}
-        self._whole: dict[str, bool] = {}
         self._located: dict[str, dict[FileId, tuple[bytes, Spans]]] = {root: {} for root in self._roots}
         self._scanned: set[str] = set()
 
@@ -82,7 +81,7 @@ class Follower:
             changes = {root: self._translated(root, some) for root, some in found.items()}
             for root, some in found.items():
                 if not still:
-                    self._settle(root, some.ranges, changes[root])
+                    self._settle(root, some, changes[root])
         for root in self._scanned:
             changes[root] = Changes(everything=True)
         return changes
@@ -96,7 +95,7 @@ class Follower:
         return CaptureStatus(max(rungs), told.events, told.overflows)
 
     def _watch(self, root: str, fd: int) -> None:
-        self._fds[root], self._whole[root] = fd, is_mount_root(fd)
+        self._fds[root] = fd
         try:
             if self._capture is not None:
                 self._capture.watch(root, fd)
@@ -118,7 +117,8 @@ class Follower:
                 self._ended.wait(_TICK / 10)  # rather many events at once than many wakings
 
     def _translated(self, root: str, found: captured.Changes) -> Changes:
-        changes = Changes(moved=found.moved, everything=found.lost or bool(found.files))
+        changes = Changes(moved=found.moved, everything=found.lost)
+        changes.inodes = {file.inode for file in found.files}
         for names, touch in (
             (found.names, Touch.METADATA),
             (found.appeared, Touch.METADATA | Touch.APPEARED),
@@ -151,14 +151,14 @@ class Follower:
         assert self._capture is not None
         try:
             path = self._capture.locate(root, file)
+            if path is None and self._capture.is_nameless(root, file):
+                changes.inodes.add(file.inode)
         except OSError as error:
             changes.everything |= error.errno != errno.ESTALE  # removed since
             return None
-        if path is None and self._whole[root]:  # in use, and yet without a name that the kernel knows
-            changes.everything = True
         return path
 
-    def _settle(self, root: str, ranges: Mapping[FileId, Spans], changes: Changes) -> None:
+    def _settle(self, root: str, found: captured.Changes, changes: Changes) -> None:
         """Have what was written so far written back: what is written from now on is told again."""
         assert self._capture is not None
         written = [
@@ -167,10 +167,11 @@ class Follower:
             for name, touch in names.items()
             if Touch.CONTENT in touch and join(directory, name) not in changes.spans
         ]
-        if len(ranges) + len(written) > _FEW or changes.everything:
+        files = {**dict.fromkeys(found.files, ((0, END),)), **found.ranges}
+        if len(files) + len(written) > _FEW or changes.everything:
             write_back_all(self._fds[root])
             return
-        for file, spans in ranges.items():
+        for file, spans in files.items():
             with _unless_gone(), self._capture.opened(root, file) as fd:
                 write_back(fd, spans)
         with closing(Directories(self._fds[root])) as directories:

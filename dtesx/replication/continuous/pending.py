@@ -8,16 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from dtesx.base.log import get_logger
-from dtesx.base.retry import Backoff
 from dtesx.model.changes import ANYTHING, Changes
 from dtesx.model.epoch import Epoch, EpochKind
 from dtesx.replication.continuous.blurring import blur, volume, weight
+from dtesx.replication.continuous.failures import Failures
 from dtesx.replication.continuous.slicing import Position
 
 log = get_logger(__name__)
 
-_RETRY = Backoff(first=1.0, cap=60.0, tries=7)
-"""The seconds after which paths that failed are looked at again."""
+_WRITE_CALL = 60.0
+"""Seconds that a single call may take to write."""
+
+_MIRROR = 24 * 3600.0
+"""Seconds before a first mirror in which an earlier one may have been interrupted."""
 
 
 @dataclass
@@ -48,9 +51,7 @@ class Pending:
         self._added = 0
         self._changes = {root: Changes() for root in roots}
         self._sent: deque[_Sent] = deque()
-        self._failures: set[bytes] = set()
-        self._retry_at = 0.0
-        self._retries = _RETRY.delays()
+        self._failures = Failures()
         self.known: Epoch | None = None
         self.consistent: Epoch | None = None
         """The last one of them that was of one moment."""
@@ -67,6 +68,11 @@ class Pending:
     @property
     def failing(self) -> int:
         """How many paths failed, and wait to be tried again."""
+        return self._failures.waiting
+
+    @property
+    def failed_paths(self) -> int:
+        """How many paths failed, and did not succeed since: those that wait, and those being tried again."""
         return len(self._failures)
 
     @property
@@ -215,6 +221,16 @@ class Pending:
             self.doubt_everything()
         return lost
 
+    def unsure_since(self, now: float) -> int:
+        """The ctime (nanoseconds) from which on files were perhaps read before all was written.
+
+        What an epoch has of files that did not change after it is right. A write call stamps its
+        file when it begins, and mapped memory may be stored to for long after the stamp, until the
+        next epoch has it written back; whoever watched for that may have been killed since.
+        """
+        known = self.known.taken if self.known is not None else now - _MIRROR
+        return int((known - _WRITE_CALL) * 1e9)
+
     def doubt_everything(self) -> None:
         """Nothing is known any more about what the target has."""
         for changes in self._changes.values():
@@ -222,22 +238,18 @@ class Pending:
 
     def failed(self, path: bytes) -> None:
         """What was done about ``path`` (absolute) failed, on one side or the other."""
-        self._failures.add(path)
+        self._failures.note(path)
 
     def retry(self, now: float) -> None:
         """Look again at what failed, when it is time; ``now`` is seconds of a monotonic clock."""
-        if now < self._retry_at:
-            return
-        if not self._failures:
-            self._retries = _RETRY.delays()
-            return
-        self._retry_at = now + next(self._retries, _RETRY.cap)
-        self.retry_all()
+        if not self._sent:
+            self._failures.succeeded()
+        for path in self._failures.due(now):
+            self._doubt(path)
 
     def retry_all(self) -> None:
         """Look again at all that failed."""
-        failures, self._failures = self._failures, set()
-        for path in failures:
+        for path in self._failures.all():
             self._doubt(path)
 
     def _doubt(self, path: bytes) -> None:

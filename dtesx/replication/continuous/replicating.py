@@ -259,7 +259,10 @@ class Replication:
         self._permission.expect(session, self._pending, mirroring=self._shipping.mirroring)
 
     def _drain(self) -> None:
-        self._pending.add(self._capture.drain())
+        changes = self._capture.drain()
+        for root, some in changes.items():
+            self._updater.names(root).dismiss(some)
+        self._pending.add(changes)
         self._drain_at = time.monotonic() + max(_DRAIN, self._options.epoch)
 
     def _catalogue_of(self, root: str) -> Path:
@@ -307,7 +310,7 @@ class Replication:
             stats=self._tally.stats(),
             waiting=self._pending.waiting,
             busy=self._pending.on_its_way,
-            failed=self._pending.failing,
+            failed=self._pending.failed_paths,
             hints=self._pending.weight,
             blurred=self._pending.blurred,
         )

@@ -71,7 +71,8 @@ class Shipping:
         if self._updater.mirroring is None:
             self._began = taken
             for root in self._pending.unknown():
-                self._updater.begin(root, blurred=self._pending.mirror(root))
+                since = self._pending.unsure_since(taken)
+                self._updater.begin(root, since, blurred=self._pending.mirror(root))
 
     def changes(self, session: SourceSession, taken: float) -> bool:
         """Send what changed until ``taken``, but for what a slice of a mirror will see anyway.
@@ -167,10 +168,15 @@ class Shipping:
 
     @contextmanager
     def _keeping(self, changes: Mapping[str, Changes]) -> Iterator[None]:
-        """Should it fail, ``changes`` are pending again; they are in no epoch."""
+        """Should it fail, ``changes`` are pending again; they are in no epoch.
+
+        What was moved may have been sent, so it is told by its names alone.
+        """
         try:
             yield
         except BaseException:
+            for some in changes.values():
+                some.moved = []
             self._pending.add(changes)
             raise
 

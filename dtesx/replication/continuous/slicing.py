@@ -150,6 +150,8 @@ def split(changes: Changes, position: Position) -> tuple[Changes, Changes]:
     """What of ``changes`` is where all was visited up to ``position``, and what is not known to be."""
     now = Changes(blurred=changes.blurred)
     later = Changes(everything=changes.everything, blurred=changes.blurred)
+    # The names of these are known when all directories were visited.
+    (now if position.walked else later).inodes = changes.inodes
     covered = {directory for directory in changes.names if position.covers(directory)}
     for directory, names in changes.names.items():
         (now if directory in covered else later).names[directory] = names

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dtesx.mirror.catalogue import open_catalogue
 from dtesx.mirror.hard_links import LinkNames
+from dtesx.mirror.leading import NEVER
 from dtesx.mirror.pieces import Piece
 from dtesx.mirror.selection import Scope
 from dtesx.model.changes import Changes
@@ -47,15 +48,20 @@ class Updater:
         self._tick = tick
         self._links = {root: LinkNames() for root in roots}
         self._mirrors: dict[str, SlicedMirror] = {}
+        self._since = dict.fromkeys(roots, NEVER)
 
     @property
     def mirroring(self) -> str | None:
         """The root of which a slice is to be sent next; None when all mirrors are done."""
         return next(iter(self._mirrors), None)
 
-    def begin(self, root: str, *, blurred: bool = False) -> None:
-        """Begin to mirror all of a root, in slices; from the beginning, if that is under way."""
+    def begin(self, root: str, since: int, *, blurred: bool = False) -> None:
+        """Begin to mirror all of a root, in slices; from the beginning, if that is under way.
+
+        What changed ``since`` (ctime, nanoseconds) may have other content though it looks the same.
+        """
         self._end(root)
+        self._since[root] = since
         self._links[root] = LinkNames()
         with self._guard.open(root) as fd:
             catalogue = open_catalogue(self._catalogue(root), fd) if self._catalogue is not None else None
@@ -89,7 +95,7 @@ class Updater:
         piece = mirror.between() if mirror is not None else None
         with self._guard.open(root) as fd:
             if piece is None or not piece.defers:
-                self._links[root].complete(fd, changes.names, self._tick)
+                self._links[root].complete(fd, changes, self._tick)
             self._send(session, root, fd, changes, piece)
 
     def slice(self, session: SourceSession, root: str, hints: Changes, enough: Callable[[], bool]) -> Changes:
@@ -100,7 +106,7 @@ class Updater:
         mirror = self._mirrors[root]
         changes, piece = mirror.begin(hints, enough)
         with self._guard.open(root) as fd:
-            self._send(session, root, fd, changes, piece)
+            self._send(session, root, fd, changes, piece, since=self._since[root])
         mirror.advance()
         _, left = split(hints, mirror.position)
         if mirror.done:
@@ -117,7 +123,14 @@ class Updater:
             mirror.close()
 
     def _send(
-        self, session: SourceSession, root: str, fd: int, changes: Changes, piece: Piece | None
+        self,
+        session: SourceSession,
+        root: str,
+        fd: int,
+        changes: Changes,
+        piece: Piece | None,
+        *,
+        since: int = NEVER,
     ) -> None:
         mirror = self._mirrors.get(root)
         blurred = changes.blurred or (mirror is not None and mirror.blurred)
@@ -128,6 +141,7 @@ class Updater:
             options=replace(self._mirror, compare=self._remirror) if blurred else self._mirror,
             catalogue=mirror.catalogue if mirror is not None and changes.everything else None,
             changed=changes,
+            since=since,
             linked=partial(mirror.note, changes) if mirror is not None else self._links[root].note,
             piece=piece,
         )

@@ -259,7 +259,9 @@ def test_what_is_told_is_true_while_everything_moves(ext4: Path, watch: Watch) -
             if any(i <= j and _true(moved, *(shuffler.versions[k] for k in (i, j))) for i in before)
         }
         assert before, moved
-    assert sum(len(moved) for _, _, moved in drains) > _VERSIONS // 100  # however seldom a busy machine lets it drain
+    assert (
+        sum(len(moved) for _, _, moved in drains) > _VERSIONS // 100
+    )  # however seldom a busy machine lets it drain
 
 
 def _true(moved: list[tuple[bytes, bytes]], old: _Paths, new: _Paths) -> bool:

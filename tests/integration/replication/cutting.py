@@ -48,7 +48,11 @@ class Cut:
                 near, _ = self._listener.accept()
             except OSError:
                 return
-            far = socket.create_connection(("127.0.0.1", self._target))
+            try:
+                far = socket.create_connection(("127.0.0.1", self._target))
+            except OSError:  # nobody is there
+                near.close()
+                continue
             self._ends += near, far
             for ends in ((near, far), (far, near)):
                 thread = threading.Thread(target=self._pump, args=ends)

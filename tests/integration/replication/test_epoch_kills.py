@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,9 @@ from .test_kill_points import _facts, _mirror, _unexpected, versions
 __all__ = ["versions"]
 
 pytestmark = pytest.mark.integration
+
+# Of many epochs not every step is tried out every time; they are alike.
+_STRIDE = 1 if "DTESX_TORTURE" in os.environ else 9
 
 EPOCH = Epoch(7, EpochKind.CRASH, 1000.0)
 
@@ -215,3 +219,87 @@ def test_nothing_is_applied_where_nothing_consistent_waits(tmp_path: Path) -> No
         queue.obey(CONSISTENT)
     assert queue.applied == set()
     assert len(queue.obey(QueueOrder(QueueAction.SHOW)).waiting) == 3
+
+
+def _stages(root: Path) -> list[tuple[Path, list[tuple[bytes, bytes]]]]:
+    """What a tree becomes, one after the other; where names are moved alone, with how."""
+    stages: list[tuple[Path, list[tuple[bytes, bytes]]]] = []
+
+    def stage(change: Callable[[Path], object], moves: list[tuple[bytes, bytes]] | None = None) -> None:
+        tree = root / str(len(stages))
+        if stages:
+            run(["cp", "-a", str(stages[-1][0]), str(tree)])
+        else:
+            tree.mkdir()
+        change(tree)
+        stages.append((tree, moves or []))
+
+    def make(tree: Path) -> None:
+        (tree / "d").mkdir()
+        (tree / "d/x").write_text("x")
+        (tree / "small").write_text("first")
+        (tree / "large").write_text("large " * 60_000)
+        os.link(tree / "small", tree / "link")
+
+    def begin(tree: Path) -> None:
+        with (tree / "large").open("r+b") as file:
+            file.write(b"begun")
+
+    def patch(tree: Path) -> None:
+        with (tree / "large").open("r+b") as file:
+            file.write(b"patched")
+        (tree / "moved").write_text("second")
+
+    def rearrange(tree: Path) -> None:
+        (tree / "e/x").unlink()
+        (tree / "d").write_text("where a directory was")
+        (tree / "moved").unlink()
+        os.link(tree / "large", tree / "moved")
+
+    def swap(tree: Path) -> None:
+        (tree / "large").rename(tree / "third")
+        (tree / "link").rename(tree / "large")
+        (tree / "third").rename(tree / "link")
+
+    stage(make)
+    stage(begin)
+    stage(lambda tree: (tree / "d").rename(tree / "e"), [(b"d", b"e")])
+    stage(lambda tree: (tree / "small").rename(tree / "moved"), [(b"small", b"moved")])
+    stage(patch)
+    stage(rearrange)
+    stage(swap, [(b"large", b"link"), (b"link", b"large")])
+    stage(patch)
+    return stages
+
+
+def test_many_epochs_are_carried_out_again_as_if_once(tmp_path: Path) -> None:
+    stages = _stages(tmp_path)
+    tree, kept, step = tmp_path / "target", tmp_path / "epochs", 0
+    expected = [{}, *(_after(stage) for stage, _ in stages)]
+
+    class Many(Target):
+        def _arrive(self, epochs: Epochs, appliers: Appliers) -> None:
+            for number, (stage, moves) in enumerate(stages, 1):
+                frames = _frames(self.tree, stage)
+                if moves:
+                    table = encode(Operations(0, [Enter(b""), Moves(number, moves)]))[1]
+                    frames = [Frame(FrameType.OPERATIONS, 1, memoryview(table), memoryview(b""))]
+                epochs.begin(["/data"])
+                for frame in frames:
+                    epochs.add(frame)
+                epochs.end(Epoch(number, EpochKind.FUZZY, 0.0), ())
+                epochs.apply()
+
+    killed = True
+    while killed:
+        shutil.rmtree(tree, ignore_errors=True)
+        shutil.rmtree(kept, ignore_errors=True)
+        tree.mkdir()
+        killed = dies(Many(tree, kept, []).receive, CHANGING, step)
+        log = EpochLog(kept)
+        last = log.last()
+        reached = max([0 if last is None else last.number, *log.waiting()])
+        Many(tree, kept, []).recover()
+        assert _after(tree) == expected[reached], (step, reached)
+        step += _STRIDE
+    assert reached == len(stages)

@@ -109,6 +109,21 @@ def test_flags_travel_and_do_not_hinder_the_next_mirror(site: Site) -> None:
     assert site.differences() == ""
 
 
+def test_a_link_to_what_is_immutable_takes_the_place_of_another_file(site: Site) -> None:
+    locked, other = site.source / "locked", site.source / "other"
+    for path in (locked, other):
+        path.write_text(path.name)
+    run(["chattr", "+i", str(locked)])
+    site.mirror()
+    run(["chattr", "-i", str(locked)])
+    other.unlink()
+    os.link(locked, other)
+    run(["chattr", "+i", str(locked)])
+    assert site.mirror().problems == ()
+    assert site.differences() == ""
+    assert sorted(path.name for path in site.target.iterdir()) == ["locked", "other"]
+
+
 def _replace_kinds(root: Path) -> None:
     shutil.rmtree(root / "inherits")
     (root / "inherits").write_bytes(b"now a file")

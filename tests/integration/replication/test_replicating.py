@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import random
 import threading
@@ -21,8 +22,7 @@ from dtesx.model.request import MirrorRequest
 from dtesx.replication.continuous.following import Follower
 from dtesx.replication.continuous.replicating import Replication
 
-from .conftest import QUICK, Site
-from .vandal import Vandal
+from .conftest import DEFAULT_ACL, QUICK, Site
 
 pytestmark = pytest.mark.integration
 
@@ -49,7 +49,7 @@ class Running:
     def caught_up(self) -> None:
         """Wait until the target has what there is now."""
         now = time.time()
-        self.until(lambda state: state.current > now)
+        self.until(lambda state: state.current > now and not state.failed)
 
 
 @contextmanager
@@ -121,20 +121,50 @@ def test_names_that_cannot_travel_hold_nothing_up(site: Site) -> None:
         assert running.states[-1].stats.problems[0].path.startswith("/data/.dtesx-tmp.")
 
 
-def _vandalize(site: Site, running: Running, seed: int, seconds: float) -> None:
-    vandal = Vandal(site.source, seed)
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        vandal.act(20)
-        time.sleep(0.01)
-    running.caught_up()
-    assert difference(site, "--checksum") == b""
-
-
-@pytest.mark.skipif("DTESX_TORTURE" not in os.environ, reason="takes minutes; DTESX_TORTURE=1 runs it")
-@pytest.mark.parametrize("seed", range(12))
-def test_whatever_happens_arrives(site: Site, seed: int) -> None:
-    Vandal(site.source, seed).act(200)
+def test_new_files_get_what_the_root_gives_them_now(site: Site) -> None:
     with site.receiver(), replicating(site) as running:
+        running.caught_up()
+        os.setxattr(site.source, "system.posix_acl_default", DEFAULT_ACL)
+        running.caught_up()
+        (site.source / "listed").touch()
+        os.removexattr(site.source, "system.posix_acl_default")
+        (site.source / "plain").touch()
+        running.caught_up()
+        assert difference(site) == b""
+
+
+def test_what_changed_while_nobody_watched_arrives_although_its_times_do_not_show_it(site: Site) -> None:
+    changing, large = site.source / "changing", site.source / "large"
+    changing.write_bytes(b"before")
+    large.write_bytes(random.randbytes(3 << 20))
+    with site.receiver():
+        with replicating(site) as running:
+            running.caught_up()
+        times = [(path, path.stat().st_atime_ns, path.stat().st_mtime_ns) for path in (changing, large)]
+        changing.write_bytes(b"after!")
+        with large.open("r+b") as file:
+            file.write(b"other")
+        for path, *ns in times:
+            os.utime(path, ns=(ns[0], ns[1]))
+        with replicating(site) as running:
+            running.caught_up()
+            assert difference(site, "--checksum") == b""
+
+
+def test_what_is_written_by_a_name_that_is_gone_is_seen_by_the_other_one(site: Site) -> None:
+    kept, gone = site.source / "kept", site.source / "gone"
+    kept.write_bytes(bytes(5000))
+    os.link(kept, gone)
+    with site.receiver(), replicating(site) as running, gone.open("r+b", buffering=0) as file:
+        running.caught_up()
+        gone.unlink()
         for round_ in range(3):
-            _vandalize(site, running, 100 * seed + round_, 2.0)
+            file.write(b"written %d" % round_)
+            os.utime(file.fileno(), ns=(1, round_))
+            running.caught_up()
+            assert difference(site, "--checksum") == b""
+        with mmap.mmap(file.fileno(), 5000) as memory:
+            for round_ in range(3):
+                memory[1000 + round_] = 1
+                running.caught_up()
+                assert difference(site, "--checksum") == b""

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 import os
 import random
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_EXCHANGE = 2  # renameat2(2)
-_KEEP_SIZE_PUNCH = 3  # fallocate(2)
+from .calls import Allocation, Flag, allocate, clone, exchange, has_flag, name, set_flag
+from .conftest import ACL, CAPABILITY, DEFAULT_ACL
+
 _LARGE = 600_000
+_BLOCK = 4096
+_HELD = 6
 
 
 class Vandal:
-    """Changes the tree below ``root``; the same ``seed`` does the same to the same tree."""
+    """Changes the tree below ``root``; the same ``seed`` does the same to the same tree.
 
-    def __init__(self, root: Path, seed: int) -> None:
+    A ``lasting`` one keeps some files open and some mapped, whatever becomes of their names, and some
+    immutable; only for a tree that goes with the process.
+    """
+
+    def __init__(self, root: Path, seed: int, *, lasting: bool = False) -> None:
         self._root = root
         self._rng = random.Random(seed)
         self._count = 0
+        self._open: list[int] = []
+        self._mapped: list[tuple[int, mmap.mmap]] = []
+        self._flagged: list[tuple[int, Flag]] = []
         self._deeds: list[Callable[[], None]] = [
             *([self.create] * 6),
             *([self.overwrite] * 6),
@@ -34,7 +42,11 @@ class Vandal:
             *([self.unlink] * 3),
             *([self.link] * 2),
             self.truncate,
-            self.punch,
+            *([self.blocks] * 3),
+            *([self.share] * 2),
+            self.copy,
+            self.sparse,
+            *([self.rename_around] * 2),
             self.rename_directory,
             self.rename_directory,
             self.exchange,
@@ -45,8 +57,11 @@ class Vandal:
             self.attributes,
             self.nameless,
             self.direct,
-            *([self.store] * 2),
+            *([self.store] * 3),
+            self.access,
         ]
+        if lasting:
+            self._deeds += [self.hold, *([self.write_held] * 3), self.flag, *([self.unflag] * 3)]
 
     def act(self, times: int = 1) -> None:
         for _ in range(times):
@@ -91,15 +106,42 @@ class Vandal:
         if self._rng.random() < 0.5:
             os.truncate(path, size + self._rng.randint(0, 100_000))
 
-    def punch(self) -> None:
-        path = self._file()
-        size = path.stat().st_size
-        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-        try:
-            start = ctypes.c_int64(self._rng.randint(0, size))
-            _libc.fallocate(fd, _KEEP_SIZE_PUNCH, start, ctypes.c_int64(self._rng.randint(1, 200_000)))
-        finally:
-            os.close(fd)
+    def blocks(self) -> None:
+        """Punch, zero, collapse and insert, in whole blocks or not."""
+        with self._opened() as fd:
+            size = os.fstat(fd).st_size
+            how = self._rng.choice(list(Allocation))
+            start, length = self._rng.randint(0, size), self._rng.randint(1, 200_000)
+            if how in (Allocation.COLLAPSE, Allocation.INSERT) or self._rng.random() < 0.5:
+                start, length = start // _BLOCK * _BLOCK, max(_BLOCK, length // _BLOCK * _BLOCK)
+            self._tell(fd, lambda: allocate(fd, how, start, length))
+
+    def share(self) -> None:
+        """Reflink a part of one file into another, or into itself."""
+        with self._opened() as fd, self._opened() as source:
+            most = os.fstat(source).st_size // _BLOCK
+            start = self._rng.randint(0, most)
+            length = self._rng.randint(0, most - start) * _BLOCK
+            at = self._rng.randint(0, 50) * _BLOCK
+            self._tell(fd, lambda: clone(fd, source, start * _BLOCK, length, at))
+
+    def copy(self) -> None:
+        with self._opened() as fd, self._opened() as source:
+            start, at = self._rng.randint(0, os.fstat(source).st_size), self._rng.randint(0, 100_000)
+            os.copy_file_range(source, fd, self._rng.randint(1, 200_000), start, at)
+
+    def sparse(self) -> None:
+        with self._opened() as fd:
+            os.pwrite(fd, self._rng.randbytes(self._rng.randint(1, 9000)), self._rng.randint(0, 8 << 20))
+
+    def rename_around(self) -> None:
+        """Two files or directories change their places by way of a third one."""
+        kind = self._rng.choice([self._file, self._directory])
+        a, b, c = kind(), kind(), self._new()
+        if a != b and self._root not in (a, b):
+            a.rename(c)
+            b.rename(a)
+            c.rename(b)
 
     def rename_directory(self) -> None:
         old, new = self._directory(), self._new()
@@ -109,7 +151,7 @@ class Vandal:
     def exchange(self) -> None:
         a, b = (self._directory() if self._rng.random() < 0.5 else self._file() for _ in range(2))
         if a != b and self._root not in (a, b) and not (a.is_relative_to(b) or b.is_relative_to(a)):
-            _libc.renameat2(-100, os.fsencode(a), -100, os.fsencode(b), ctypes.c_uint(_EXCHANGE))
+            exchange(os.fsencode(a), os.fsencode(b))
 
     def remove_tree(self) -> None:
         path = self._directory()
@@ -145,9 +187,7 @@ class Vandal:
         fd = os.open(new.parent, os.O_TMPFILE | os.O_RDWR, 0o640)
         try:
             os.write(fd, self._content())
-            os.link(
-                f"/proc/self/fd/{fd}", new, src_dir_fd=0, follow_symlinks=True
-            )  # linkat(2), so that it follows
+            name(fd, os.fsencode(new))
         finally:
             os.close(fd)
 
@@ -160,14 +200,91 @@ class Vandal:
         finally:
             os.close(fd)
 
-    def store(self) -> None:
+    def hold(self) -> None:
+        """Keep a file open, and keep it mapped; then it may lose its name."""
         path = self._file()
-        size = path.stat().st_size
-        if not size:
+        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        if len(self._open) >= _HELD:
+            os.close(self._open.pop(0))
+        self._open.append(fd)
+        if size := os.fstat(fd).st_size:
+            if len(self._mapped) >= _HELD:
+                mapped_fd, memory = self._mapped.pop(0)
+                memory.close()
+                os.close(mapped_fd)
+            self._mapped.append((os.dup(fd), mmap.mmap(fd, size)))
+        if self._rng.random() < 0.3:
+            path.unlink()
+
+    def write_held(self) -> None:
+        """Write to what is open, whatever its name is now, and store into what is mapped."""
+        if self._open:
+            fd = self._rng.choice(self._open)
+            size = os.fstat(fd).st_size
+            os.pwrite(fd, self._rng.randbytes(self._rng.randint(1, 9000)), self._rng.randint(0, size))
+        for fd, memory in self._mapped:
+            self._store(fd, memory)
+
+    def store(self) -> None:
+        with self._opened() as fd:
+            if size := os.fstat(fd).st_size:
+                with mmap.mmap(fd, size) as memory:
+                    self._store(fd, memory)
+
+    def access(self) -> None:
+        """Set or remove what is said by extended attributes."""
+        path = self._rng.choice([self._file, self._directory])()
+        kind, value = self._rng.choice(
+            [
+                ("system.posix_acl_access", ACL),
+                ("system.posix_acl_default", DEFAULT_ACL),
+                ("security.capability", CAPABILITY),
+                ("trusted.vandal", self._rng.randbytes(self._rng.randint(0, 900))),
+            ]
+        )
+        if self._rng.random() < 0.7:
+            os.setxattr(path, kind, value, follow_symlinks=False)
+        else:
+            os.removexattr(path, kind, follow_symlinks=False)
+
+    def flag(self) -> None:
+        path = self._rng.choice([self._file, self._directory])()
+        if path == self._root:
             return
-        with path.open("r+b") as file, mmap.mmap(file.fileno(), size) as memory:
-            for _ in range(3):
-                memory[self._rng.randrange(size)] = self._rng.randrange(256)
+        flag, fd = self._rng.choice(list(Flag)), os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        self._flagged.append((fd, flag))
+        set_flag(fd, flag, on=True)
+
+    def unflag(self) -> None:
+        """Few things stay immutable, so that there is something left to do."""
+        if self._flagged:
+            fd, flag = self._flagged.pop(0)
+            try:
+                set_flag(fd, flag, on=False)
+            finally:
+                os.close(fd)
+
+    def _store(self, fd: int, memory: mmap.mmap) -> None:
+        # Behind the end of a file that was cut, or into one that is immutable, a store would end us.
+        size = min(len(memory), os.fstat(fd).st_size)
+        for _ in range(3 if size and not has_flag(fd, Flag.IMMUTABLE) else 0):
+            memory[self._rng.randrange(size)] = self._rng.randrange(256)
+
+    @staticmethod
+    def _tell(fd: int, action: Callable[[], None]) -> None:
+        """XFS stamps a file before it refuses, and tells nobody."""
+        try:
+            action()
+        except OSError:
+            os.utime(fd)
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        fd = os.open(self._file(), os.O_RDWR | os.O_NOFOLLOW)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
     def _content(self) -> bytes:
         size = self._rng.choice([0, 10, 3000, 3000, 40_000, 300_000, _LARGE])

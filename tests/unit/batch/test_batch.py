@@ -30,6 +30,7 @@ _ATTRIBUTES = {
     "many": {b"user.%d" % number: b"y" for number in range(20)},
     "large": {b"user.x": bytes(1500)},
     "own": {b"user.x": b"y", OWN_XATTRS + b"x": b"y"},
+    "hidden": {b"trusted.SGI_ACL_FILE": b"y", b"user.x": b"y"},
 }
 _KINDS = (
     *("file", "empty", "old", "link", "symlink", "directory", "fifo", "socket", "leftover"),

@@ -19,6 +19,7 @@ from dtesx.mirror.mirroring import TreeMirror
 from dtesx.mirror.packing import Packer
 from dtesx.mirror.sums import Summer
 from dtesx.mirror.tally import Tally
+from dtesx.model.changes import Changes
 from dtesx.model.mirror import MirrorOptions
 from dtesx.model.stats import MirrorStats
 from dtesx.replication.answering import Answering
@@ -52,7 +53,9 @@ class NoSums:
         return None
 
 
-def plan(where: Path, *, shortcut: bool) -> tuple[list[Operation], bytes, MirrorStats]:
+def plan(
+    where: Path, *, shortcut: bool, changed: Changes | None = None
+) -> tuple[list[Operation], bytes, MirrorStats]:
     """What a mirror of ``source`` to ``target`` would do."""
     operations: list[Operation] = []
     content: list[Content] = []
@@ -81,7 +84,10 @@ def plan(where: Path, *, shortcut: bool) -> tuple[list[Operation], bytes, Mirror
 
         options = MirrorOptions()
         TreeMirror(
-            fds[0], ask, answers(), Packer(send), NoSums(), tally, options=options, catalogue=catalogue
+            *(fds[0], ask, answers(), Packer(send), NoSums(), tally),
+            options=options,
+            catalogue=catalogue,
+            changed=changed,
         ).run()
         answering.keep()
         if catalogue is not None:
@@ -156,3 +162,11 @@ def test_doubtful_files_are_compared_by_name(tmp_path: Path, monkeypatch: pytest
     operations, content, _ = plan(tmp_path, shortcut=True)
     assert [type(operation) for operation in operations] == [Enter, Put, Finish]
     assert content == b"12"
+
+
+def test_where_nothing_changed_nothing_is_planned(tmp_path: Path) -> None:
+    twins(tmp_path, [])
+    (tmp_path / "source/only here").touch()
+    (tmp_path / "target/only there").touch()
+    operations, _, _ = plan(tmp_path, shortcut=False, changed=Changes())
+    assert operations == []

@@ -1,0 +1,51 @@
+"""Which names have to be looked at beside those that are told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dtesx.mirror.hard_links import LinkNames
+from dtesx.model.changes import Changes, Touch
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[int]:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/file").touch()
+    fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    yield fd
+    os.close(fd)
+
+
+def _completed(links: LinkNames, root: int, changes: Changes) -> Changes:
+    searched: list[None] = []
+    links.dismiss(changes)
+    links.complete(root, changes, lambda: searched.append(None))
+    return changes
+
+
+def test_a_file_that_is_told_by_its_inode_is_found(root: int, tmp_path: Path) -> None:
+    inode = (tmp_path / "sub/file").stat().st_ino
+    links = LinkNames()
+    for _ in range(2):
+        assert _completed(links, root, Changes(inodes={inode})).names == {b"sub": {b"file": Touch.CONTENT}}
+    (tmp_path / "sub/file").rename(tmp_path / "elsewhere")
+    assert _completed(links, root, Changes(inodes={inode})).names == {b"": {b"elsewhere": Touch.CONTENT}}
+
+
+def test_what_has_no_name_here_is_searched_for_until_it_gets_one(root: int, tmp_path: Path) -> None:
+    outside = tmp_path.with_name(tmp_path.name + "-outside")
+    outside.touch()
+    inode, links = outside.stat().st_ino, LinkNames()
+    assert _completed(links, root, Changes(inodes={inode})).names == {}
+    links.dismiss(told := Changes(inodes={inode}))
+    assert told.inodes == set()
+    os.link(outside, tmp_path / "name")
+    appeared = Changes({b"": {b"name": Touch.METADATA | Touch.APPEARED}})
+    assert Touch.APPEARED in _completed(links, root, appeared).names[b""][b"name"]
+    os.unlink(outside)
+    assert _completed(links, root, Changes(inodes={inode})).names == {b"": {b"name": Touch.CONTENT}}
