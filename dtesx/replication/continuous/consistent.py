@@ -109,6 +109,7 @@ class ConsistentEpochs:
                     self._next = math.inf
                 if not error.recoverable or not taking.known:
                     self._points.give_up_consistent()
+                self._points.ungather()
                 self._explain(error.message)
                 return
             except BaseException:

@@ -79,6 +79,12 @@ class Points:
             self._gathered += self._asked
             self._asked = []
 
+    def ungather(self) -> None:
+        """There is no epoch of what was drained: who waits for any is to have the next one."""
+        with self._lock:
+            self._asked += [ticket for ticket in self._gathered if not ticket.consistent]
+            self._gathered = [ticket for ticket in self._gathered if ticket.consistent]
+
     def sent(self, epoch: Epoch) -> list[InsertedTask]:
         """``epoch`` is made of all that was drained. Who wants one that is not fuzzy waits on if it is.
 

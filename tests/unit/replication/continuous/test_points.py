@@ -28,6 +28,18 @@ def test_a_point_is_the_epoch_that_was_drained_after_it_was_asked_for() -> None:
     assert not points.gathered
 
 
+def test_who_waits_for_any_epoch_does_not_wait_for_a_consistent_one() -> None:
+    points = Points()
+    points.ask(consistent=True)
+    points.gather()
+    points.ungather()
+    assert (points.asked, points.gathered) == (False, True)
+    points.ask(consistent=False)
+    points.gather()
+    points.ungather()
+    assert (points.asked, points.gathered) == (True, True)
+
+
 def test_what_was_lost_is_another_epoch() -> None:
     points = Points()
     ticket = points.ask(consistent=False)
