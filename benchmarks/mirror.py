@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -165,6 +166,7 @@ def main() -> None:
             f"{options.work} has room for {room(options.work) / GIB:.1f} GiB, {needed / GIB:.1f} are needed: "
             "choose another directory (--work), fewer scenarios (--only) or smaller ones (--scale)"
         )
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # the trees are large
     rows = []
     for scenario in chosen:
         work = Path(tempfile.mkdtemp(prefix="dtesx-bench-", dir=options.work))

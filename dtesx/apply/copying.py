@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dtesx.apply.letting_go import let_go
 from dtesx.wire.sums import ANY, Basis
 
 _READ = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -121,7 +122,7 @@ class Original:
                 self._ended = True
                 self._changed.notify_all()
             self._thread.join()
-        os.close(self._fd)
+        let_go(self._fd)
 
     def _work(self) -> None:
         while True:

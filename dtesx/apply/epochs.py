@@ -21,7 +21,8 @@ from dtesx.base.errors import DtesxError, EpochDamaged
 from dtesx.base.files import private_directory, sync_directory, write_atomic
 from dtesx.model.epoch import Epoch, InsertedTask, KeptEpoch
 from dtesx.wire.errors import ProtocolError
-from dtesx.wire.frames import Content, Decoder, Frame, FrameType, encode
+from dtesx.wire.frames import Decoder, Frame, FrameType, encode
+from dtesx.wire.parts import Content
 from dtesx.wire.piping import in_memory
 
 _ARRIVING = "arriving"

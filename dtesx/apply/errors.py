@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from enum import Enum, auto
 
+from dtesx.apply.letting_go import all_gone
 from dtesx.base.errors import DtesxError
 
 TRIES = 3
@@ -79,7 +80,8 @@ def persist(action: Callable[[], None], error: OSError, where: str, hold: Hold) 
             tries += 1
         if meaning is Fate.PATH or tries > TRIES:
             return error
-        hold(meaning is Fate.FULL, f"{where}: {error.strerror}")
+        if meaning is not Fate.FULL or not all_gone():
+            hold(meaning is Fate.FULL, f"{where}: {error.strerror}")
         try:
             action()
         except OSError as again:

@@ -93,6 +93,11 @@ class Staging:
                 return False
         return True
 
+    def writes(self, key: Key) -> bool:
+        """Whether there is a file that ``data`` may be written to."""
+        staged = self._staged.get(key)
+        return staged is not None and staged.fd >= 0 and (staged.moved or not staged.cloned)
+
     def hole(self, key: Key, offset: int, length: int) -> None:
         """The source has a hole here."""
         staged = self._staged.get(key)

@@ -14,9 +14,9 @@ from dtesx.base.errors import Interrupted, UsageError
 from dtesx.cli import ask
 from dtesx.model.mirror import LinkOptions, MirrorOptions
 from dtesx.model.rules import Rule, RuleType, written
-from dtesx.model.verify import Finding, VerifyStats
 
 if TYPE_CHECKING:
+    from dtesx.model.verify import Finding, VerifyStats
     from dtesx.replication.one_shot import Way
 
 Source = Annotated[str, typer.Argument(metavar="SRC", help="Directory to mirror.")]

@@ -8,17 +8,10 @@ from typing import Any
 
 import msgspec
 
-from dtesx.model.job import (
-    MAX_EPOCH,
-    MIN_EPOCH,
-    DiskFormat,
-    JobSpec,
-    MirrorSpec,
-    ReplicaSpec,
-    ReplicationSpec,
-)
+from dtesx.model.job import DiskFormat, JobSpec, ReplicaSpec
 from dtesx.model.link import LinkSpec, QueueSpec, RateSpec
 from dtesx.model.mirror import MAX_STREAMS, Compare
+from dtesx.model.specs import MAX_EPOCH, MIN_EPOCH, MirrorSpec, ReplicationSpec
 from dtesx.model.target import MAX_MEMORY, MAX_RETRY_DELAY, TargetOptions
 
 NAME_PATTERN = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dtesx.wire.frames import MAX_TABLE, Content
+from dtesx.wire.frames import MAX_TABLE
 from dtesx.wire.items import Xattrs
 from dtesx.wire.operations import Enter, Operation, Put
+from dtesx.wire.parts import Content
 
 FRAME_BLOB = 1 << 20
 """Content bytes after which a frame is sent."""

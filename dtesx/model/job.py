@@ -7,13 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dtesx.model.link import LinkSpec
-from dtesx.model.mirror import Compare
-from dtesx.model.replication import ReplicationOptions
-from dtesx.model.rules import Rule
+from dtesx.model.specs import MirrorSpec, ReplicationSpec
 from dtesx.model.target import TargetOptions
-
-MIN_EPOCH = 0.1
-MAX_EPOCH = 3600.0
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -54,45 +49,6 @@ class ReplicaSpec:
     def network_for(self, nic: str) -> str | None:
         """The port group for a NIC; None when the NIC is to be left out."""
         return self.networks.get(nic, self.networks.get("*"))
-
-
-@dataclass(frozen=True)
-class MirrorSpec:
-    """How files travel. ``exclude`` lists absolute paths on the source that stay behind."""
-
-    compare: Compare = Compare.ATTRIBUTES
-    exclude: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for path in self.exclude:
-            if not path.startswith("/") or path == "/":
-                raise ValueError(f"mirror.exclude: {path!r} must be an absolute path below /")
-            try:
-                Rule(path)
-            except ValueError as error:
-                raise ValueError(f"mirror.exclude: {error}") from error
-
-
-@dataclass(frozen=True)
-class ReplicationSpec:
-    """What follows a mirror: while ``enabled``, what changes travels, an epoch every ``epoch`` seconds.
-
-    One every ``consistent_every`` seconds (0: never) is to be of one moment (ReplicationOptions).
-    """
-
-    enabled: bool = True
-    epoch: float = 2.0
-    consistent_every: float = 15.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.consistent_every <= MAX_EPOCH:
-            raise ValueError(f"replication.consistent_every must be between 0 and {MAX_EPOCH} seconds")
-        if not MIN_EPOCH <= self.epoch <= MAX_EPOCH:
-            raise ValueError(f"replication.epoch must be between {MIN_EPOCH} and {MAX_EPOCH} seconds")
-
-    def options(self) -> ReplicationOptions:
-        """The same as the engine takes it."""
-        return ReplicationOptions(epoch=self.epoch, consistent_every=self.consistent_every)
 
 
 @dataclass(frozen=True)

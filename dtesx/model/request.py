@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from dtesx.model.job import MirrorSpec, ReplicationSpec
 from dtesx.model.link import LinkSpec
 from dtesx.model.mounting import mount_key
+from dtesx.model.specs import MirrorSpec, ReplicationSpec
 from dtesx.model.transmission import check_bandwidth
 
 

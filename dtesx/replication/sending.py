@@ -15,10 +15,10 @@ from dtesx.mirror.catalogue import Catalogue, catalogue_path, open_catalogue
 from dtesx.mirror.measuring import measure
 from dtesx.mirror.selection import Scope, select
 from dtesx.mirror.tally import Tally
-from dtesx.model.job import MirrorSpec
 from dtesx.model.mirror import LinkOptions, MirrorOptions
 from dtesx.model.request import MirrorPhase, MirrorRequest
 from dtesx.model.rules import Rule, RuleType
+from dtesx.model.specs import MirrorSpec
 from dtesx.model.stats import MirrorStats
 from dtesx.replication.control import MirrorControl
 from dtesx.replication.dialing import Route

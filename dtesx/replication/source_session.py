@@ -37,7 +37,7 @@ from dtesx.wire.bond import Bond
 from dtesx.wire.channel import TICK
 from dtesx.wire.compression import Compressor
 from dtesx.wire.errors import ProtocolError
-from dtesx.wire.frames import Content, Frame
+from dtesx.wire.frames import Frame
 from dtesx.wire.limiter import Limiter
 from dtesx.wire.messages import (
     Answer,
@@ -57,6 +57,7 @@ from dtesx.wire.messages import (
     TaskEnded,
 )
 from dtesx.wire.operations import Moves, Operation, Operations
+from dtesx.wire.parts import Content
 from dtesx.wire.protocol import SourceProtocol, greeting
 from dtesx.wire.sums import Sums, SumsRequest
 

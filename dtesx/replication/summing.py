@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 from dtesx.apply.copying import basis_of
 from dtesx.apply.directories import Directories
+from dtesx.apply.letting_go import let_go
 from dtesx.apply.names import check_name
 from dtesx.apply.staging import Key, Staging
 from dtesx.base.log import get_logger
@@ -46,7 +49,8 @@ class Summing:
         self._staging = staging
         self._directories: dict[int, Directories] = {}
         self._requests: deque[SumsRequest] = deque()
-        self._reader = Reader()
+        self._readers = deque([Reader(), Reader()])  # what one read may be written while the other reads
+        self._writer: ThreadPoolExecutor | None = None
         self._cutter: Cutter | None = None  # it needs much memory, and seldom is one needed
         self._file: Key | None = None
         self._fd = -1
@@ -95,27 +99,29 @@ class Summing:
     def close(self) -> None:
         """Close everything; what is asked about later is opened anew."""
         self._forget()
+        if self._writer is not None:
+            self._writer.shutdown()
+            self._writer = None
         while self._directories:
             self._directories.popitem()[1].close()
 
     def _blocks(self, request: SumsRequest, fd: int, basis: Basis) -> Sums:
         differing: list[int] = []
         fine: list[bytes] = []
-        left: list[int] = []
         steps = range(0, request.length, STEP)
-        for step in steps:
-            data, first = self._read(request, fd, step), step // BLOCK
-            count = count_of(min(STEP, request.length - step), BLOCK)
-            found = self._differing(data, request.sums[first * SUM : (first + count) * SUM])
-            for block in found:
-                differing.append(first + block)
-                fine.append(self._summer.sums(data[block * BLOCK : (block + 1) * BLOCK], PIECE))
-            self._stage(request, fd, basis, differs=bool(found))
-            if len(found) == count or not self._keep(request, step, data):
-                left.append(step)
+        with _Keeping(partial(self._keep, request), partial(self._behind, request)) as keeping:
+            for step in steps:
+                data, first = self._read(request, fd, step), step // BLOCK
+                count = count_of(min(STEP, request.length - step), BLOCK)
+                found = self._differing(data, request.sums[first * SUM : (first + count) * SUM])
+                for block in found:
+                    differing.append(first + block)
+                    fine.append(self._summer.sums(data[block * BLOCK : (block + 1) * BLOCK], PIECE))
+                self._stage(request, fd, basis, differs=bool(found))
+                keeping.take(step, data, wanted=len(found) < count)
         # Where something is the same, so that there is something to be kept, all of it is.
-        staged = len(left) < len(steps) and all(
-            self._keep(request, step, self._read(request, fd, step)) for step in left
+        staged = len(keeping.left) < len(steps) and all(
+            self._keep(request, step, self._read(request, fd, step)) for step in keeping.left
         )
         return Sums(request.number, basis, tuple(differing), b"".join(fine), staged)
 
@@ -143,9 +149,18 @@ class Summing:
         moved = request.shift != 0
         return request.stage and self._staging.data(_key(request), request.offset + step, data, moved=moved)
 
+    def _behind(self, request: SumsRequest) -> ThreadPoolExecutor | None:
+        """The thread for what is to be kept; None where that takes no time."""
+        if not self._staging.writes(_key(request)):
+            return None
+        if self._writer is None:
+            self._writer = ThreadPoolExecutor(1, "dtesx-stage")
+        return self._writer
+
     def _read(self, request: SumsRequest, fd: int, step: int) -> memoryview:
         place = request.offset + request.shift + step
-        return self._reader.read(fd, place, min(STEP, request.length - step))
+        self._readers.rotate()
+        return self._readers[0].read(fd, place, min(STEP, request.length - step))
 
     def _differing(self, data: memoryview, sums: bytes) -> list[int]:
         """The numbers of the blocks that have other ``sums``, those beyond the end of ``data`` included."""
@@ -171,8 +186,42 @@ class Summing:
         self._file = None
         if self._fd >= 0:
             with suppress(OSError):
-                os.close(self._fd)
+                let_go(self._fd)
         self._fd = -1
+
+
+class _Keeping:
+    """Keeps steps with ``keep``; by a thread, while the next one is read, if there is one ``behind``.
+
+    ``left`` are those that were not kept: known when it ends.
+    """
+
+    def __init__(
+        self, keep: Callable[[int, memoryview], bool], behind: Callable[[], ThreadPoolExecutor | None]
+    ) -> None:
+        self.left: list[int] = []
+        self._keep, self._behind = keep, behind
+        self._step = 0
+        self._under_way: Future[bool] | None = None
+
+    def take(self, step: int, data: memoryview, *, wanted: bool) -> None:
+        """Keep a step that is wanted. ``data`` must not change before the next one is taken."""
+        self._settle()
+        if wanted and (thread := self._behind()) is not None:
+            self._step, self._under_way = step, thread.submit(self._keep, step, data)
+        elif not wanted or not self._keep(step, data):
+            self.left.append(step)
+
+    def _settle(self) -> None:
+        if self._under_way is not None and not self._under_way.result():
+            self.left.append(self._step)
+        self._under_way = None
+
+    def __enter__(self) -> _Keeping:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._settle()
 
 
 def _key(request: SumsRequest) -> Key:

@@ -20,10 +20,10 @@ from dtesx.wire.channel import TICK
 from dtesx.wire.compression import Compressor
 from dtesx.wire.connection import Connection
 from dtesx.wire.errors import ProtocolError
-from dtesx.wire.frames import CONNECTION_TYPES, Content, Encoded, Frame, encode
+from dtesx.wire.frames import CONNECTION_TYPES, Encoded, Frame, encode
 from dtesx.wire.limiter import Limiter
 from dtesx.wire.messages import Acknowledgement, Failure, Message
-from dtesx.wire.parts import FilePart
+from dtesx.wire.parts import Content, FilePart
 from dtesx.wire.stream import Incoming, Outgoing, Retention
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import zstandard
 
 from dtesx.model.mirror import Compression
 from dtesx.wire.errors import ProtocolError
+from dtesx.wire.parts import Content, cut
 
 _WORTH = 0.9  # compressed frames must be smaller than this share of what they were
 _SAMPLE = 16 << 10
@@ -27,7 +30,7 @@ class Compressor:
     """Compresses the bodies of a stream's frames, or finds that it does not pay.
 
     ``auto`` tries a sample of each frame first. While frames do not shrink, it looks at fewer and
-    fewer of them, at least at one in 64.
+    fewer of them, at least at one in 64. Of parts of files no more is read than it looks at.
     """
 
     def __init__(self, how: Compression) -> None:
@@ -35,20 +38,21 @@ class Compressor:
         self._zstd = zstandard.ZstdCompressor(level=how.level) if how else None
         self._skip = self._back_off = 0
 
-    def pack(self, body: bytes) -> bytes | None:
-        """The compressed body; None when the frame is to travel as it is."""
-        if self._zstd is None or len(body) < _SMALL:
+    def pack(self, pieces: Sequence[Content]) -> bytes | None:
+        """The compressed body of a frame of ``pieces``; None when it is to travel as it is."""
+        length = sum(map(len, pieces))
+        if self._zstd is None or length < _SMALL:
             return None
-        if self._auto and self._hopeless(self._zstd, body):
+        if self._auto and self._hopeless(self._zstd, pieces, length):
             return None
-        packed = self._zstd.compress(body)
-        return packed if len(packed) < _WORTH * len(body) else None
+        packed = self._zstd.compress(b"".join(map(bytes, pieces)))
+        return packed if len(packed) < _WORTH * length else None
 
-    def _hopeless(self, zstd: zstandard.ZstdCompressor, body: bytes) -> bool:
+    def _hopeless(self, zstd: zstandard.ZstdCompressor, pieces: Sequence[Content], length: int) -> bool:
         if self._skip:
             self._skip -= 1
             return True
-        sample = _sample(body)
+        sample = _sample(pieces, length)
         if len(zstd.compress(sample)) < _WORTH * len(sample):
             self._back_off = 0
             return False
@@ -57,8 +61,17 @@ class Compressor:
         return True
 
 
-def _sample(body: bytes) -> bytes:
-    if len(body) <= 4 * _SAMPLE:
-        return body
-    middle = len(body) // 2
-    return body[:_SAMPLE] + body[middle : middle + _SAMPLE] + body[-_SAMPLE:]
+def _sample(pieces: Sequence[Content], length: int) -> bytes:
+    """Begin, middle and end of what the pieces are together; all of it when that is little more."""
+    starts = (0, length // 2, length - _SAMPLE)
+    wanted = [(at, at + _SAMPLE) for at in starts] if length > 4 * _SAMPLE else [(0, length)]
+    return b"".join(_between(pieces, begin, end) for begin, end in wanted)
+
+
+def _between(pieces: Sequence[Content], begin: int, end: int) -> bytes:
+    found = []
+    for piece in pieces:
+        if begin < len(piece) and end > 0:
+            found.append(cut(piece, max(begin, 0), min(end, len(piece))))
+        begin, end = begin - len(piece), end - len(piece)
+    return b"".join(found)

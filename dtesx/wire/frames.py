@@ -12,7 +12,7 @@ from dtesx import batch
 from dtesx.wire import compression
 from dtesx.wire.compression import Compressor
 from dtesx.wire.errors import ProtocolError
-from dtesx.wire.parts import FilePart
+from dtesx.wire.parts import Content, FilePart
 from dtesx.wire.piping import Blob, Piped, Pipes
 
 MAGIC = b"DTSX"
@@ -23,9 +23,6 @@ MAX_GREETING = 256 << 10
 """Bytes of a frame before a stream begins: whoever calls may send one."""
 
 _OBJECTS = 512  # about what a frame without content takes in memory
-
-Content = bytes | memoryview | FilePart
-"""Some content of a frame; a part of a file is read when it travels."""
 
 Encoded = tuple[Content, ...]
 """A frame's bytes, in parts that travel one after the other."""
@@ -128,7 +125,7 @@ def encode(
         raise ValueError(f"frame too large: table of {len(table)} bytes, blob of {length}")
     size = len(table) + length
     if compressor is not None:
-        packed = compressor.pack(b"".join((table, *map(bytes, blob))))
+        packed = compressor.pack((table, *blob))
         if packed is not None:
             header = _HEADER.pack(MAGIC, kind, _COMPRESSED, 0, sequence, len(table), length, len(packed))
             return (header + packed,), weigh(size)

@@ -85,3 +85,16 @@ class FilePart:
     def send(self, sock: int, at: int, length: int) -> int:
         """Send at most ``length`` bytes of what is at ``at`` of the part (OpenFile.send)."""
         return self._file.send(sock, self._offset + at, min(length, self._length - at))
+
+
+Content = bytes | memoryview | FilePart
+"""Some content of a frame; a part of a file is read when it travels."""
+
+
+def cut(content: Content, begin: int, end: int) -> bytes:
+    """The bytes from ``begin`` to before ``end``, which must be there."""
+    if not isinstance(content, FilePart):
+        return bytes(content[begin:end])
+    found = bytearray(end - begin)
+    content.read(memoryview(found), begin)
+    return bytes(found)

@@ -16,9 +16,9 @@ import pytest
 from dtesx import batch
 from dtesx.base.retry import Backoff
 from dtesx.base.run import run, spawn
-from dtesx.model.job import MirrorSpec
 from dtesx.model.mirror import LinkOptions, MirrorOptions
 from dtesx.model.request import MirrorPhase, MirrorRequest
+from dtesx.model.specs import MirrorSpec
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import TargetOptions, WorkerPhase
 from dtesx.replication.binding import Binding

@@ -18,10 +18,11 @@ from dtesx.model.mirror import MirrorOptions
 from dtesx.replication.appliers import Appliers
 from dtesx.replication.epochs import Epochs
 from dtesx.replication.tasks import Tasks
-from dtesx.wire.frames import Content, Frame, FrameType
+from dtesx.wire.frames import Frame, FrameType
 from dtesx.wire.items import Item
 from dtesx.wire.messages import encode
 from dtesx.wire.operations import Enter, Moves, Operation, Operations, Put
+from dtesx.wire.parts import Content
 
 from .killing import CHANGING, dies
 from .test_kill_points import _facts, _mirror, _unexpected, versions

@@ -27,10 +27,10 @@ from dtesx.mirror.tally import Tally
 from dtesx.model.mirror import MirrorOptions, OrphanAction, OrphanPolicy
 from dtesx.replication.answering import Answering
 from dtesx.replication.summing import Summing
-from dtesx.wire.frames import Content
 from dtesx.wire.items import TEMPORARY_PREFIX
 from dtesx.wire.messages import Ask, Directory, Question
 from dtesx.wire.operations import Operation
+from dtesx.wire.parts import Content
 from dtesx.wire.sums import Sums, SumsRequest
 
 from .killing import ALL, CHANGING, dies

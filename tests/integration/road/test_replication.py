@@ -10,8 +10,9 @@ import pytest
 from dtesx.base.errors import CommandFailed
 from dtesx.base.retry import wait_until
 from dtesx.model.api import JobReplication, NewSnapshot
-from dtesx.model.job import JobState, ReplicationSpec
+from dtesx.model.job import JobState
 from dtesx.model.replication import ReplicationSwitch
+from dtesx.model.specs import ReplicationSpec
 from tests.integration.road.walk import Road, named
 
 pytestmark = pytest.mark.integration

@@ -14,10 +14,10 @@ from dtesx.base.errors import NotFound
 from dtesx.base.retry import wait_until
 from dtesx.management import replications
 from dtesx.management.source_client import SourceClient
-from dtesx.model.job import ReplicationSpec
 from dtesx.model.location import TargetUrl
 from dtesx.model.replication import PointRequest
 from dtesx.model.request import MirrorRequest, ReplicationRequest
+from dtesx.model.specs import ReplicationSpec
 from tests.integration.services.process import service
 from tests.integration.services.test_source import APPLIANCE, client_of, finished, target, tree
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from dtesx.base.errors import ExitCode, UsageError
 from dtesx.cli import jobfile
 from dtesx.management.schema import job_schema
-from dtesx.model.job import DiskFormat, JobSpec, MirrorSpec, ReplicaSpec, ReplicationSpec
+from dtesx.model.job import DiskFormat, JobSpec, ReplicaSpec
 from dtesx.model.link import LinkSpec, QueueSpec, RateSpec
 from dtesx.model.mirror import Compare
+from dtesx.model.specs import MirrorSpec, ReplicationSpec
 
 from .conftest import Run
 

@@ -10,9 +10,9 @@ import pytest
 from dtesx.base.errors import NotFound, RootEmpty
 from dtesx.base.retry import wait_until
 from dtesx.management.job_replications import AGAIN_SECONDS, JobReplications, Told
-from dtesx.model.job import ReplicationSpec
 from dtesx.model.replication import ReplicationState
 from dtesx.model.request import MirrorRequest, ReplicationRequest
+from dtesx.model.specs import ReplicationSpec
 from dtesx.wire.identity import Identity
 from tests.unit.management.fakes import REPORT
 

@@ -10,10 +10,11 @@ import pytest
 from dtesx.management.tending import Tending
 from dtesx.model.epoch import Epoch, EpochKind
 from dtesx.model.inventory import Firmware
-from dtesx.model.job import JobState, Problem, ReplicationSpec
+from dtesx.model.job import JobState, Problem
 from dtesx.model.layout import Layout
 from dtesx.model.record import JobRecord
 from dtesx.model.replication import ReplicationState, ReplicationSwitch
+from dtesx.model.specs import ReplicationSpec
 from dtesx.model.target import WorkerPhase, WorkerStatus
 from tests.unit.management.fakes import REPORT, SPEC, FakeSite, furnished
 

@@ -5,10 +5,11 @@ import stat
 import pytest
 
 from dtesx.mirror.packing import FRAME_BLOB, Packer, TooLarge
-from dtesx.wire.frames import MAX_TABLE, Content
+from dtesx.wire.frames import MAX_TABLE
 from dtesx.wire.items import Item
 from dtesx.wire.messages import encode
 from dtesx.wire.operations import Enter, Operation, Operations, Put, Remove
+from dtesx.wire.parts import Content
 
 Frames = list[tuple[list[Operation], list[Content]]]
 

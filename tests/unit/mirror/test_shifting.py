@@ -28,9 +28,9 @@ from dtesx.mirror.sums import SUM, Summer
 from dtesx.mirror.tally import Tally
 from dtesx.replication.summing import Summing
 from dtesx.wire.errors import ProtocolError
-from dtesx.wire.frames import Content
 from dtesx.wire.items import Item
 from dtesx.wire.operations import Operation
+from dtesx.wire.parts import Content
 from dtesx.wire.sums import Basis, Sums, SumsRequest
 
 KIB = 1 << 10

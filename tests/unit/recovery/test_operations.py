@@ -7,9 +7,10 @@ import pytest
 
 from dtesx.base.errors import Conflict, ConnectionFailed
 from dtesx.model.epoch import Epoch, EpochKind
-from dtesx.model.job import JobState, Operation, OperationKind, ReplicationSpec, StepState
+from dtesx.model.job import JobState, Operation, OperationKind, StepState
 from dtesx.model.record import JobRecord
 from dtesx.model.replication import ReplicationSwitch, TargetStatus
+from dtesx.model.specs import ReplicationSpec
 from dtesx.recovery import failover, replication
 from dtesx.recovery.operations import allowed, execute, interrupt, new_operation, resume
 from tests.unit.recovery.world import Killed, World, record

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from dtesx.mirror.selection import Verdict, select
-from dtesx.model.job import MirrorSpec
+from dtesx.model.specs import MirrorSpec
 from dtesx.replication.sending import job_options
 
 

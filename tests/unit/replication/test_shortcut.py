@@ -23,9 +23,9 @@ from dtesx.model.changes import Changes
 from dtesx.model.mirror import MirrorOptions
 from dtesx.model.stats import MirrorStats
 from dtesx.replication.answering import Answering
-from dtesx.wire.frames import Content
 from dtesx.wire.messages import Ask, Directory, Question
 from dtesx.wire.operations import End, Enter, Finish, Operation, Put
+from dtesx.wire.parts import Content
 from dtesx.wire.sums import Sums
 
 from ..mirror.trees import Change, carry_out, changes, later, next_tick
