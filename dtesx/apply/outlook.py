@@ -185,16 +185,18 @@ class Outlook:
     def _move(self, operation: Moves) -> None:
         """As ``apply.moving`` does it: all of them away, the deepest first, then to their places."""
         pairs = [(components(old), components(new)) for old, new in operation.pairs]
-        taken: list[tuple[list[bytes], File | Tree]] = []
-        for old, new in sorted(pairs, key=lambda pair: -len(pair[0])):
+        taken: dict[int, File | Tree] = {}
+        for number in sorted(range(len(pairs)), key=lambda number: -len(pairs[number][0])):
+            old = pairs[number][0]
             above, node = self._materialized(old[:-1]), self._materialized(old)
             if isinstance(above, Tree) and node is not None:
                 self._set(above, old[-1], None)
-                taken.append((new, node))
-        for new, node in sorted(taken, key=lambda pair: len(pair[0])):
+                taken[number] = node
+        for number in sorted(sorted(taken), key=lambda number: len(pairs[number][1])):
+            new = pairs[number][1]
             above = self._materialized(new[:-1])
             if isinstance(above, Tree):
-                self._set(above, new[-1], node)
+                self._set(above, new[-1], taken[number])
 
     def _find(self, parts: list[bytes]) -> Tree | File | bytes | None:
         """What will be at a path; the path where it is now when nothing is known about it."""

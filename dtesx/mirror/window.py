@@ -63,7 +63,7 @@ class Inquiry:
     """A file under comparison: ``fd`` is the source's, ``there`` the size of the target's.
 
     ``asked`` when there is nothing left to ask about it, ``over`` when it is not to be compared on.
-    ``ahead`` bytes of it may be asked for without an answer.
+    ``ahead`` bytes of it may be asked for without an answer, ``weight`` bytes are.
     """
 
     directory: bytes
@@ -75,6 +75,7 @@ class Inquiry:
     asked: bool = False
     over: bool = False
     ahead: int = AHEAD
+    weight: int = 0
     questions: deque[Question] = field(default_factory=deque)
 
     def stop(self) -> None:
@@ -89,7 +90,7 @@ class Inquiry:
     @property
     def waits(self) -> bool:
         """Whether as much of it is asked for as may be."""
-        return sum(question.weight for question in self.questions) >= self.ahead
+        return self.weight >= self.ahead
 
 
 F = TypeVar("F", bound=Inquiry)
@@ -166,6 +167,7 @@ class Window(Generic[F]):
             return self._listen(wait=wait)
         self._pause()
         self._ahead -= file.questions.popleft().weight
+        file.weight -= question.weight
         file.ahead = min(AHEAD, file.ahead + question.weight)
         self._guarded(file, lambda: self._handler.take(file, question.segment, question.answer))
         if file.over:
@@ -173,7 +175,8 @@ class Window(Generic[F]):
         return True
 
     def _forget(self, file: F) -> None:
-        self._ahead -= sum(question.weight for question in file.questions)
+        self._ahead -= file.weight
+        file.weight = 0
         file.questions.clear()
 
     def ask_anew(self, file: F, segments: Iterator[Segment]) -> None:
@@ -215,6 +218,7 @@ class Window(Generic[F]):
                         return
             self._send(file, question, sums)
         file.questions.append(question)
+        file.weight += question.weight
         self._ahead += question.weight
         self._pause()
 

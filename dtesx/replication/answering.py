@@ -56,6 +56,7 @@ class Answering:
         self._weight = 0
         self._unfinished = False
         self._missing = b""
+        self._stale = False
         self._parts: Iterator[int | Directory] = iter(())
         doubt = doubt_from(fd)
         leftover = self._leftover if outlook is None else _passed_over
@@ -99,12 +100,17 @@ class Answering:
                 _count(answers, answer)
                 weight += _ANSWER
             elif self._questions:
+                self._forget_stale()
                 question = self._questions.popleft()
                 self._weight -= _weight(question)
                 self._parts = self._about(*question)
             else:
                 break
         return Answer(self._root, answers)
+
+    def renew(self) -> None:
+        """The tree changed: paths may lead elsewhere from the next question on."""
+        self._stale = True
 
     def keep(self) -> None:
         """Keep what was read for the next time: there are no more questions."""
@@ -114,6 +120,11 @@ class Answering:
     def close(self) -> None:
         """Close everything."""
         self._stack.close()
+
+    def _forget_stale(self) -> None:
+        if self._stale:
+            self._stale, self._missing = False, b""
+            self._directories.forget(b"")
 
     def _about(self, path: bytes, digest: bytes, only: list[bytes] | None) -> Iterator[int | Directory]:
         if self._missing and path.startswith(self._missing):  # as most are at a first mirror

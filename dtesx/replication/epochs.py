@@ -100,16 +100,21 @@ class Epochs:
             self._hold(True, reason)
         self._persistently(lambda: self._log.add(frame))
 
-    def end(self, epoch: Epoch, tasks: Sequence[InsertedTask]) -> None:
-        """It is complete: keep it durably. It waits to be applied, then ``tasks`` run."""
+    def end(self, epoch: Epoch, tasks: Sequence[InsertedTask]) -> bool:
+        """It is complete: keep it durably. When it is applied, ``tasks`` run.
+
+        Whether it is to wait; otherwise it has to be applied now.
+        """
         latest = self.kept
         if latest is not None and epoch.number <= latest.number:
             raise ProtocolError(f"epoch {epoch.number} arrived after epoch {latest.number}")
         self.arriving = False
         self._persistently(lambda: self._log.complete(epoch, tasks))
         self._waiting.append(self._log.kept(epoch.number))
-        if self._resting():
+        waits = self._resting()
+        if waits:
             self._foresee(epoch.number)
+        return waits
 
     def apply(self, *, check: bool = False) -> Epoch:
         """Apply the first one that waits.
@@ -135,10 +140,16 @@ class Epochs:
     def recover(self) -> None:
         """Apply what was whole when the target ended; while it rests, know what it comes to."""
         if self._resting():
-            self._foresee_again()
+            self.foresee()
         elif self._waiting:
             log.info("epochs are applied again", numbers=[kept.epoch.number for kept in self._waiting])
             self._apply_through(self._waiting[-1].epoch.number)
+
+    def foresee(self) -> None:
+        """Know anew what all that waits comes to."""
+        self.outlooks.clear()
+        for kept in self._waiting:
+            self._foresee(kept.epoch.number)
 
     def settle(self, durable: int) -> None:
         """The epochs up to the number ``durable`` are on the replica's disk."""
@@ -165,7 +176,7 @@ class Epochs:
                 self._apply_through(self._waiting[-1].epoch.number if through is None else through)
             if order.action is QueueAction.DISCARD or order.consistent:
                 self._discard(through or 0)
-            self._foresee_again()
+            self.foresee()
         return TargetQueue(self._last, tuple(self._waiting))
 
     def close(self) -> None:
@@ -183,11 +194,6 @@ class Epochs:
         if self._unsettled:
             self._persistently(self._appliers.sync)
             self.settle(self._unsettled[-1].number)
-
-    def _foresee_again(self) -> None:
-        self.outlooks.clear()
-        for kept in self._waiting:
-            self._foresee(kept.epoch.number)
 
     def _foresee(self, number: int) -> None:
         for roots, frame in self._log.read(number):

@@ -221,9 +221,9 @@ class TargetSession:
             self._answer(message)
 
     def _end_epoch(self, end: EpochEnd, sequence: int) -> None:
-        self._epochs.end(end.epoch, end.tasks)
+        waits = self._epochs.end(end.epoch, end.tasks)
         self._durability.applied(sequence, 0)
-        if self._gate.shut:
+        if waits:
             self._bond.send(EpochKept(end.epoch.number))
         else:
             self._apply()
@@ -236,6 +236,7 @@ class TargetSession:
             self._applied.applied(epoch.number, 0, fd)
         self._applied.applied(epoch.number, 0)
         self._tell_stats()
+        self._telling.renew()
         self._summing.close()
 
     def _tell_applied(self) -> None:
@@ -339,17 +340,25 @@ class TargetSession:
             if self.connected and not self._said:
                 self._said = True
                 self._say_held(Hold.PAUSED, _PAUSED)
-        elif self._resting:
+            return
+        if self._resting:
             self._resting = False
             self._rests.close()
-            while self._epochs.waiting and not self._gate.shut:
-                self._apply(check=True)
-                self._settle()
+        if self._epochs.waiting:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Apply what waits, unless the target is paused again meanwhile."""
+        while self._epochs.waiting and not self._gate.shut:
+            self._apply(check=True)
+            self._settle()
+        self._epochs.foresee()
 
     def _obey(self, order: QueueOrder) -> TargetQueue:
         kept = self._epochs.kept
         queue = self._epochs.obey(order)
         self._discarded = self._epochs.kept != kept
+        self._telling.renew()
         self._summing.close()
         return queue
 

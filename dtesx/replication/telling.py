@@ -76,6 +76,11 @@ class Telling:
         self._all_told(self._answering)
         return answer
 
+    def renew(self) -> None:
+        """The roots changed."""
+        if self._answering is not None:
+            self._answering.renew()
+
     def close(self) -> None:
         """Close everything."""
         if self._answering is not None:

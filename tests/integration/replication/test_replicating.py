@@ -19,6 +19,7 @@ from dtesx.model.changes import Changes
 from dtesx.model.mirror import LinkOptions, MirrorOptions
 from dtesx.model.replication import ReplicationOptions, ReplicationPhase, ReplicationStatus
 from dtesx.model.request import MirrorRequest
+from dtesx.replication.continuous.consistent import Capture
 from dtesx.replication.continuous.following import Follower
 from dtesx.replication.continuous.replicating import Replication
 
@@ -53,7 +54,13 @@ class Running:
 
 
 @contextmanager
-def replicating(site: Site, *, scans: bool = False, **given: Any) -> Iterator[Running]:
+def replicating(
+    site: Site,
+    *,
+    scans: bool = False,
+    through: Callable[[Capture], Capture] = lambda capture: capture,
+    **given: Any,
+) -> Iterator[Running]:
     """Replicate the site; ``given`` are other arguments of Replication than a test usually needs."""
     stop, running = threading.Event(), Running()
     request = MirrorRequest("job", "127.0.0.1", site.port, site.them.certificate, ("/data",))
@@ -67,7 +74,8 @@ def replicating(site: Site, *, scans: bool = False, **given: Any) -> Iterator[Ru
         "backoff": QUICK,
     }
     with Follower(["/data"], site.view) as follower:
-        replication = Replication(request, site.us, Scans() if scans else follower, **(arguments | given))
+        capture = Scans() if scans else through(follower)
+        replication = Replication(request, site.us, capture, **(arguments | given))
         thread = threading.Thread(target=replication.run)
         thread.start()
         try:
