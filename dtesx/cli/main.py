@@ -32,6 +32,7 @@ _COMMANDS = {
     "queue": "dtesx.cli.queue",
     "mirror": "dtesx.cli.mirror",
     "replicate": "dtesx.cli.replicate",
+    "replication": "dtesx.cli.replication",
     "point": "dtesx.cli.point",
     "task": "dtesx.cli.task",
     "status": "dtesx.cli.status",

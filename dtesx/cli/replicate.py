@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import signal
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,13 +19,27 @@ from dtesx.base.files import replace_volatile
 from dtesx.cli import one_shot, output, teach
 from dtesx.cli.formats import seconds, size
 from dtesx.cli.mirror_options import Bandwidth, Compress, Rebind, Streams, Tls, Transmit, link_options
-from dtesx.cli.one_shot import ClientState, Exclude, Include, RulesFile, Source, TargetToken, Url
+from dtesx.cli.one_shot import ClientState, Exclude, Include, RulesFile, Source
 from dtesx.model.mirror import MirrorOptions, OrphanAction, OrphanPolicy
 from dtesx.model.replication import Remirror, ReplicationOptions, ReplicationPhase, ReplicationStatus
 
 _LEAST = 0.1
 _LINE_SECONDS = 10.0
 
+Urls = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="URL...", help="dtesx://HOST:PORT/NAME: a place on a target (port 1500), or several places."
+    ),
+]
+TokenFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--token-file",
+        metavar="FILE",
+        help="The target's token; needed once for each target. One for each URL, in their order.",
+    ),
+]
 EpochSeconds = Annotated[
     float, typer.Option("--epoch", metavar="SECONDS", help="Seconds from one epoch to the next.")
 ]
@@ -41,8 +55,8 @@ RemirrorBy = Annotated[
     Remirror,
     typer.Option(
         "--remirror",
-        help="When more changed than the queue can tell apart: wait until started again, or send files whose"
-        " size or time differs, or whose data do.",
+        help="When more changed than the queue can tell apart: wait for dtesx replication mirror, or send"
+        " files whose size or time differs, or whose data do.",
     ),
 ]
 MirrorRatio = Annotated[
@@ -73,7 +87,7 @@ StatusFile = Annotated[
 
 def replicate(
     source: Source,
-    url: Url,
+    urls: Urls,
     rules: RulesFile = None,
     include: Include = None,
     exclude: Exclude = None,
@@ -93,27 +107,24 @@ def replicate(
     transmit: Transmit = None,
     rebind: Rebind = False,
     status: StatusFile = None,
-    token_file: TargetToken = None,
+    token_files: TokenFiles = None,
     state: ClientState = None,
 ) -> None:
-    """Mirror SRC to a target, then send what changes, until stopped.
+    """Mirror SRC to a target, then send what changes there.
 
     Changes travel in epochs. The target applies an epoch whole or not at all, whatever happens to it
     or to SRC. Most epochs are fuzzy: files in them may be of slightly different moments. Now and then one
     is crash-consistent: of one moment, for which the file systems of SRC are frozen. With --quiesce
     it is application-consistent.
 
+    With several URLs the tree is watched once and sent to each place by itself: none waits for another.
+
     A lost target is waited for, however long; then it gets what changed meanwhile. What the kernel
     here tells about changes, and what it does not: dtesx capture probe. While it runs: dtesx status,
-    dtesx point.
+    dtesx point, dtesx replication.
     """
-    from dtesx.management import replications
-    from dtesx.management.desk import Desk
-    from dtesx.model.location import parse_target
-    from dtesx.replication.continuous.following import Follower
     from dtesx.replication.continuous.quiescing import Applications
-    from dtesx.replication.continuous.replicating import Replication
-    from dtesx.replication.one_shot import open_tree
+    from dtesx.services.fan_out import Branch, replicate_to
 
     if epoch < _LEAST:
         raise UsageError(f"--epoch: at least {_LEAST} seconds")
@@ -122,34 +133,31 @@ def replicate(
     if hook_timeout <= 0 or (release and not quiesce):
         raise UsageError("--release comes with --quiesce; --hook-timeout: more than 0")
     prepares, lets_go = _argv("--quiesce", quiesce), _argv("--release", release)
+    if len(urls) > 1 and (status or quiesce):
+        raise UsageError(
+            "--status and --quiesce: for one URL alone", hint="look at each with: dtesx status --to NAME"
+        )
+    if token_files and len(token_files) != len(urls):
+        raise UsageError("--token-file: one for each URL, or none", hint="give them in the order of the URLs")
     orphans = OrphanPolicy(OrphanAction.KEEP if ignore_deletes else OrphanAction.DELETE)
     options = MirrorOptions(rules=one_shot.rules(rules, include, exclude), orphans=orphans)
-    way = one_shot.way(source, url, token_file, state, options, tls=tls)
-    desk = replications.directory_for(state or one_shot.default_state(), parse_target(url))
+    branches = []
+    tokens = [*token_files] if token_files else [None] * len(urls)
+    for url, token in zip(urls, tokens, strict=True):
+        way = one_shot.way(source, url, token, state, options, tls=tls)
+        way = replace(way, request=replace(way.request, rebind=rebind))
+        branches.append(Branch(url, way, _Teller(status, url if len(urls) > 1 else "")))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with (
-        Follower(way.request.roots, open_tree, ignored=(os.getpid(),)) as follower,
-        Desk(desk, way.request.roots[0], url, follower.status, _Teller(status)) as told,
-    ):
-        replication = Replication(
-            replace(way.request, rebind=rebind),
-            way.identity,
-            follower,
-            mirror=way.options,
-            options=ReplicationOptions(epoch, consistent_every, freeze_budget, remirror, mirror_ratio),
-            link=link_options(compress, bandwidth, streams, transmit, tls=tls),
-            opener=open_tree,
-            status=told.note,
-            stop=stop,
-            catalogue=way.catalogue,
-            applications=(
-                Applications(prepares, lets_go, hook_timeout, desk / "quiesced") if quiesce else None
-            ),
-        )
-        with told.answering(replication):
-            replication.run()
+    replicate_to(
+        tuple(branches),
+        state or one_shot.default_state(),
+        options=ReplicationOptions(epoch, consistent_every, freeze_budget, remirror, mirror_ratio),
+        link=link_options(compress, bandwidth, streams, transmit, tls=tls),
+        stop=stop,
+        applications=partial(Applications, prepares, lets_go, hook_timeout) if quiesce else None,
+    )
     output.line("stopped; the same command goes on with what differs")
 
 
@@ -163,8 +171,9 @@ def _argv(option: str, command: str) -> list[str]:
 class _Teller:
     """Keeps the status file, and says where the replication stands at every change and now and then."""
 
-    def __init__(self, file: Path | None) -> None:
+    def __init__(self, file: Path | None, name: str) -> None:
         self._file = file
+        self._prefix = f"{name}: " if name else ""
         self._phase: tuple[ReplicationPhase, str] | None = None
         self._next = 0.0
 
@@ -174,7 +183,7 @@ class _Teller:
         now = time.monotonic()
         if (status.phase, status.problem) != self._phase or now >= self._next:
             self._phase, self._next = (status.phase, status.problem), now + _LINE_SECONDS
-            output.line(describe(status, time.time()))
+            output.line(f"{self._prefix}{describe(status, time.time())}")
 
 
 def describe(status: ReplicationStatus, now: float) -> str:
@@ -185,7 +194,7 @@ def describe(status: ReplicationStatus, now: float) -> str:
     if status.phase is ReplicationPhase.MIRRORING:
         return f"mirroring: {sent}"
     if status.phase is ReplicationPhase.UNMIRRORED:
-        return "more changed than the queue could tell apart; start the replication again to mirror"
+        return "more changed than the queue could tell apart; mirror with: dtesx replication mirror"
     if status.epoch is None:
         return f"mirrored: {sent}"
     behind = seconds(max(0.0, now - status.current))
@@ -198,4 +207,5 @@ app = teach.command(
     replicate,
     "dtesx replicate /srv/www dtesx://10.1.0.2:1500/www --token-file token",
     "dtesx replicate /srv/www dtesx://10.1.0.2/www --epoch 5 --status /run/www.json",
+    "dtesx replicate /srv/www dtesx://10.1.0.2/www dtesx://10.2.0.2/www",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ from dtesx.base.files import replace_volatile
 from dtesx.base.locks import exclusive
 from dtesx.base.log import get_logger
 from dtesx.management import local_calls, replications
+from dtesx.management.controls import LOCK
 from dtesx.management.history import INTERVAL, History
 from dtesx.model.capture import CaptureStatus
 from dtesx.model.replication import (
@@ -77,7 +78,7 @@ class Desk:
             hint="look at it with: dtesx status; stop that one first",
         )
         with ExitStack() as stack:
-            stack.enter_context(exclusive(self._directory / "lock", taken))
+            stack.enter_context(exclusive(self._directory / LOCK, taken))
             try:
                 self._history = History(self._directory)
                 stack.callback(self._history.close)
@@ -101,8 +102,8 @@ class Desk:
             self._news.set()
 
     @contextmanager
-    def answering(self, replication: Replicates) -> Iterator[None]:
-        """Answer what commands ask of ``replication``."""
+    def answering(self, replication: Replicates, orders: Mapping[str, local_calls.Answer]) -> Iterator[None]:
+        """Answer what commands ask of ``replication``, and the ``orders`` that they give (controls)."""
 
         def point(body: bytes) -> Point:
             return self._point(replication, msgspec.json.decode(body, type=PointRequest))
@@ -114,6 +115,7 @@ class Desk:
             replications.STATUS: lambda _body: self.report(),
             replications.POINT: point,
             replications.TASK: task,
+            **orders,
         }
         with local_calls.answering(self._directory, calls):
             yield
@@ -207,5 +209,5 @@ def _delay(status: ReplicationStatus) -> str:
     if status.phase is ReplicationPhase.SCHEDULED:
         return "the transmission file lets nothing travel now"
     if status.phase is ReplicationPhase.UNMIRRORED:
-        return "more changed than the queue could tell apart; start dtesx replicate again"
+        return "more changed than the queue could tell apart; mirror with: dtesx replication mirror"
     return "an epoch is still on its way"

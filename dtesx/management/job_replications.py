@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from dtesx.base.errors import Conflict, DtesxError, NotFound
@@ -14,8 +14,9 @@ from dtesx.model.api import SourceReplication
 from dtesx.model.capture import CaptureStatus
 from dtesx.model.job import Problem
 from dtesx.model.replication import ReplicationReport, ReplicationStatus
-from dtesx.model.request import ReplicationRequest
+from dtesx.model.request import MirrorRequest, ReplicationRequest
 from dtesx.replication.continuous.reporting import ended, report
+from dtesx.replication.control import MirrorControl
 from dtesx.wire.identity import Identity
 
 log = get_logger(__name__)
@@ -29,7 +30,10 @@ Told = Callable[[], ReplicationReport]
 
 
 class RunReplication(Protocol):
-    """Replicates until ``stop`` is set; ``tell`` gets what tells where it stands, once it is under way."""
+    """Replicates as ``control`` says until ``stop`` is set.
+
+    ``tell`` gets what tells where it stands, once it is under way.
+    """
 
     def __call__(
         self,
@@ -37,6 +41,7 @@ class RunReplication(Protocol):
         identity: Identity,
         *,
         tell: Callable[[Told], None],
+        control: MirrorControl,
         stop: threading.Event,
     ) -> None: ...
 
@@ -46,6 +51,7 @@ class _Running:
     request: ReplicationRequest
     told: Told
     started: float
+    control: MirrorControl
     stop: threading.Event = field(default_factory=threading.Event)
     problem: Problem | None = None
     thread: threading.Thread | None = None
@@ -54,6 +60,19 @@ class _Running:
     @property
     def runs(self) -> bool:
         return self.thread is not None and self.thread.is_alive()
+
+    def is_as(self, request: ReplicationRequest) -> bool:
+        """Whether it does what ``request`` asks for, but for what ``steer`` changes."""
+        asked = request.mirror
+        steered = replace(self.request.mirror, paused=asked.paused, bandwidth=asked.bandwidth)
+        return replace(self.request, mirror=steered) == request
+
+    def steer(self, asked: MirrorRequest) -> None:
+        self.control.bandwidth = asked.bandwidth
+        if asked.paused:
+            self.control.pause()
+        else:
+            self.control.resume()
 
     def shown(self) -> SourceReplication:
         return SourceReplication(self.request.job, self.told(), self.problem)
@@ -79,6 +98,7 @@ class JobReplications:
     def start(self, request: ReplicationRequest) -> SourceReplication:
         """Start a replication. The same request again finds it running; another one takes its place.
 
+        One that differs but in whether it is paused, and in its bandwidth, has the one that runs be so.
         One that failed is started again after AGAIN_SECONDS, and tells until then why it failed.
         Raises Conflict when the one it replaces does not end.
         """
@@ -86,10 +106,12 @@ class JobReplications:
             present = self._known.get(request.job)
             if present is not None:
                 waits = present.problem is not None and self._clock() < present.over + AGAIN_SECONDS
-                if present.request == request and ((present.problem is None and present.runs) or waits):
+                if present.is_as(request) and ((present.problem is None and present.runs) or waits):
+                    present.steer(request.mirror)
                     return present.shown()
                 self._end(present)
-            running = _Running(request, _first_report(request, time.time()), time.time())
+            control = MirrorControl(paused=request.mirror.paused, bandwidth=request.mirror.bandwidth)
+            running = _Running(request, _first_report(request, time.time()), time.time(), control)
             running.thread = threading.Thread(
                 target=self._go, args=(running,), name=f"replication-{request.job}", daemon=True
             )
@@ -146,7 +168,7 @@ class JobReplications:
 
         job = running.request.job
         try:
-            self._run(running.request, self._identity, tell=tell, stop=running.stop)
+            self._run(running.request, self._identity, tell=tell, control=running.control, stop=running.stop)
         except DtesxError as error:
             log.warning("replication failed", job=job, code=error.code, reason=error.message)
             running.problem = Problem(error.code, error.message, error.hint)

@@ -30,7 +30,7 @@ class Steering:
         return self._workers.resume(self._store.job(name).id)
 
     def limit(self, name: str, bandwidth: int | None) -> None:
-        """Set the limit of the job's mirrors (NewBandwidth); the one under way learns of it soon."""
+        """Set the limit of the job's mirrors and replication (NewBandwidth); those under way learn of it."""
         self._store.set_bandwidth(self._store.job(name).id, bandwidth)
 
     # --- these raise Conflict when the job neither mirrors nor replicates
@@ -40,7 +40,7 @@ class Steering:
         self._steer(name, lambda source, record: source.pause_mirror(record.id), ReplicationSwitch.PAUSED)
 
     def resume(self, name: str) -> None:
-        """Have a paused mirror go on where it was, or the replication with what differs."""
+        """Have a paused mirror go on where it was, or a paused or stopped replication."""
         self._steer(name, lambda source, record: source.resume_mirror(record.id), ReplicationSwitch.ON)
 
     def stop(self, name: str) -> None:

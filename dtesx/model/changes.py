@@ -55,7 +55,7 @@ class Changes:
         """Add what happened later."""
         if later.moved:
             # Two rows of moves are not one; what was moved is among the names, too.
-            self.moved = [] if any(self.names.values()) else later.moved
+            self.moved = [] if any(self.names.values()) else list(later.moved)
         self.everything |= later.everything
         self.blurred |= later.blurred
         self.inodes |= later.inodes

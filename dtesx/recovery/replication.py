@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 
 from dtesx.base.errors import ConnectionFailed, DtesxError, NotFound
 from dtesx.model.api import SourceReplication
 from dtesx.model.epoch import Epoch
 from dtesx.model.job import JobState
 from dtesx.model.record import JobRecord
-from dtesx.model.replication import ReplicationSwitch, TargetStatus
+from dtesx.model.replication import ReplicationSwitch, TargetStatus, TransmitMode
 from dtesx.model.request import ReplicationRequest
 from dtesx.recovery import transfer
 from dtesx.recovery.ports import Surroundings
@@ -24,6 +25,10 @@ _KEPT = (JobState.PROTECTED, JobState.SNAPSHOT_FAILED)
 _WAITING = {
     TargetStatus.PAUSED: "; the target is paused",
     TargetStatus.FULL: "; no space is left on the replica's disks, waiting for some",
+}
+_HELD = {
+    TransmitMode.PAUSED: "; paused, go on with: dtesx job resume",
+    TransmitMode.SCHEDULED: "; waiting for the time to transmit",
 }
 
 
@@ -63,9 +68,9 @@ def ask(record: JobRecord, site: Surroundings) -> SourceReplication | None:
 
     Raises ConnectionFailed when it is away.
     """
-    if site.journal.replication(record.id) is ReplicationSwitch.ON:
-        return site.source.start_replication(request(record, site))
-    return stop(record, site)
+    if site.journal.replication(record.id) is ReplicationSwitch.STOPPED:
+        return stop(record, site)
+    return site.source.start_replication(request(record, site))
 
 
 def stop(record: JobRecord, site: Surroundings) -> SourceReplication | None:
@@ -80,7 +85,9 @@ def stop(record: JobRecord, site: Surroundings) -> SourceReplication | None:
 
 def request(record: JobRecord, site: Surroundings) -> ReplicationRequest:
     """What the source is asked to replicate."""
-    return ReplicationRequest(transfer.mirror_request(record, site), record.spec.replication)
+    paused = site.journal.replication(record.id) is ReplicationSwitch.PAUSED
+    asked = replace(transfer.mirror_request(record, site), paused=paused)
+    return ReplicationRequest(asked, record.spec.replication)
 
 
 def last_point(run: Run) -> bool:
@@ -114,7 +121,12 @@ def recent_point(run: Run) -> None:
 
 
 def _caught_up(run: Run, at_most: float = math.inf) -> SourceReplication | None:
-    """Wait until the replica has what is written by now, or so many seconds; None without replication."""
+    """Wait until the replica has what is written by now, or so many seconds; None without replication.
+
+    One that users had paused when this began is as good as none.
+    """
+    if run.site.journal.replication(run.job) is not ReplicationSwitch.ON:
+        return None
     try:
         told = asked = run.site.source.replication(run.job)
     except NotFound:
@@ -144,7 +156,7 @@ def _caught_up(run: Run, at_most: float = math.inf) -> SourceReplication | None:
 
 def _progress(told: SourceReplication) -> str:
     report = told.report
-    waiting = _WAITING.get(report.target_status, "")
+    waiting = _WAITING.get(report.target_status) or _HELD.get(report.transmit_mode, "")
     return f"{report.changed_names:,} changed names, {report.queue_bytes / 1e6:,.0f} MB on their way{waiting}"
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
-from dtesx.management import replications
+from dtesx.management import controls, replications
 from dtesx.management.desk import Desk
 from dtesx.management.job_replications import Told
 from dtesx.model.location import TargetUrl
-from dtesx.model.mirror import LinkOptions
-from dtesx.model.request import MirrorRequest, ReplicationRequest
+from dtesx.model.request import ReplicationRequest
 from dtesx.replication.continuous.following import Follower
 from dtesx.replication.continuous.leaving import Without
 from dtesx.replication.continuous.replicating import Replication
+from dtesx.replication.control import MirrorControl
 from dtesx.replication.sending import OWN_STATE, job_options
 from dtesx.volumes.views import open_view
 from dtesx.wire.identity import Identity
@@ -27,12 +26,13 @@ def run_replication(
     *,
     state: Path,
     tell: Callable[[Told], None],
+    control: MirrorControl,
     stop: threading.Event,
 ) -> None:
-    """Replicate a job's file systems until ``stop`` is set; ``state`` is the service's state directory.
+    """Replicate a job's file systems as ``control`` says until ``stop`` is set.
 
-    Implements management.job_replications.RunReplication. Raises what Desk, Follower and Replication
-    raise.
+    ``state`` is the service's state directory. Implements management.job_replications.RunReplication.
+    Raises what Desk, Follower and Replication raise.
     """
     mirror = request.mirror
     target = TargetUrl(mirror.address, mirror.port, mirror.job)
@@ -48,17 +48,13 @@ def run_replication(
             Without(follower, mirror.roots, OWN_STATE.path),
             mirror=job_options(mirror.mirror),
             options=request.replication.options(),
-            link=_link(mirror),
+            link=mirror.link.options(),
             opener=open_view,
             status=desk.note,
             stop=stop,
             catalogue=state / "catalogues",
+            control=control,
         )
-        with desk.answering(replication):
+        with desk.answering(replication, controls.refusals()):
             tell(desk.report)
             replication.run()
-
-
-def _link(request: MirrorRequest) -> LinkOptions:
-    link = request.link.options()
-    return link if request.bandwidth is None else replace(link, bandwidth=request.bandwidth)

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ _FREEZING = 30.0
 _REMEMBERED = 1000
 _NEVER = (errno.EOPNOTSUPP, errno.ENOTTY, errno.EPERM, errno.EACCES)
 _GUARDIAN = Path(guardian.__file__)
+_TURN = threading.Lock()
 
 
 class NotFrozen(DtesxError):
@@ -80,8 +82,14 @@ class Freezer:
         """Run the block while nothing can be written, for at most ``budget`` seconds.
 
         These begin with the freezing. The block must not write to these file systems itself, nor wait
-        for somebody who does. Raises NotFrozen.
+        for somebody who does. Those of one process take turns: what is frozen cannot be frozen again.
+        Raises NotFrozen.
         """
+        with _TURN, self._frozen(budget) as moment:
+            yield moment
+
+    @contextmanager
+    def _frozen(self, budget: float) -> Iterator[Moment]:
         began = time.monotonic()
         self._ask(f"{budget:.6f}")
         word, _, rest = self._answer().partition(" ")

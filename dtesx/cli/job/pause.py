@@ -19,7 +19,7 @@ def pause_job(job: Job, target: Target = False, json: Json = False) -> None:
     """Pause the mirror or replication of a job, or its target.
 
     A paused mirror reads nothing more; what it has queued still travels. A paused replication sends
-    nothing, and finds by a comparison what changed meanwhile. A paused target completes what is in
+    nothing, but follows what changes. A paused target completes what is in
     progress and applies nothing more, so that its files stay as they are; what arrives is queued on the
     source, up to its limits. dtesx job resume goes on where it was.
     """

@@ -115,6 +115,11 @@ class Replication:
         self._drain_at = self._taken = self._told = 0.0
         self._leaving = False
         self._consistent: ConsistentEpochs | None = None
+        self._again = threading.Event()
+
+    def request_mirror(self) -> None:
+        """Have all of the roots mirrored again, as soon as something may be sent; from any thread."""
+        self._again.set()
 
     def request_point(self, *, consistent: bool, task: str = "") -> Ticket:
         """Have an epoch made with all that is written by now, and ``task`` run then; from any thread."""
@@ -255,6 +260,10 @@ class Replication:
         if not self._shipping.mirroring:  # what is asked for meanwhile needs what comes after
             self._points.gather()
         self._drain()
+        if self._again.is_set():
+            self._again.clear()
+            self._pending.doubt_everything()
+            self._shipping.begin_mirrors(self._taken)
         self._pending.retry(time.monotonic())
         self._permission.expect(session, self._pending, mirroring=self._shipping.mirroring)
 

@@ -67,6 +67,7 @@ class SourceSite:
         identity: Identity,
         *,
         tell: Callable[[Told], None],
+        control: MirrorControl,
         stop: threading.Event,
     ) -> None:
         self.replications.append(request)

@@ -95,3 +95,23 @@ def test_one_replication_for_each_place(site: Site) -> None:
     with replicate(site):
         second = site.dtesx("replicate", site.source, site.url())
         assert (second.returncode, "another dtesx replicates" in second.stderr) == (6, True)
+
+
+def test_commands_steer_what_runs(site: Site) -> None:
+    with replicate(site, "--epoch", "0.2") as process:
+        assert site.dtesx("replication", "pause").returncode == 0
+        assert wait_until(lambda: status(site)["transmit_mode"] == "paused", timeout=20)
+        (site.source / "new").write_bytes(b"new")
+        assert site.dtesx("point", "--wait", "1").returncode == 9
+        assert not (site.data / "www" / "new").exists()
+        assert site.dtesx("replication", "resume").returncode == 0
+        assert site.dtesx("point").returncode == 0
+        assert (site.data / "www" / "new").read_bytes() == b"new"
+        (site.data / "www" / "new").unlink()  # nothing tells the source
+        assert site.dtesx("replication", "mirror").returncode == 0
+        assert site.dtesx("point").returncode == 0
+        assert (site.data / "www" / "new").read_bytes() == b"new"
+        assert "5.0 MiB/s" in site.dtesx("replication", "bandwidth", "5MiB/s").stdout
+        assert site.dtesx("replication", "stop").returncode == 0
+        assert process.wait(10) == 0
+    assert site.dtesx("replication", "pause").returncode == 3

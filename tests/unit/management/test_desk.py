@@ -10,7 +10,7 @@ import pytest
 
 from dtesx.base.errors import Conflict, NotFound, UsageError
 from dtesx.base.retry import wait_until
-from dtesx.management import replications
+from dtesx.management import controls, replications
 from dtesx.management.desk import Desk
 from dtesx.management.local_calls import NotRunning
 from dtesx.model.capture import CaptureStatus, Rung
@@ -26,6 +26,7 @@ from dtesx.model.replication import (
 )
 from dtesx.model.tasks import TaskOutcome, TaskReport, TaskRequest, TaskResult
 from dtesx.replication.continuous.points import Points, Ticket
+from dtesx.replication.control import MirrorControl
 
 URL = "dtesx://there:1500/www"
 EPOCH = Epoch(3, EpochKind.FUZZY, 12.0)
@@ -39,6 +40,11 @@ class Fake:
     """A replication that makes a point when it is told to."""
 
     points: Points = field(default_factory=Points)
+    control: MirrorControl = field(default_factory=MirrorControl)
+    mirrors: int = 0
+
+    def request_mirror(self) -> None:
+        self.mirrors += 1
 
     def request_point(self, *, consistent: bool, task: str = "") -> Ticket:
         return self.points.ask(consistent=consistent, task=task)
@@ -64,7 +70,7 @@ def desk(
     heard = told if told is not None else []
     with Desk(directory, "/srv", url, lambda: CaptureStatus(Rung.EVENTS, 5), heard.append) as made:
         made.note(READY)
-        with made.answering(fake):
+        with made.answering(fake, controls.answers(fake.control, fake.request_mirror)):
             yield made
 
 
@@ -178,3 +184,54 @@ def test_which_one_is_meant(tmp_path: Path) -> None:
     assert (URL in caught.value.hint, other in caught.value.hint) == (True, True)
     with pytest.raises(UsageError, match="no place"):
         replications.find(tmp_path, "dtesx:nowhere")
+
+
+def test_what_commands_tell_a_replication(tmp_path: Path) -> None:
+    fake = Fake()
+    with desk(tmp_path, fake):
+        directory = replications.find(tmp_path, "")
+        controls.give(directory, controls.Order.PAUSE)
+        assert fake.control.paused
+        controls.give(directory, controls.Order.RESUME)
+        assert not fake.control.paused
+        controls.give(directory, controls.Order.MIRROR)
+        assert fake.mirrors == 1
+        for limit in (5_000_000, None):
+            controls.limit(directory, limit)
+            assert fake.control.bandwidth == limit
+        with pytest.raises(Conflict, match="not ended"):
+            controls.stop(directory, seconds=0.0)
+        assert fake.control.stopped
+    with pytest.raises(NotRunning):
+        controls.stop(directory)
+
+
+def test_stopping_waits_for_the_end(tmp_path: Path) -> None:
+    fake, entered, ends = Fake(), threading.Event(), []
+
+    def runs() -> None:
+        with desk(tmp_path, fake):
+            entered.set()
+            fake.control.wait(20)
+        ends.append(True)
+
+    thread = threading.Thread(target=runs)
+    thread.start()
+    assert entered.wait(20)
+    controls.stop(replications.find(tmp_path, ""))
+    with desk(tmp_path, Fake()):
+        pass
+    thread.join(20)
+    assert ends
+
+
+def test_a_replication_of_a_job_takes_no_orders_here(tmp_path: Path) -> None:
+    directory = replications.directory_for(tmp_path, parse_target(URL))
+    with (
+        Desk(directory, "/srv", URL, CaptureStatus, lambda _status: None) as made,
+        made.answering(Fake(), controls.refusals()),
+    ):
+        for order in controls.Order:
+            with pytest.raises(Conflict) as caught:
+                controls.give(directory, order)
+            assert "dtesx job" in caught.value.hint

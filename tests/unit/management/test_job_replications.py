@@ -13,6 +13,7 @@ from dtesx.management.job_replications import AGAIN_SECONDS, JobReplications, To
 from dtesx.model.replication import ReplicationState
 from dtesx.model.request import MirrorRequest, ReplicationRequest
 from dtesx.model.specs import ReplicationSpec
+from dtesx.replication.control import MirrorControl
 from dtesx.wire.identity import Identity
 from tests.unit.management.fakes import REPORT
 
@@ -29,6 +30,7 @@ class Engine:
     at_once: int = 0
     most_at_once: int = 0
     forgotten: list[str] = field(default_factory=list)
+    control: MirrorControl = field(default_factory=MirrorControl)
 
     def __call__(
         self,
@@ -36,9 +38,11 @@ class Engine:
         identity: Identity,
         *,
         tell: Callable[[Told], None],
+        control: MirrorControl,
         stop: threading.Event,
     ) -> None:
         self.runs += 1
+        self.control = control
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
@@ -98,6 +102,16 @@ def test_the_same_request_finds_it_running_and_another_takes_its_place(
     replications.start(replace(REQUEST, replication=ReplicationSpec(epoch=5)))
     assert wait_until(lambda: engine.runs == 2, timeout=5)
     assert engine.most_at_once == 1
+
+
+def test_a_request_steers_the_one_that_runs(replications: JobReplications, engine: Engine) -> None:
+    replications.start(replace(REQUEST, mirror=replace(REQUEST.mirror, paused=True, bandwidth=9000)))
+    assert wait_until(lambda: engine.runs == 1, timeout=5)
+    assert (engine.control.paused, engine.control.bandwidth) == (True, 9000)
+    replications.start(REQUEST)
+    assert (engine.control.paused, engine.control.bandwidth) == (False, None)
+    replications.start(replace(REQUEST, mirror=replace(REQUEST.mirror, paused=True)))
+    assert (engine.control.paused, engine.runs) == (True, 1)
 
 
 def test_a_stopped_one_is_started_by_the_same_request(replications: JobReplications, engine: Engine) -> None:

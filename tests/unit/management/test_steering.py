@@ -56,18 +56,18 @@ def test_a_mirror_that_is_not_under_way(
 def test_without_a_mirror_orders_are_for_the_replication(site: FakeSite, steering: Steering) -> None:
     site.store.save_job(replace(site.store.job("alpha"), state=JobState.PROTECTED))
     site.source.phase, site.source.replicates = MirrorPhase.DONE, REPORT
+    steering.stop("alpha")
+    assert site.store.replication("id-1") is ReplicationSwitch.STOPPED
+    assert not site.source.replicates.running
+    site.store.save_job(replace(site.store.job("alpha"), data_port=1500, layout=Layout(Firmware.BIOS, ())))
     for order, switch in (
         (steering.pause, ReplicationSwitch.PAUSED),
-        (steering.stop, ReplicationSwitch.STOPPED),
+        (steering.resume, ReplicationSwitch.ON),
     ):
-        site.source.replicates = REPORT
         order("alpha")
         assert site.store.replication("id-1") is switch
-        assert not site.source.replicates.running
-    site.store.save_job(replace(site.store.job("alpha"), data_port=1500, layout=Layout(Firmware.BIOS, ())))
-    steering.resume("alpha")
-    assert site.store.replication("id-1") is ReplicationSwitch.ON
-    assert site.source.replicates.running
+        assert site.source.requests[-1].mirror.paused is (switch is ReplicationSwitch.PAUSED)
+        assert site.source.replicates.running
 
 
 def test_the_target_pauses_without_its_source(site: FakeSite, steering: Steering) -> None:

@@ -147,6 +147,13 @@ def test_a_job_that_only_mirrors(world: World) -> None:
     assert world.mirrors == mirrors + 1
 
 
+def test_a_failover_of_a_paused_job_mirrors(world: World) -> None:
+    job = protected(world)
+    world.switch, mirrors = ReplicationSwitch.PAUSED, world.mirrors
+    perform(world, job, K.FAILOVER, final_mirror="yes")
+    assert world.mirrors == mirrors + 1
+
+
 def test_a_stopped_replication_goes_on_after_a_mirror(world: World) -> None:
     job = protected(world)
     world.switch, world.replicates = ReplicationSwitch.STOPPED, False
