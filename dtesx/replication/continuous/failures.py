@@ -9,10 +9,14 @@ _FIRST, _CAP = 1.0, 60.0
 
 @dataclass
 class _Failure:
-    """When a path is looked at again (None: that is under way), and how long it waits if it fails then."""
+    """When a path is looked at again (None: that is under way), and how long it waits if it fails then.
+
+    ``epoch`` is the number of the one that it is looked at for.
+    """
 
     due: float | None
     delay: float
+    epoch: int | None = None
 
 
 class Failures:
@@ -49,15 +53,25 @@ class Failures:
             path for path, failure in self._paths.items() if failure.due is not None and failure.due <= now
         ]
         for path in found:
-            self._paths[path].due = None
+            self._paths[path].due = self._paths[path].epoch = None
         return found
 
     def all(self) -> list[bytes]:
         """All paths, to be looked at now."""
         for failure in self._paths.values():
-            failure.due = None
+            failure.due = failure.epoch = None
         return list(self._paths)
 
-    def succeeded(self) -> None:
-        """All that was due has been looked at, and the target has told what failed of it."""
-        self._paths = {path: failure for path, failure in self._paths.items() if failure.due is not None}
+    def sent(self, number: int) -> None:
+        """What is to be looked at is looked at for the epoch ``number``."""
+        for failure in self._paths.values():
+            if failure.due is None and failure.epoch is None:
+                failure.epoch = number
+
+    def applied(self, number: int) -> None:
+        """All epochs up to ``number`` were applied, and what failed then was told."""
+        self._paths = {
+            path: failure
+            for path, failure in self._paths.items()
+            if failure.due is not None or failure.epoch is None or failure.epoch > number
+        }

@@ -156,6 +156,8 @@ class Pending:
         latest = self.latest
         epoch = Epoch(latest.number + 1 if latest is not None else 1, kind, taken)
         self._sent.append(_Sent(epoch, changes, slice_))
+        if changes:
+            self._failures.sent(epoch.number)
         share = self._limit // 2 // len(self._sent) // len(self._roots)
         for sent in self._sent:
             if not sent.weight or sent.weight > share:
@@ -176,6 +178,7 @@ class Pending:
         before = self.known
         while self._sent and self._sent[0].epoch.number <= number:
             self._know(self._sent.popleft().epoch)
+        self._failures.applied(number)
         return self.known is not before
 
     def _know(self, epoch: Epoch) -> None:
@@ -242,8 +245,6 @@ class Pending:
 
     def retry(self, now: float) -> None:
         """Look again at what failed, when it is time; ``now`` is seconds of a monotonic clock."""
-        if not self._sent:
-            self._failures.succeeded()
         for path in self._failures.due(now):
             self._doubt(path)
 

@@ -14,8 +14,9 @@ def test_what_fails_again_waits_twice_as_long_and_holds_up_nothing_else() -> Non
     for second in range(200):
         if b"bad" in failures.due(second):
             looked.append(second)
+            failures.sent(second)
             failures.note(b"bad")
-        failures.succeeded()
+        failures.applied(second)
     assert looked == [1, 3, 7, 15, 31, 63, 123, 183]
 
 
@@ -29,13 +30,16 @@ def test_a_new_failure_is_due_in_a_second() -> None:
     assert failures.due(8) == [b"new"]
     assert len(failures) == 2
     assert failures.waiting == 1
-    failures.succeeded()
+    failures.sent(5)
+    failures.applied(4)
+    assert len(failures) == 2
+    failures.applied(5)
     assert len(failures) == 1
 
 
 @given(st.lists(st.one_of(st.binary(max_size=1), st.integers(1, 90), st.none())))
 def test_nothing_is_forgotten_before_it_succeeded(steps: list[bytes | int | None]) -> None:
-    failures, now = Failures(), 0.0
+    failures, now, epoch = Failures(), 0.0, 1
     failing, tried = set[bytes](), set[bytes]()
     for step in steps:
         if isinstance(step, bytes):
@@ -43,7 +47,9 @@ def test_nothing_is_forgotten_before_it_succeeded(steps: list[bytes | int | None
             failing.add(step)
             tried.discard(step)
         elif step is None:
-            failures.succeeded()
+            failures.sent(epoch)
+            failures.applied(epoch)
+            epoch += 1
             tried.clear()
         else:
             now += step
