@@ -14,7 +14,6 @@ import msgspec
 
 from dtesx.mirror import content
 from dtesx.mirror.answers import Answers
-from dtesx.mirror.catalogue import Catalogue
 from dtesx.mirror.comparing import Comparison, MoreNeeded
 from dtesx.mirror.diff import Action, decide, pair
 from dtesx.mirror.directories import Directories
@@ -29,8 +28,9 @@ from dtesx.mirror.scan import Scanner, Visit, WalkOptions, join, own_item, reaso
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.state import changed_since
 from dtesx.mirror.tally import Tally
+from dtesx.mirror.view import View
 from dtesx.mirror.window import Asker
-from dtesx.model.changes import Changes, Spans, Touch
+from dtesx.model.changes import Spans, Touch
 from dtesx.model.mirror import Compare, MirrorOptions
 from dtesx.wire.items import Item, in_transit
 from dtesx.wire.messages import Directory
@@ -83,13 +83,8 @@ class TreeMirror:
 
     The target is asked through ``ask`` what it has, which ``answers`` tell (see wire.messages.Answer),
     and through ``asker`` for the sums of its files. ``packer`` takes the operations, ``tally`` counts
-    and collects path problems. ``scope`` selects what is mirrored (None: all), ``changed`` says what of
-    that may differ at all (None: anything), and ``since`` from which ctime on (nanoseconds) content may
-    although size and times do not. ``linked`` gets inode and path of every name of a file that has several.
-    ``remap`` turns the text of symlinks into the replica's (mirror.remap; ``catalogue`` must be one of such
-    texts). With ``kept``, the target has the operations on disk before it carries them out. ``bounded``: of
-    a file with spans in ``changed`` nothing else can be read. With ``piece``, that much is mirrored.
-    ``pause`` is called at every directory and chunk and may raise to stop.
+    and collects path problems. ``view`` is what is looked at. With ``kept``, the target has the operations
+    on disk before it carries them out. ``pause`` is called at every directory and chunk and may raise.
     """
 
     def __init__(
@@ -101,20 +96,14 @@ class TreeMirror:
         asker: Asker,
         tally: Tally,
         *,
-        scope: Scope | None = None,
         options: MirrorOptions,
-        catalogue: Catalogue | None = None,
-        remap: Callable[[bytes], bytes] | None = None,
-        changed: Changes | None = None,
-        since: int = NEVER,
+        view: View,
         kept: bool = False,
-        bounded: bool = False,
-        linked: Callable[[int, bytes], None] = lambda _inode, _path: None,
         shown: bytes = b"",
-        piece: Piece | None = None,
         pause: Callable[[], None] = lambda: None,
     ) -> None:
         self._root = root
+        self._view = view
         self._answers = Answers(answers)
         self._packer = packer
         self._tally = tally
@@ -122,7 +111,7 @@ class TreeMirror:
         self._shown = shown.rstrip(b"/") + b"/"
         self._pause = pause
         self._orphans = OrphanRule(options.orphans, time.time_ns())
-        self._piece = piece = piece or Piece()
+        self._piece = piece = view.piece or Piece()
         self._links = piece.links
         self._files = FileSender(packer, tally, pause, self._let_begin, kept=kept)
         self._comparison = Comparison(
@@ -132,39 +121,34 @@ class TreeMirror:
             tally,
             in_place=options.in_place,
             kept=kept,
-            bounded=bounded,
+            bounded=view.bounded,
             replaced=self._replaced,
             failed=self._failed,
             pause=pause,
         )
-        self._linked = linked
-        self._bounded = bounded
-        self._since = since
-        self._changed = changed = Changes(everything=True) if changed is None else changed
         self._pending: dict[bytes, _Pending] = {}
         self._gone: dict[bytes, list[bytes]] = {}
-        self._scope = scope
-        walking = self._walking(remap)
-        reader = Reader(catalogue, digests=options.compare is Compare.ATTRIBUTES, pause=pause)
-        visits = piece.visits(root, walking, changed)
-        self._lead = Lead(visits, reader, ask, doubtful=changed.names, since=since)
+        walking = self._walking()
+        reader = Reader(view.catalogue, digests=options.compare is Compare.ATTRIBUTES, pause=pause)
+        visits = piece.visits(root, walking, view.changed)
+        self._lead = Lead(visits, reader, ask, doubtful=view.changed.names, since=view.since)
         self._scanner = Scanner(root, walking)
         self._directories = Directories(root)
 
-    def _walking(self, remap: Callable[[bytes], bytes] | None) -> WalkOptions:
+    def _walking(self) -> WalkOptions:
         return WalkOptions(
             problem=self._problem,
-            scope=self._scope,
+            scope=self._view.scope,
             leftover=self._reserved,
             vanished=self._vanished,
-            remap=remap,
+            remap=self._view.remap,
             sums=self._options.compare is Compare.DATA,
         )
 
     def run(self) -> None:
         """Walk the tree to its end; every operation has been handed to the packer afterwards."""
         with closing(self._directories), closing(self._comparison):
-            if (protect := protection(self._scope)) is not None:
+            if (protect := protection(self._view.scope)) is not None:
                 self._packer.add(b"", protect, names=sum(len(rule.path) for rule in protect.rules))
             for stop in self._lead.stops():
                 self._pause()
@@ -218,7 +202,7 @@ class TreeMirror:
         elif path not in self._pending:
             # Its times may have changed with nothing else to show for it.
             self._pending[path] = _Pending(None, visit.only is not None)
-        self._visit(visit, theirs, self._since if is_recent(reading, self._since) else NEVER)
+        self._visit(visit, theirs, self._view.since if is_recent(reading, self._view.since) else NEVER)
 
     def _leave(self, visit: Visit) -> None:
         """Finish a directory, and before it those in it that are not to be entered yet."""
@@ -238,7 +222,7 @@ class TreeMirror:
     def _visit(self, visit: Visit, theirs: Iterator[Item], since: int) -> None:
         tally, told = self._tally, _TOLD[self._options.compare]
         files = size = 0
-        new, touched = _New(), self._changed.names.get(visit.path, {})
+        new, touched = _New(), self._view.changed.names.get(visit.path, {})
         self._comparison.go_on()
         for source, target in pair(visit.entries, theirs):
             if source is None:
@@ -247,7 +231,7 @@ class TreeMirror:
             elif source.mode & 0o170000 == stat.S_IFDIR:
                 self._directory(visit, source, target)
             elif source.link and self._piece.defers:
-                self._linked(source.link, join(visit.path, source.name))
+                self._view.linked(source.link, join(visit.path, source.name))
             else:
                 files += 1
                 size += source.size
@@ -322,7 +306,7 @@ class TreeMirror:
             if below in self._pending:
                 self._finish(below, entered=False)
             orphan = Item(name, stat.S_IFDIR, 0, 0, 0)
-            self._remove(path, self._orphans.removal(orphan), scope_of(path, self._scope))
+            self._remove(path, self._orphans.removal(orphan), scope_of(path, self._view.scope))
 
     def _settle(self, path: bytes, flags: int) -> None:
         pending = self._pending.pop(path)
@@ -351,7 +335,7 @@ class TreeMirror:
         action, link = decide(source, target, path, self._links, self._options, written=written)
         tally = self._tally
         if source.link:
-            self._linked(source.link, path)
+            self._view.linked(source.link, path)
         if action is Action.KEEP:
             tally.files_skipped += 1
             tally.bytes_skipped += source.size
@@ -381,14 +365,14 @@ class TreeMirror:
         tally.files_sent += 1
 
     def _send(self, path: bytes, visit: Visit, source: Item) -> None:
-        if self._bounded and path in self._changed.spans:
+        if self._view.bounded and path in self._view.changed.spans:
             raise MoreNeeded
         self._files.send(visit, source)
 
     def _spans_of(self, path: bytes, visit: Visit, source: Item) -> Spans | None:
         """The parts of a file that may differ; None: all of it. What has several names has several paths."""
         known = visit.only is not None and not source.link and Touch.APPEARED not in visit.only[source.name]
-        return self._changed.spans.get(path) if known else None
+        return self._view.changed.spans.get(path) if known else None
 
     def _unread(self, visit: Visit, path: bytes, target: Item | None, error: OSError) -> None:
         """A name could not be read: it has vanished, or that is a problem."""

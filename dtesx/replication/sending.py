@@ -15,6 +15,7 @@ from dtesx.mirror.catalogue import Catalogue, catalogue_path, open_catalogue
 from dtesx.mirror.measuring import measure
 from dtesx.mirror.selection import Scope, select
 from dtesx.mirror.tally import Tally
+from dtesx.mirror.view import View
 from dtesx.model.mirror import LinkOptions, MirrorOptions
 from dtesx.model.request import MirrorPhase, MirrorRequest
 from dtesx.model.rules import Rule, RuleType
@@ -180,8 +181,8 @@ class _Mirror:
             catalogue = self._open_catalogue(mount_point, root, remap)
             if catalogue is not None:
                 stack.callback(catalogue.close)
-            scope = self._scope(mount_point)
-            session.mirror(index, root, scope=scope, options=self._options, catalogue=catalogue, remap=remap)
+            view = View(scope=self._scope(mount_point), catalogue=catalogue, remap=remap)
+            session.mirror(index, root, self._options, view)
             session.commit(index)
             if catalogue is not None:
                 catalogue.keep()

@@ -10,16 +10,12 @@ from functools import partial
 
 from dtesx.base.log import get_logger
 from dtesx.base.retry import Backoff
-from dtesx.mirror.catalogue import Catalogue
-from dtesx.mirror.leading import NEVER
 from dtesx.mirror.mirroring import TreeMirror
 from dtesx.mirror.packing import Packer
-from dtesx.mirror.pieces import Piece
-from dtesx.mirror.selection import Scope
 from dtesx.mirror.sums import Summer
 from dtesx.mirror.tally import Tally, readable
+from dtesx.mirror.view import View
 from dtesx.mirror.window import Asker
-from dtesx.model.changes import Changes
 from dtesx.model.epoch import Epoch, InsertedTask
 from dtesx.model.mirror import Compare, LinkOptions, MirrorOptions
 from dtesx.model.queue import QueueLimits, QueueStatus
@@ -192,53 +188,23 @@ class SourceSession:
         """Have the target remember what root ``index`` is now."""
         self._bond.send(Bind(index, seen))
 
-    def mirror(
-        self,
-        index: int,
-        root: int,
-        *,
-        scope: Scope | None,
-        options: MirrorOptions,
-        catalogue: Catalogue | None,
-        remap: Callable[[bytes], bytes] | None = None,
-        changed: Changes | None = None,
-        bounded: bool = False,
-        since: int = NEVER,
-        linked: Callable[[int, bytes], None] = lambda _inode, _path: None,
-        piece: Piece | None = None,
-    ) -> None:
-        """Mirror what ``scope`` selects of the tree behind ``root`` (a descriptor) to the root ``index``.
+    def mirror(self, index: int, root: int, options: MirrorOptions, view: View) -> None:
+        """Mirror what ``view`` has of the tree behind ``root`` (a descriptor) to the root ``index``.
 
-        ``remap`` turns the text of symlinks into the replica's (mirror.remap). ``changed`` says what
-        may differ at all (None: anything), ``bounded`` that of a file with spans nothing else can be read,
-        ``since`` (ctime, nanoseconds) what may have other content although its size and times are the same;
-        ``linked`` gets inode and path of names of files that have several. ``piece`` is how much of it.
         ``commit`` has it on the target's disk.
         """
         packer = self.packer(index)
         TreeMirror(
             root,
-            partial(
-                self._ask,
-                index,
-                options.compare is Compare.DATA,
-                piece is None and (changed is None or changed.everything),
-            ),
+            partial(self._ask, index, options.compare is Compare.DATA, view.whole),
             self._answers(),
             packer,
             self.asker(index),
             self._tally,
-            scope=scope,
             options=options,
-            catalogue=catalogue,
-            remap=remap,
-            changed=changed,
-            since=since,
+            view=view,
             kept=self.in_epoch,
-            bounded=bounded,
-            linked=linked,
             shown=self._shown,
-            piece=piece,
             pause=self._working,
         ).run()
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from dtesx.mirror.partial import is_whole
 from dtesx.mirror.selection import Scope
+from dtesx.mirror.view import View
 from dtesx.model.changes import Changes
 from dtesx.model.epoch import Epoch, EpochKind, InsertedTask
 from dtesx.model.mirror import MirrorOptions, OrphanAction
@@ -153,15 +154,8 @@ class Shipping:
         for index, root in enumerate(self._roots):
             if changes[root]:
                 still = edge.stills[root]
-                session.mirror(
-                    index,
-                    still.fd,
-                    scope=self._scope(root),
-                    options=self._mirror,
-                    catalogue=None,
-                    changed=still.changes,
-                    bounded=True,
-                )
+                view = View(scope=self._scope(root), changed=still.changes, bounded=True)
+                session.mirror(index, still.fd, self._mirror, view)
         if self._pending.failing:
             epoch = self._pending.spoilt(epoch)
         session.end_epoch(epoch, self._points.sent(epoch))

@@ -12,6 +12,7 @@ from dtesx.mirror.hard_links import LinkNames
 from dtesx.mirror.leading import NEVER
 from dtesx.mirror.pieces import Piece
 from dtesx.mirror.selection import Scope
+from dtesx.mirror.view import View
 from dtesx.model.changes import Changes
 from dtesx.model.mirror import Compare, MirrorOptions
 from dtesx.replication.continuous.slicing import Position, SlicedMirror, split
@@ -134,14 +135,13 @@ class Updater:
     ) -> None:
         mirror = self._mirrors.get(root)
         blurred = changes.blurred or (mirror is not None and mirror.blurred)
-        session.mirror(
-            self._indices[root],
-            fd,
+        view = View(
             scope=self._scope(root),
-            options=replace(self._mirror, compare=self._remirror) if blurred else self._mirror,
             catalogue=mirror.catalogue if mirror is not None and changes.everything else None,
             changed=changes,
             since=since,
             linked=partial(mirror.note, changes) if mirror is not None else self._links[root].note,
             piece=piece,
         )
+        options = replace(self._mirror, compare=self._remirror) if blurred else self._mirror
+        session.mirror(self._indices[root], fd, options, view)

@@ -24,6 +24,7 @@ from dtesx.mirror.packing import Packer
 from dtesx.mirror.protection import protected
 from dtesx.mirror.sums import Summer
 from dtesx.mirror.tally import Tally
+from dtesx.mirror.view import View
 from dtesx.model.mirror import MirrorOptions, OrphanAction, OrphanPolicy
 from dtesx.replication.answering import Answering
 from dtesx.replication.summing import Summing
@@ -112,7 +113,9 @@ def _mirror(
 
         asker = _Asker(theirs, staging)
         packer = Packer(send)
-        TreeMirror(ours, ask, _answers(answering), packer, asker, tally, options=options, kept=kept).run()
+        answers = _answers(answering)
+        mirror = TreeMirror(ours, ask, answers, packer, asker, tally, options=options, view=View(), kept=kept)
+        mirror.run()
         answering.close()
     assert tally.stats().problems == ()
 

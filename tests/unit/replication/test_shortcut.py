@@ -19,6 +19,7 @@ from dtesx.mirror.mirroring import TreeMirror
 from dtesx.mirror.packing import Packer
 from dtesx.mirror.sums import Summer
 from dtesx.mirror.tally import Tally
+from dtesx.mirror.view import View
 from dtesx.model.changes import Changes
 from dtesx.model.mirror import MirrorOptions
 from dtesx.model.stats import MirrorStats
@@ -86,8 +87,7 @@ def plan(
         TreeMirror(
             *(fds[0], ask, answers(), Packer(send), NoSums(), tally),
             options=options,
-            catalogue=catalogue,
-            changed=changed,
+            view=View(catalogue=catalogue, changed=changed or Changes(everything=True)),
         ).run()
         answering.keep()
         if catalogue is not None:
