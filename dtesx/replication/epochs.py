@@ -8,6 +8,7 @@ from functools import partial
 
 from dtesx.apply.epochs import EpochLog
 from dtesx.apply.errors import Hold, persist
+from dtesx.apply.outlook import Outlook
 from dtesx.base.errors import Conflict, DtesxError
 from dtesx.base.log import get_logger
 from dtesx.model.epoch import Epoch, EpochKind, InsertedTask, KeptEpoch, QueueAction, QueueOrder, TargetQueue
@@ -20,6 +21,7 @@ from dtesx.wire.errors import ProtocolError
 from dtesx.wire.frames import Frame
 from dtesx.wire.messages import decode, expect
 from dtesx.wire.operations import Moves, Operations
+from dtesx.wire.sums import Sums, SumsRequest
 
 log = get_logger(__name__)
 
@@ -35,7 +37,7 @@ class Epochs:
     ``appliers`` carry them out, ``tasks`` runs what is to run between two of them; ``root`` gives the
     present name of a root from its name then. ``hold`` waits for room, or because something cannot be
     done yet. ``beat`` is called now and then, ``idle`` waits a moment for a task (Tasks.run).
-    While ``resting`` says so, epochs wait until ``apply``, and ``outlooks`` know what the roots will be.
+    While ``resting`` says so, epochs wait until ``apply``, and ``outlook`` tells what the roots will be.
     One thread at a time.
     """
 
@@ -65,7 +67,7 @@ class Epochs:
         self._waiting = [kept.kept(number) for number in kept.waiting()]
         self._unsettled: deque[Epoch] = deque()
         self._looked = 0
-        self.outlooks = Outlooks(appliers.fd)
+        self._outlooks = Outlooks(appliers.fd)
         self.results: deque[TaskResult] = deque()
         """What became of tasks, for the source."""
         self.arriving = False
@@ -87,6 +89,14 @@ class Epochs:
     def waiting(self) -> Sequence[KeptEpoch]:
         """The epochs that wait to be applied."""
         return self._waiting
+
+    def outlook(self, root: str) -> Outlook | None:
+        """What a root will be when all that waits is applied; None when nothing waits."""
+        return self._outlooks.of(root) if self._waiting else None
+
+    def foreseen(self, root: str, request: SumsRequest) -> SumsRequest | Sums:
+        """What of a request for sums is left to be read, or the answer that what waits gives to it."""
+        return self._outlooks.sums(root, request) if self._waiting else request
 
     def begin(self, roots: Sequence[str]) -> None:
         """An epoch begins to arrive."""
@@ -134,7 +144,7 @@ class Epochs:
         self._last = epoch
         self._unsettled.append(epoch)
         if not self._waiting:
-            self.outlooks.clear()
+            self._outlooks.clear()
         return epoch
 
     def recover(self) -> None:
@@ -147,7 +157,7 @@ class Epochs:
 
     def foresee(self) -> None:
         """Know anew what all that waits comes to."""
-        self.outlooks.clear()
+        self._outlooks.clear()
         for kept in self._waiting:
             self._foresee(kept.epoch.number)
 
@@ -182,7 +192,7 @@ class Epochs:
     def close(self) -> None:
         """An epoch that is not whole is forgotten."""
         self._log.close()
-        self.outlooks.close()
+        self._outlooks.close()
 
     def _apply_through(self, number: int) -> None:
         while self._waiting and self._waiting[0].epoch.number <= number:
@@ -198,7 +208,7 @@ class Epochs:
     def _foresee(self, number: int) -> None:
         for roots, frame in self._log.read(number):
             message = expect(decode(frame), Operations)
-            self.outlooks.of(self._root(roots[message.root])).add(message.operations)
+            self._outlooks.of(self._root(roots[message.root])).add(message.operations)
             self._beat()
 
     def _consistent(self) -> int:
@@ -226,7 +236,7 @@ class Epochs:
         limit = self._options.queue_limit
         if self._resting() and limit and used + size > limit:
             return f"the queue has reached its limit of {limit >> 20} MiB"
-        if self._resting() and self.outlooks.names > _NAMES:
+        if self._resting() and self._outlooks.names > _NAMES:
             return f"the queue is about more than {_NAMES} names"
         # Each look costs a system call, and what arrives between two of them is little.
         if self._log.size >= self._looked or self._resting():

@@ -13,7 +13,6 @@ from dtesx.apply.epochs import EpochLog
 from dtesx.apply.outlook import Outlook
 from dtesx.apply.staging import Staged, Staging
 from dtesx.base.errors import ConnectionFailed, DtesxError, Interrupted
-from dtesx.base.log import get_logger
 from dtesx.mirror.roots import is_empty
 from dtesx.mirror.sums import Summer
 from dtesx.model.epoch import QueueOrder, TargetQueue
@@ -57,8 +56,6 @@ from dtesx.wire.protocol import PROTOCOL, TargetProtocol, failure
 from dtesx.wire.stream import WINDOW
 from dtesx.wire.sums import Basis, Sums, SumsRequest
 
-log = get_logger(__name__)
-
 _LINGER = 5.0
 _KEEP = 900.0
 _PAUSED = "the target is paused"
@@ -101,8 +98,8 @@ class TargetSession:
             self._appliers,
             self._hold,
             guest.place.tasks,
-            root=self._present,
-            beat=self._beat,
+            root=self._protocol.present,
+            beat=lambda: self._bond.step(0.0),  # a source that hears nothing for long takes us for dead
             idle=lambda: self._idle(TICK, Hold.BUSY, "a task runs"),
             resting=lambda: self._gate.shut,
             options=options,
@@ -118,12 +115,9 @@ class TargetSession:
         self._stopped = False
         self._stack.callback(backlog.note, self, 0)
         self._marks = Marks(self._protocol.names, self._root, self._hold)
+        catalogue = guest.place.catalogue
         self._telling = Telling(
-            self._protocol,
-            self._root,
-            self._problem,
-            outlook=self._outlook,
-            catalogue=guest.place.catalogue,
+            self._protocol, self._root, self._problem, outlook=self._outlook, catalogue=catalogue
         )
         self._summing = Summing(self._root, Summer(self.stream), self._staging, self._foreseen)
         self._stack.callback(self._summing.close)
@@ -250,20 +244,10 @@ class TargetSession:
             self._bond.send(TaskEnded(self._epochs.results.popleft()))
 
     def _outlook(self, root: int) -> Outlook | None:
-        return self._epochs.outlooks.of(self._protocol.names[root]) if self._epochs.waiting else None
+        return self._epochs.outlook(self._protocol.names[root])
 
     def _foreseen(self, request: SumsRequest) -> SumsRequest | Sums:
-        if not self._epochs.waiting:
-            return request
-        return self._epochs.outlooks.sums(self._protocol.names[request.root], request)
-
-    def _present(self, name: str) -> str:
-        """The name of a root now. Where a place holds one tree, another path is another path of that tree."""
-        names = self._protocol.names
-        return names[0] if len(names) == 1 else name
-
-    def _beat(self) -> None:
-        self._bond.step(0.0)  # a source that hears nothing for long takes us for dead
+        return self._epochs.foreseen(self._protocol.names[request.root], request)
 
     def _adopt(self, root: str, directory: bytes, name: bytes, basis: Basis) -> Staged:
         return self._staging.adopt((self._protocol.names.index(root), directory, name), basis)

@@ -170,6 +170,10 @@ class TargetProtocol:
         self._unanswered = 0
         self._asked_all = False
 
+    def present(self, name: str) -> str:
+        """The name of a root now. Where a place holds one tree, another path is another path of that tree."""
+        return self.names[0] if len(self.names) == 1 else name
+
     def receive(self, frame: Frame) -> Message:
         """Check a frame against the state; returns its message. Raises ProtocolError."""
         message = messages.decode(frame)
