@@ -87,7 +87,7 @@ def plan(
         TreeMirror(
             *(fds[0], ask, answers(), Packer(send), NoSums(), tally),
             options=options,
-            view=View(catalogue=catalogue, changed=changed or Changes(everything=True)),
+            view=View(catalogue=catalogue, changed=Changes(everything=True) if changed is None else changed),
         ).run()
         answering.keep()
         if catalogue is not None:
