@@ -53,10 +53,27 @@ class _Root:
         try:
             found = handle_and_mount(self.directory, path)
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+            if error.errno == errno.ENAMETOOLONG:
+                return path if self._stands(entry, handle) else None
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
                 return None
             raise
         return path if found == (handle, self.mount) else None
+
+    def is_elsewhere(self, entry: Entry, handle: bytes) -> bool:
+        """Whether a name that is certainly not below the root stands for what has the handle."""
+        elsewhere = self.paths.find(entry[0]) is None and not self.paths.unsure
+        return elsewhere and self._stands(entry, handle)
+
+    def _stands(self, entry: Entry, handle: bytes) -> bool:
+        try:
+            directory = open_handle(self.directory, entry[0][FSID:])
+            try:
+                return handle_and_mount(directory, entry[1]) == (handle, self.mount)
+            finally:
+                os.close(directory)
+        except OSError:  # one of them was removed
+            return False
 
 
 class Capture:
@@ -157,7 +174,8 @@ class Capture:
     def is_nameless(self, name: str, file: FileId) -> bool:
         """Whether a file that ``locate`` does not find may yet be below a root. Raises OSError."""
         root = self._roots[name]
-        return _is_nameless(root, handle_for(root.system.type, file.root, file.inode, file.generation))
+        handle = handle_for(root.system.type, file.root, file.inode, file.generation)
+        return _is_nameless(root, handle, self._last)
 
     @contextmanager
     def opened(self, name: str, file: FileId) -> Iterator[int]:
@@ -212,7 +230,7 @@ class Capture:
         found = {name: self._changes(root, batch, dirtied, moved[name]) for name, root in self._roots.items()}
         for name, root in self._roots.items():
             if not self._blocks_known(root):
-                _add_handles(root, writing | _astray(root, batch), found[name])
+                _add_handles(root, writing | _astray(root, batch), batch, found[name])
         return {name: changes for name, changes in found.items() if changes}
 
     def _load_ranges(self) -> None:
@@ -299,22 +317,27 @@ def _astray(root: _Root, batch: Batch) -> set[bytes]:
     return found
 
 
-def _is_nameless(root: _Root, handle: bytes) -> bool:
+def _is_nameless(root: _Root, handle: bytes, batch: Batch) -> bool:
+    entry = batch.named.get(root.system.number + handle)
     fd = open_handle(root.directory, handle)
     try:
+        # Its names are counted first: the one that is looked at then is not removed in between.
+        alone = os.fstat(fd).st_nlink == 1
+        if alone and entry is not None and root.is_elsewhere(entry, handle):
+            return False
         return may_be_elsewhere(fd)
     finally:
         os.close(fd)
 
 
-def _add_handles(root: _Root, handles: set[bytes], changes: Changes) -> None:
+def _add_handles(root: _Root, handles: set[bytes], batch: Batch, changes: Changes) -> None:
     """Add files that may have been written to."""
     for handle in handles:
         with suppress(OSError):  # removed, or in another file system
             if path := _path(root, handle):
                 directory, name = split(path)
                 changes.written.setdefault(directory, set()).add(name)
-            elif path is None and _is_nameless(root, handle):
+            elif path is None and _is_nameless(root, handle, batch):
                 identity = _identity(root.system, handle)
                 changes.files.update(() if identity is None else (identity,))
                 changes.lost |= identity is None

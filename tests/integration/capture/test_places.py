@@ -14,7 +14,7 @@ from dtesx.capture.capture import Capture
 from dtesx.capture.changes import Changes
 from dtesx.volumes.views import open_view
 
-from .conftest import Watch, Watched, mounted, opened, touched
+from .conftest import NAME, Watch, Watched, mounted, opened, touched
 
 pytestmark = pytest.mark.integration
 
@@ -86,11 +86,39 @@ def _deepen(directory: Path) -> bytes:
     return b"/".join([name] * 20)
 
 
+@contextmanager
+def _deepest(directory: Path) -> Iterator[int]:
+    """The last of the directories that were made there."""
+    fd = os.open(directory, os.O_RDONLY)
+    for _ in range(20):
+        above, fd = fd, os.open(b"d" * 250, os.O_RDONLY, dir_fd=fd)
+        os.close(above)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _write(name: str, directory: int) -> None:
+    fd = os.open(name, os.O_WRONLY, dir_fd=directory)
+    os.write(fd, b"content")
+    os.close(fd)
+
+
 def test_however_long_a_path_is_it_is_told(names: Watched) -> None:
     deep = _deepen(names.path / "dir")
     found = names.drain()
-    assert found.appeared[b"dir/" + deep] == {b"file"}
+    assert found.appeared[b"dir/" + deep] == found.written[b"dir/" + deep] == {b"file"}
+    assert not found.files
     assert not found.lost
+
+
+def test_bytes_of_a_file_are_told_however_long_its_path_is(ranges: Watched) -> None:
+    deep = _deepen(ranges.path / "dir")
+    with _deepest(ranges.path / "dir") as directory:
+        _write("file", directory)
+    (file,) = ranges.drain().ranges
+    assert ranges.capture.locate(NAME, file) == b"dir/" + deep + b"/file"
 
 
 def test_long_paths_that_are_not_below_the_root_do_not_matter(disk: Path, watch: Watch) -> None:
@@ -98,6 +126,62 @@ def test_long_paths_that_are_not_below_the_root_do_not_matter(disk: Path, watch:
     watched = watch(disk / "in")
     _deepen(disk)
     assert watched.drain() == Changes()
+
+
+@pytest.mark.parametrize("with_ranges", [False, True])
+def test_bytes_of_a_long_path_that_is_not_below_the_root_do_not_matter(
+    disk: Path, watch: Watch, with_ranges: bool
+) -> None:
+    (disk / "in").mkdir()
+    watched = watch(disk / "in", ranges=with_ranges)
+    _deepen(disk)
+    with _deepest(disk) as directory:
+        _write("file", directory)
+    changes = watched.drain()
+    assert changes == Changes(ranges=changes.ranges)
+    assert len(changes.ranges) == with_ranges
+    for file in changes.ranges:
+        assert watched.capture.locate(NAME, file) is None
+        assert not watched.capture.is_nameless(NAME, file)
+
+
+def test_a_name_below_the_root_is_not_lost_when_another_has_a_long_path(disk: Path, watch: Watch) -> None:
+    (disk / "in").mkdir()
+    _deepen(disk)
+    with _deepest(disk) as directory:
+        os.link("file", disk / "in" / "link", src_dir_fd=directory)
+        watched = watch(disk / "in")
+        _write("file", directory)
+    changes = watched.drain()
+    with opened(disk / "in") as fd:
+        file = watched.capture.identify(NAME, fd, b"link")
+    # Which of its names the kernel has at hand is up to the kernel.
+    assert changes.written == {b"": {b"link"}} or changes.files == {file}
+
+
+def test_what_was_written_by_a_long_path_is_told_where_it_is_now(disk: Path, watch: Watch) -> None:
+    (disk / "in").mkdir()
+    watched = watch(disk / "in")
+    _deepen(disk)
+    with _deepest(disk) as directory:
+        _write("file", directory)
+        os.rename("file", disk / "in" / "now", src_dir_fd=directory)
+    changes = watched.drain()
+    assert changes.appeared == changes.written == {b"": {b"now"}}
+    assert not changes.files
+
+
+def test_files_beside_a_root_on_a_bind_mount_do_not_matter(ext4: Path, tmp_path: Path) -> None:
+    (ext4 / "a").mkdir()
+    (tmp_path / "bound").mkdir()
+    with (
+        _bound(ext4 / "a", tmp_path / "bound"),
+        open_view(str(tmp_path / "bound")) as view,
+        Capture(ranges=False) as capture,
+    ):
+        capture.watch("bound", view)
+        (ext4 / "outside").write_bytes(b"content")
+        assert capture.drain() == {}
 
 
 def test_the_root_itself_may_move(disk: Path, watch: Watch) -> None:
