@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import select
+import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
@@ -165,19 +167,36 @@ class Follower:
             (directory, name)
             for directory, names in changes.names.items()
             for name, touch in names.items()
-            if Touch.CONTENT in touch and join(directory, name) not in changes.spans
+            if _is_read_whole(touch, join(directory, name), changes)
         ]
         files = {**dict.fromkeys(found.files, ((0, END),)), **found.ranges}
-        if len(files) + len(written) > _FEW or changes.everything:
-            write_back_all(self._fds[root])
-            return
-        for file, spans in files.items():
-            with _unless_gone(), self._capture.opened(root, file) as fd:
-                write_back(fd, spans)
         with closing(Directories(self._fds[root])) as directories:
+            trees = any(_is_directory(name, directory, directories) for directory, name in written)
+            if len(files) + len(written) > _FEW or changes.everything or trees:
+                write_back_all(self._fds[root])
+                return
+            for file, spans in files.items():
+                with _unless_gone(), self._capture.opened(root, file) as fd:
+                    write_back(fd, spans)
             for directory, name in written:
                 with _unless_gone(), opened(name, directories.get(directory)) as (fd, _):
                     write_back(fd, [(0, END)])
+
+
+def _is_directory(name: bytes, directory: bytes, directories: Directories) -> bool:
+    try:
+        status = os.stat(name, dir_fd=directories.get(directory), follow_symlinks=False)
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode)
+
+
+def _is_read_whole(touch: Touch, path: bytes, changes: Changes) -> bool:
+    """Whether all of a file may be read, whatever was told of its content.
+
+    What appeared may have been written where nobody looked: before it had a name, or elsewhere.
+    """
+    return Touch.APPEARED in touch or (Touch.CONTENT in touch and path not in changes.spans)
 
 
 @contextmanager

@@ -1,0 +1,64 @@
+"""What a follower tells of files that were written where nobody looked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dtesx.replication.continuous.following import Follower
+from tests.integration.capture.conftest import mounted, opened
+
+pytestmark = pytest.mark.integration
+
+PAGE = 4096
+SIZE = 600_000  # ends within a page
+
+
+Drain = Callable[[], object]
+
+
+def _renamed(disk: Path, drain: Drain) -> Path:
+    (disk / "outside").write_bytes(os.urandom(SIZE))
+    drain()
+    (disk / "outside").rename(disk / "root/file")
+    return disk / "root/file"
+
+
+def _linked(disk: Path, drain: Drain) -> Path:
+    with open(os.open(disk / "root", os.O_TMPFILE | os.O_WRONLY), "wb") as file, opened(Path("/")) as top:
+        file.write(os.urandom(SIZE))
+        file.flush()
+        drain()
+        os.link(f"/proc/self/fd/{file.fileno()}", disk / "root/file", src_dir_fd=top, follow_symlinks=True)
+    return disk / "root/file"
+
+
+def _in_a_tree(disk: Path, drain: Drain) -> Path:
+    (disk / "tree").mkdir()
+    (disk / "tree/file").write_bytes(os.urandom(SIZE))
+    drain()
+    (disk / "tree").rename(disk / "root/tree")
+    return disk / "root/tree/file"
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+@pytest.mark.parametrize("made", [_renamed, _linked, _in_a_tree])
+def test_what_is_added_to_a_file_that_appeared_is_told(
+    tmp_path: Path, kind: str, made: Callable[[Path, Drain], Path]
+) -> None:
+    with mounted(kind, tmp_path / "disk") as disk:
+        (disk / "root").mkdir()
+        with Follower(["/data"], lambda _root: opened(disk / "root")) as follower:
+            follower.drain()
+            path = made(disk, follower.drain)
+            appeared = follower.drain()["/data"]
+            assert any(appeared.names.values())
+            with path.open("ab") as file:
+                file.write(os.urandom(PAGE))
+            changes = follower.drain()["/data"]
+    relative = os.fsencode(path.relative_to(disk / "root"))
+    (start, _), *_ = changes.spans.get(relative, ((0, 0),))
+    assert start <= SIZE
