@@ -47,30 +47,47 @@ class LinkNames:
         self._add_former(names)
         with closing(Directories(root)) as directories:
             linked = _Linked(directories, pause)
-            for directory, some in names.items():
-                linked.look(directory, some)
+            linked.look_at(names)
             for inode in linked.single:
                 self._forget(inode)
-            found, counts = linked.found, linked.counts
             for inode in changes.inodes:
-                found.setdefault(inode, set())
-                counts.setdefault(inode, 1)
-            for inode, paths in found.items():
-                paths |= {path for path in self._paths.get(inode, ()) if _inode(directories, path) == inode}
-            unknown = {
-                inode
-                for inode, paths in found.items()
-                if len(paths) + self._elsewhere.get(inode, 0) < counts[inode]
-            }
-            if unknown:
-                _search(directories, unknown, found, pause)
-            for inode in unknown:
-                self._elsewhere[inode] = counts[inode] - len(found[inode])
-        for inode, paths in found.items():
+                linked.found.setdefault(inode, set())
+                linked.counts.setdefault(inode, 1)
+            self._find(directories, linked, pause)
+        for inode, paths in linked.found.items():
             if paths:
                 self._forget(inode, paths)
             touch = Touch.CONTENT if inode in changes.inodes else Touch.METADATA
             _share(names, [path.rpartition(b"/") for path in paths], touch)
+
+    def widen(self, root: int, names: Names, pause: Callable[[], None]) -> None:
+        """Add to names the other names of the files that are behind them, as ``complete`` does.
+
+        What is known beside stays known: it may have to be looked at again.
+        """
+        with closing(Directories(root)) as directories:
+            linked = _Linked(directories, pause)
+            linked.look_at(names)
+            self._find(directories, linked, pause)
+        for inode, paths in linked.found.items():
+            for path in paths:
+                self.note(inode, path)
+            _share(names, [path.rpartition(b"/") for path in paths], Touch.METADATA)
+
+    def _find(self, directories: Directories, linked: _Linked, pause: Callable[[], None]) -> None:
+        """Find the other names of the files that were found."""
+        found, counts = linked.found, linked.counts
+        for inode, paths in found.items():
+            paths |= {path for path in self._paths.get(inode, ()) if _inode(directories, path) == inode}
+        unknown = {
+            inode
+            for inode, paths in found.items()
+            if len(paths) + self._elsewhere.get(inode, 0) < counts[inode]
+        }
+        if unknown:
+            _search(directories, unknown, found, pause)
+        for inode in unknown:
+            self._elsewhere[inode] = counts[inode] - len(found[inode])
 
     def _add_former(self, names: Names) -> None:
         former = {
@@ -124,8 +141,12 @@ class _Linked:
         self.found: dict[int, set[bytes]] = {}
         self.single: set[int] = set()
 
-    def look(self, directory: bytes, names: dict[bytes, Touch]) -> None:
+    def look_at(self, names: Names) -> None:
         """Look at changed names, and at all that is in directories which appeared."""
+        for directory, some in names.items():
+            self._look(directory, some)
+
+    def _look(self, directory: bytes, names: dict[bytes, Touch]) -> None:
         with suppress(OSError):  # it is gone, with all that is in it
             fd = self._directories.get(directory)
             for name, touch in names.items():

@@ -110,6 +110,16 @@ class SlicedMirror:
         if Touch.CONTENT in changes.names.get(directory, {}).get(name, Touch(0)):
             self._written.add(path)
 
+    def linked(self, first: int = 0, end: int | None = None) -> Names:
+        """The names of the files with several, from the ``first`` on to before the ``end`` of these files."""
+        names: Names = {}
+        for group in self._groups[first:end]:
+            for path in group:
+                directory, _, name = path.rpartition(b"/")
+                written = Touch.CONTENT if path in self._written else Touch(0)
+                names.setdefault(directory, {})[name] = Touch.METADATA | written
+        return names
+
     def close(self) -> None:
         """The catalogue is needed no more."""
         if self._catalogue is not None:
@@ -132,18 +142,13 @@ class SlicedMirror:
         self._next = replace(self._next, walked=ended)
 
     def _linked_files(self) -> tuple[Changes, Piece]:
-        names: Names = {}
         first = number = self.position.linked
         count = 0
         while number < len(self._groups) and (number == first or count < _AT_ONCE):
             count += len(self._groups[number])
-            for path in self._groups[number]:
-                directory, _, name = path.rpartition(b"/")
-                written = Touch.CONTENT if path in self._written else Touch(0)
-                names.setdefault(directory, {})[name] = Touch.METADATA | written
             number += 1
         self._next = replace(self.position, linked=number)
-        return Changes(names), Piece(self._links.renewed())
+        return Changes(self.linked(first, number)), Piece(self._links.renewed())
 
 
 def split(changes: Changes, position: Position) -> tuple[Changes, Changes]:

@@ -107,6 +107,8 @@ class Updater:
         mirror = self._mirrors[root]
         changes, piece = mirror.begin(hints, enough)
         with self._guard.open(root) as fd:
+            if not piece.defers:
+                self._widen(root, fd, mirror, changes)
             self._send(session, root, fd, changes, piece, since=self._since[root])
         mirror.advance()
         _, left = split(hints, mirror.position)
@@ -118,6 +120,13 @@ class Updater:
         """Close what is open."""
         for root in list(self._mirrors):
             self._end(root)
+
+    def _widen(self, root: str, fd: int, mirror: SlicedMirror, changes: Changes) -> None:
+        """Add the names that files with several got after the directories of their others were visited."""
+        links = self._links[root]
+        if mirror.position.linked == 0:  # a search for names that are not known: one for all slices
+            links.widen(fd, mirror.linked(), self._tick)
+        links.widen(fd, changes.names, self._tick)
 
     def _end(self, root: str) -> None:
         if (mirror := self._mirrors.pop(root, None)) is not None:

@@ -7,12 +7,15 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from dtesx.model.replication import Remirror, ReplicationOptions, ReplicationPhase
 from dtesx.replication.continuous import replicating as module
+from dtesx.replication.continuous.slicing import Position
+from dtesx.replication.continuous.updating import Updater
 from dtesx.replication.pausing import Gate
 
 from .conftest import Site
@@ -193,6 +196,129 @@ def test_hard_links_and_orphans_across_slices(bare_site: Site) -> None:
     for path in (bare_site.target / "0").rglob("link-*"):
         source = bare_site.source / path.relative_to(bare_site.target)
         assert path.stat().st_nlink == source.stat().st_nlink
+
+
+def one_file(*paths: Path) -> bool:
+    """Whether all of them are names of one file, and it has no others."""
+    found = {(path.stat().st_ino, path.stat().st_nlink) for path in paths}
+    return len(found) == 1 and found.pop()[1] == len(paths)
+
+
+@contextmanager
+def between_slices(monkeypatch: pytest.MonkeyPatch, act: Callable[[Position], bool]) -> Iterator[None]:
+    """Call ``act`` after every slice, which is one directory, until it has done something."""
+    real, done = Updater.slice, False
+
+    def slice_(updater: Updater, *args: object) -> object:
+        nonlocal done
+        session, root, hints, _ = args
+        left = real(updater, session, root, hints, lambda: True)  # type: ignore[arg-type]
+        if not done and updater.mirroring is not None:
+            done = act(updater.position(updater.mirroring))
+        return left
+
+    monkeypatch.setattr(Updater, "slice", slice_)
+    yield
+    assert done
+
+
+@pytest.mark.parametrize("linked_here", [True, False])
+def test_what_is_one_file_on_one_side_alone(bare_site: Site, linked_here: bool) -> None:
+    here, there = bare_site.source, bare_site.target
+    for side, linked in ((here, linked_here), (there, not linked_here)):
+        for directory in "az":
+            (side / directory).mkdir(parents=True)
+        (side / "a/one").write_bytes(b"the same")
+        if linked:
+            os.link(side / "a/one", side / "z/two")
+        else:
+            (side / "z/two").write_bytes(b"the same")
+        for name in ("a/one", "z/two"):
+            os.utime(side / name, (5, 5))
+    with bare_site.receiver(), replicating(bare_site, options=HURRIED) as running:
+        running.caught_up()
+    assert difference(bare_site, "--checksum") == b""
+    assert one_file(there / "a/one", there / "z/two") == linked_here
+
+
+def test_names_of_one_file_that_the_replica_has_as_two_are_linked_by_a_mirror_again(bare_site: Site) -> None:
+    tree(bare_site, linked=3)
+    link = bare_site.target / "3/3/link-0"
+    with bare_site.receiver(), replicating(bare_site, options=HURRIED) as running:
+        running.caught_up()
+    status = link.stat()
+    content = link.read_bytes()
+    link.unlink()
+    link.write_bytes(content)
+    os.utime(link, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    with bare_site.receiver(), replicating(bare_site, options=HURRIED) as running:
+        running.caught_up()
+    assert one_file(link, bare_site.target / "0/0/file")
+
+
+def test_a_file_that_gets_a_second_name_when_the_first_was_sent(
+    bare_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = bare_site.source, bare_site.target
+    for directory in "amz":
+        (here / directory).mkdir()
+    (here / "a/one").write_bytes(b"something")
+
+    def link(position: Position) -> bool:
+        if position.after != b"a":
+            return False
+        os.link(here / "a/one", here / "z/two")
+        return True
+
+    with between_slices(monkeypatch, link), bare_site.receiver(), replicating(bare_site) as running:
+        running.caught_up()
+    assert one_file(there / "a/one", there / "z/two")
+
+
+def test_a_file_that_is_written_and_gets_another_name_before_the_linked_ones_are_sent(
+    bare_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = bare_site.source, bare_site.target
+    for directory in "amz":
+        (here / directory).mkdir()
+    (here / "a/one").write_bytes(b"something")
+    os.link(here / "a/one", here / "z/two")
+    written = False
+
+    def rename(position: Position) -> bool:
+        nonlocal written
+        if position.after == b"a" and not written:
+            (here / "a/one").write_bytes(b"another content")
+            written = True
+        if position.walked:
+            os.rename(here / "z/two", here / "m/two")
+        return position.walked
+
+    with between_slices(monkeypatch, rename), bare_site.receiver(), replicating(bare_site) as running:
+        running.caught_up()
+    assert difference(bare_site, "--checksum") == b""
+    assert one_file(there / "a/one", there / "m/two")
+
+
+def test_a_file_that_loses_its_other_name_before_the_linked_ones_are_sent(
+    bare_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = bare_site.source, bare_site.target
+    for directory in "amz":
+        (here / directory).mkdir()
+    (here / "a/one").write_bytes(b"something")
+    os.link(here / "a/one", here / "m/two")
+
+    def unlink(position: Position) -> bool:
+        if position.after != b"m":
+            return False
+        (here / "m/two").unlink()
+        return True
+
+    with between_slices(monkeypatch, unlink), bare_site.receiver(), replicating(bare_site) as running:
+        running.caught_up()
+    assert (there / "a/one").read_bytes() == b"something"
+    assert difference(bare_site) == b""
 
 
 def _until(done: Callable[[], bool]) -> None:

@@ -49,3 +49,19 @@ def test_what_has_no_name_here_is_searched_for_until_it_gets_one(root: int, tmp_
     assert Touch.APPEARED in _completed(links, root, appeared).names[b""][b"name"]
     os.unlink(outside)
     assert _completed(links, root, Changes(inodes={inode})).names == {b"": {b"name": Touch.CONTENT}}
+
+
+def test_to_widen_finds_unknown_names_by_one_search_and_forgets_none(root: int, tmp_path: Path) -> None:
+    searched: list[None] = []
+    links = LinkNames()
+    links.note((tmp_path / "sub/file").stat().st_ino, b"sub/file")
+    links.note((tmp_path / "sub/file").stat().st_ino, b"gone")
+    (tmp_path / "one").touch()
+    os.link(tmp_path / "one", tmp_path / "sub/two")
+    os.link(tmp_path / "one", tmp_path.with_name(tmp_path.name + "-outside"))
+    for _ in range(2):
+        names = {b"": {b"one": Touch.METADATA | Touch.CONTENT}, b"sub": {b"file": Touch.METADATA}}
+        links.widen(root, names, lambda: searched.append(None))
+        assert names[b"sub"] == {b"two": Touch.METADATA | Touch.CONTENT, b"file": Touch.METADATA}
+    assert len(searched) == 2  # directories
+    assert links.groups() == [{b"sub/file", b"gone"}, {b"one", b"sub/two"}]
