@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dtesx.apply.outlook import Outlook
 from dtesx.base.errors import ConnectionFailed, DtesxError
 from dtesx.base.retry import Backoff, wait_until
 from dtesx.model.mirror import Compression, LinkOptions
 from dtesx.model.request import MirrorPhase
 from dtesx.model.target import WorkerPhase
-from dtesx.replication import target_session
+from dtesx.replication import telling
 from dtesx.replication.answering import Answering
 from dtesx.wire.messages import Answer
 
@@ -106,12 +107,13 @@ def listings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             problem: Callable[[bytes, str], None],
             catalogue: Path | None,
             *,
+            outlook: Outlook | None,
             sums: bool,
         ) -> None:
             seen.append(root)
-            super().__init__(fd, root, problem, catalogue, sums=sums)
+            super().__init__(fd, root, problem, catalogue, outlook=outlook, sums=sums)
 
-    monkeypatch.setattr(target_session, "Answering", Counted)
+    monkeypatch.setattr(telling, "Answering", Counted)
     return seen
 
 
