@@ -68,6 +68,9 @@ class Site:
             argv = [*_DTESX, *self._starters[which]()]
             self._running[which] = spawn(argv, stdout=log, stderr=log, env={"PYTHONPATH": str(_REPOSITORY)})
 
+    def paired(self) -> bool:
+        return any((self.work / "client/targets").glob("*.crt"))
+
     def kill(self, which: str) -> None:
         process = self._running.pop(which)
         process.kill()
@@ -94,8 +97,7 @@ class Site:
 
     def _source(self) -> list[str]:
         way = [str(self.source), f"dtesx://127.0.0.1:{self.link.port}/data", "--epoch", "0.3"]
-        known = any((self.work / "client/targets").glob("*.crt"))
-        token = [] if known else ["--token-file", str(self.work / "target/token")]
+        token = [] if self.paired() else ["--token-file", str(self.work / "target/token")]
         return [
             *("replicate", *way, *token),
             *("--state", str(self.work / "client"), "--status", str(self.work / "status")),
@@ -234,6 +236,7 @@ def _run(work: Path, kind: str, rung: str, seed: int, rounds: int) -> Iterator[s
         site.start("target")
         _until((work / "target/token").exists, lambda: "the target does not start")
         site.start("source")
+        _until(site.paired, lambda: "the source does not pair with the target")  # which is not tried again
         doer.wait()
         for number, which in zip(range(rounds), _accidents(rng), strict=False):
             _stopped(load, go=True)
