@@ -207,7 +207,7 @@ class Pending:
         )
         if reached is not None:
             self.confirm(reached.number)
-        lost = []
+        lost, later = [], self.take()
         sent, self._sent = self._sent, deque()
         for one in sent:
             if waiting is not None and one.epoch.number <= waiting.number:
@@ -217,6 +217,7 @@ class Pending:
             else:
                 self.add(one.changes)
                 lost += [one.slice] if one.slice is not None else []
+        self.add(later)
         if latest is not None and not ours:
             if reached is not None:
                 self._know(reached)

@@ -162,15 +162,10 @@ class Shipping:
 
     @contextmanager
     def _keeping(self, changes: Mapping[str, Changes]) -> Iterator[None]:
-        """Should it fail, ``changes`` are pending again; they are in no epoch.
-
-        What was moved may have been sent, so it is told by its names alone.
-        """
+        """Should it fail, ``changes`` are pending again; they are in no epoch."""
         try:
             yield
         except BaseException:
-            for some in changes.values():
-                some.moved = []
             self._pending.add(changes)
             raise
 
@@ -181,14 +176,18 @@ class Shipping:
             for index, root in enumerate(self._roots)
             if not changes[root].everything and (pairs := self._pairs(root, changes[root]))
         }
+        for some in changes.values():  # never twice, whatever becomes of the epoch after it
+            some.moved = []
         if not moved or self._mirror.orphans.action is not OrphanAction.DELETE:
             return
+        # Moving changes the root's own times.
+        renames = {self._roots[index]: Changes({b"": {}}, moved=pairs) for index, pairs in moved.items()}
         # What happened before it was in the epoch before.
-        epoch = self._pending.epoch(EpochKind.FUZZY, self._before, {})
+        epoch = self._pending.epoch(EpochKind.FUZZY, self._before, renames)
         session.begin_epoch()
         for index, pairs in moved.items():
             session.move(index, epoch.number, pairs)
-            changes[self._roots[index]].names.setdefault(b"", {})  # moving changes the root's own times
+            changes[self._roots[index]].names.setdefault(b"", {})
         session.end_epoch(epoch)
 
     def _pairs(self, root: str, changes: Changes) -> list[tuple[bytes, bytes]]:

@@ -19,6 +19,7 @@ from dtesx.replication.continuous.following import Follower
 from dtesx.replication.continuous.replicating import Replication
 from dtesx.replication.source_session import SourceSession
 from dtesx.wire.errors import StreamUnknown
+from tests.integration.capture.conftest import exchange
 
 from .conftest import QUICK, Site
 
@@ -130,3 +131,30 @@ def test_changes_are_not_lost_with_the_stream_that_was_to_carry_their_renames(
         reach(replication)
         assert failed.is_set()
         assert site.differences("--exclude=/.dtesx-tmp.*") == ""
+
+
+@pytest.mark.parametrize("lost", ["move", "mirror"])
+def test_names_are_exchanged_once_whatever_is_lost(
+    site: Site, lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [site.source / name for name in ("one", "other")]
+    for path in names:
+        path.write_bytes(os.urandom(100))
+        os.utime(path, ns=(1, 1))
+    send, state = getattr(SourceSession, lost), {"armed": False}
+
+    def fails_once(session: SourceSession, *arguments: object, **options: object) -> None:
+        if state["armed"]:
+            state["armed"] = False
+            session.wait(1.0)  # until what was sent before has been applied
+            raise StreamUnknown("the target was restarted")
+        send(session, *arguments, **options)
+
+    monkeypatch.setattr(SourceSession, lost, fails_once)
+    with replicating(site, []) as replication:
+        reach(replication)
+        state["armed"] = True
+        exchange(*names)
+        reach(replication)
+        assert not state["armed"]
+        assert site.differences("--checksum", "--exclude=/.dtesx-tmp.*") == ""
