@@ -8,6 +8,7 @@ import stat
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from dtesx.apply import flags
 from dtesx.apply.names import check_name, components
 from dtesx.apply.opening import open_directory
 
@@ -62,7 +63,7 @@ class Directories:
         """Give a staged directory its name; raises OSError, among others when that is taken."""
         above, _, name = path.rpartition(b"/")
         fd = self.get(above).fd
-        os.rename(self.staged[path], name, src_dir_fd=fd, dst_dir_fd=fd)
+        flags.rename(fd, self.staged[path], fd, name)
         del self.staged[path]
 
     def release(self, path: bytes) -> None:

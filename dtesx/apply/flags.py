@@ -67,6 +67,15 @@ def insist(action: Callable[[], None], directory: int, name: bytes) -> None:
             return action()
 
 
+def rename(directory: int, name: bytes, to: int, new: bytes) -> None:
+    """Rename, whatever flags of either directory or of the names forbid it. Raises OSError."""
+
+    def action() -> None:
+        os.rename(name, new, src_dir_fd=directory, dst_dir_fd=to)
+
+    insist(lambda: insist(action, directory, name), to, new)
+
+
 def take_off(directory: int, name: bytes) -> bool:
     """Take immutable and append-only off a directory and a name in it; tells whether any was on."""
     taken = _take_off(directory)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from dtesx.apply import flags
 from dtesx.apply.leftovers import MOVES
 from dtesx.apply.names import check_name, components
 from dtesx.apply.removal import remove
@@ -39,11 +40,11 @@ class Mover:
         self._work.directories.forget(b"")
         if not _exists(root, placing):
             with suppress(FileExistsError):
-                os.mkdir(moving, 0o700, dir_fd=root)
+                flags.insist(lambda: os.mkdir(moving, 0o700, dir_fd=root), root, b".")
             self._collect(root, moving, pairs)
-            os.rename(moving, placing, src_dir_fd=root, dst_dir_fd=root)
+            flags.rename(root, moving, root, placing)
         self._place(root, placing, pairs)
-        os.rename(placing, moved, src_dir_fd=root, dst_dir_fd=root)
+        flags.rename(root, placing, root, moved)
         self._work.directories.forget(b"")
 
     def _collect(self, root: int, moving: bytes, pairs: list[tuple[list[bytes], list[bytes]]]) -> None:
@@ -55,7 +56,7 @@ class Mover:
                     continue
                 with suppress(FileNotFoundError, NotADirectoryError):
                     above = self._work.directories.get(b"/".join(old[:-1])).fd
-                    os.rename(old[-1], name, src_dir_fd=above, dst_dir_fd=fd)
+                    flags.rename(above, old[-1], fd, name)
                     self._work.directories.forget(b"/".join(old))
         finally:
             os.close(fd)
@@ -76,7 +77,7 @@ class Mover:
             above = self._work.directories.get(b"/".join(new[:-1])).fd
             remove(above, new[-1])
             self._work.directories.forget(b"/".join(new))
-            os.rename(name, new[-1], src_dir_fd=fd, dst_dir_fd=above)
+            flags.rename(fd, name, above, new[-1])
         except (FileNotFoundError, NotADirectoryError):
             remove(fd, name)
 
