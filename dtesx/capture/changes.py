@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dtesx.capture.ranges import Spans
+from dtesx.model.spans import Spans
 
 Names = dict[bytes, set[bytes]]
 """Names by the path of their directory, relative to the watched root, as ``mirror.scan`` puts it.

@@ -12,7 +12,8 @@ from dtesx.base.log import get_logger
 from dtesx.capture.changes import FileId
 from dtesx.capture.errors import NotWatchable
 from dtesx.capture.libbpf import Drain, Programs, delete, look_up, update
-from dtesx.capture.ranges import KEY, PAGE, VALUE, Marks, Spans, merge, unpack
+from dtesx.capture.ranges import KEY, PAGE, VALUE, Marks, unpack
+from dtesx.model.spans import Spans, merge
 
 log = get_logger(__name__)
 

@@ -7,8 +7,9 @@ A map's key names a file and a block of it: the 64 KiB chunk where it begins, an
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
 from functools import cache
+
+from dtesx.model.spans import Span, Spans, merge
 
 PAGE = 4096
 CHUNK_PAGES = 16
@@ -21,12 +22,6 @@ END = (1 << 63) - 1
 KEY = struct.Struct("=QQQII")
 VALUE = struct.Struct("=Q")
 _TAIL = 0xFF
-
-Span = tuple[int, int]
-"""From the first byte to before the last."""
-
-Spans = tuple[Span, ...]
-"""Sorted, and apart from each other."""
 
 Marks = dict[tuple[int, int, int, int], list[Span]]
 """Pages by inode, subvolume, device as the kernel counts it, and generation; in any order."""
@@ -45,18 +40,6 @@ def unpack(keys: bytes, values: bytes, marks: Marks) -> None:
         else:
             start *= CHUNK
             spans += [(start + first, start + end) for first, end in _runs(mask)]
-
-
-def merge(spans: Iterable[Span]) -> Spans:
-    """The same bytes, sorted, each once."""
-    merged: list[Span] = []
-    for start, end in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            if end > merged[-1][1]:
-                merged[-1] = merged[-1][0], end
-        else:
-            merged.append((start, end))
-    return tuple(merged)
 
 
 @cache

@@ -7,7 +7,8 @@ import errno
 import os
 from collections.abc import Iterable
 
-from dtesx.capture.ranges import END, Span
+from dtesx.capture.ranges import END
+from dtesx.model.spans import Span
 
 # sync_file_range(2)
 _WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4

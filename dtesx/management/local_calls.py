@@ -7,7 +7,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +22,9 @@ T = TypeVar("T")
 
 Answer = Callable[[bytes], object]
 """Takes the body of a call (JSON) and returns the reply's; a DtesxError travels to the caller."""
+
+Alone = Callable[[], AbstractContextManager[object]]
+"""Holds the lock of a state directory, so that no process begins to use it."""
 
 _SOCKET = "control"
 _LIMIT = 1 << 20
@@ -97,6 +100,21 @@ def call(state: Path, name: str, body: object, kind: type[T], *, timeout: float)
     if reply.error is not None:
         raise from_code(reply.error.code, reply.error.message, reply.error.hint)
     return msgspec.json.decode(reply.body, type=kind)
+
+
+def ask_or(ask: Callable[[], T], alone: Alone, otherwise: Callable[[], T]) -> T:
+    """What ``ask`` gets from the process that runs; where none does, what ``otherwise`` gives.
+
+    ``alone`` holds the lock of the directory meanwhile. Raises what these raise.
+    """
+    try:
+        return ask()
+    except NotRunning:
+        with alone():
+            try:
+                return ask()  # it was started while we waited for the lock
+            except NotRunning:
+                return otherwise()
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
@@ -15,7 +14,7 @@ from dtesx.replication.pausing import Pauses
 WAIT = 20.0
 """Seconds that a command waits for what is in progress when a target is paused."""
 
-Alone = Callable[[], AbstractContextManager[object]]
+Alone = local_calls.Alone
 
 _PAUSE, _RESUME, _FILE = "pause", "resume", "paused.json"
 _ANSWER = 10.0
@@ -61,11 +60,4 @@ def _order(state: Path, call: str, name: str, alone: Alone, otherwise: Callable[
     def ask() -> Paused:
         return local_calls.call(state, call, name, Paused, timeout=WAIT + _ANSWER)
 
-    try:
-        return ask()
-    except local_calls.NotRunning:
-        with alone():
-            try:
-                return ask()  # it was started while we waited for the lock
-            except local_calls.NotRunning:
-                return otherwise(pauses(state))
+    return local_calls.ask_or(ask, alone, lambda: otherwise(pauses(state)))

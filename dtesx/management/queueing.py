@@ -35,11 +35,4 @@ def order(
     def ask() -> TargetQueue:
         return local_calls.call(state, _CALL, order, TargetQueue, timeout=WAIT + _ANSWER)
 
-    try:
-        return ask()
-    except local_calls.NotRunning:
-        with alone():
-            try:
-                return ask()  # it was started while we waited for the lock
-            except local_calls.NotRunning:
-                return otherwise()
+    return local_calls.ask_or(ask, alone, otherwise)

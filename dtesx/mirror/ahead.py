@@ -13,7 +13,8 @@ from dtesx.mirror import content
 from dtesx.mirror.delta import pieces_of
 from dtesx.mirror.directories import Directories
 from dtesx.mirror.scan import join
-from dtesx.model.changes import Changes, Spans, Touch
+from dtesx.model.changes import Changes, Touch
+from dtesx.model.spans import Spans
 
 WHOLE = 1 << 20
 """Files of up to so many bytes are read whole."""

@@ -29,7 +29,7 @@ from dtesx.mirror.shifting import Alignment, Changed, Search
 from dtesx.mirror.sums import BLOCK
 from dtesx.mirror.tally import Tally
 from dtesx.mirror.window import Asker, Inquiry, Window
-from dtesx.model.changes import Spans
+from dtesx.model.spans import Spans
 from dtesx.wire.items import Item
 from dtesx.wire.sums import Basis, Sums
 

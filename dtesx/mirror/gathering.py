@@ -21,7 +21,8 @@ from dtesx.mirror.ahead import WHOLE, Ahead, copy_parts, exactly
 from dtesx.mirror.partial import walk_changed
 from dtesx.mirror.scan import Visit, WalkOptions, is_mount_root, join, own_item
 from dtesx.mirror.selection import Scope
-from dtesx.model.changes import Changes, Spans, Touch
+from dtesx.model.changes import Changes, Touch
+from dtesx.model.spans import Spans
 from dtesx.wire.items import Item
 
 _LOST_AND_FOUND = b"lost+found"

@@ -30,8 +30,9 @@ from dtesx.mirror.state import changed_since
 from dtesx.mirror.tally import Tally
 from dtesx.mirror.view import View
 from dtesx.mirror.window import Asker
-from dtesx.model.changes import Spans, Touch
+from dtesx.model.changes import Touch
 from dtesx.model.mirror import Compare, MirrorOptions
+from dtesx.model.spans import Spans
 from dtesx.wire.items import Item, in_transit
 from dtesx.wire.messages import Directory
 from dtesx.wire.operations import Finish, Link, Make, Remove

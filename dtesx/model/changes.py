@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntFlag
+
+from dtesx.model.spans import Spans, merge
 
 
 class Touch(IntFlag):
@@ -20,9 +21,6 @@ class Touch(IntFlag):
 
 
 ANYTHING = Touch.METADATA | Touch.CONTENT | Touch.APPEARED
-
-Spans = tuple[tuple[int, int], ...]
-"""Parts of a file: from the first byte to before the last, sorted and apart from each other."""
 
 Names = dict[bytes, dict[bytes, Touch]]
 """Names by their directory, whose path is relative to the root."""
@@ -61,7 +59,7 @@ class Changes:
         self.inodes |= later.inodes
         for path, spans in later.spans.items():
             if path in self.spans or Touch.CONTENT not in self._touch(path):
-                self.spans[path] = _merged((*self.spans.get(path, ()), *spans))
+                self.spans[path] = merge((*self.spans.get(path, ()), *spans))
         for directory, names in later.names.items():
             self.names.setdefault(directory, {})
             for name, touch in names.items():
@@ -76,13 +74,3 @@ class Changes:
 
     def __bool__(self) -> bool:
         return self.everything or bool(self.names) or bool(self.inodes)
-
-
-def _merged(spans: Iterable[tuple[int, int]]) -> Spans:
-    merged: list[tuple[int, int]] = []
-    for start, end in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(end, merged[-1][1])
-        else:
-            merged.append((start, end))
-    return tuple(merged)

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from dtesx.base.errors import Conflict, DtesxError, Interrupted, NotFound, Refused, UsageError
+from dtesx.base.errors import Conflict, DtesxError, NotFound, Refused, UsageError
 from dtesx.base.files import private_directory, write_atomic
 from dtesx.base.log import get_logger
 from dtesx.management import pausing, queueing
@@ -32,6 +32,7 @@ from dtesx.replication.orders import Orders
 from dtesx.replication.receiving import receive
 from dtesx.replication.sources import Sources
 from dtesx.replication.tasks import Tasks
+from dtesx.services.waiting import wait_or_end
 from dtesx.wire import pairing
 from dtesx.wire.identity import fingerprint, load_or_create
 from dtesx.wire.messages import Hello
@@ -72,7 +73,7 @@ def run(
         stack.enter_context(alone(state))
         stack.enter_context(_only_target(data))
         listener = stack.enter_context(_listen(address, port))
-        wait = partial(_wait, stop, options.retry_delay)
+        wait = partial(wait_or_end, stop, options.retry_delay)
         target = Target(data, state, tls=tls, tasks=tasks, wait=wait)
         calls = {**pausing.answers(target.pauses, target.resumed), **queueing.answers(target.order)}
         stack.enter_context(answering(state, calls))
@@ -237,11 +238,6 @@ class Target:
                 f"the target cannot make {path}: {error.strerror}", hint="look at the target's data directory"
             ) from error
         return path
-
-
-def _wait(stop: threading.Event, seconds: float) -> None:
-    if stop.wait(seconds):
-        raise Interrupted("the target is shutting down")
 
 
 def _log(name: str, phase: WorkerPhase, stats: MirrorStats, message: str) -> None:

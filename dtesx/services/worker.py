@@ -27,6 +27,7 @@ from dtesx.replication.keeper import Keeper
 from dtesx.replication.orders import Orders
 from dtesx.replication.receiving import serve
 from dtesx.replication.tasks import Tasks
+from dtesx.services.waiting import wait_or_end
 from dtesx.volumes.disks import find_disk
 from dtesx.volumes.mounts import mounted_layout
 from dtesx.wire.identity import load_or_create
@@ -101,7 +102,7 @@ def _serve(spec: WorkerSpec, directory: Path, reporter: Reporter, stop: threadin
         roots = stack.enter_context(mounted_layout(spec.layout, devices, where, nested=False))
         epochs = directory / EPOCHS
         pauses, orders = pausing.pauses(directory), Orders()
-        gate, wait = pauses.gate(""), partial(_wait, stop, spec.options.retry_delay)
+        gate, wait = pauses.gate(""), partial(wait_or_end, stop, spec.options.retry_delay)
         keeper = Keeper(epochs, Tasks(epochs), roots.__getitem__, wait, gate, orders)
         keeper.recover()
         listener = stack.enter_context(_listen(spec.address, spec.port))
@@ -126,11 +127,6 @@ def _serve(spec: WorkerSpec, directory: Path, reporter: Reporter, stop: threadin
         )
         with suppress(Interrupted):  # of one that was cut off, nothing may be half there
             keeper.recover()
-
-
-def _wait(stop: threading.Event, seconds: float) -> None:
-    if stop.wait(seconds):
-        raise Interrupted("the target is shutting down")
 
 
 def _listen(address: str, port: int) -> socket.socket:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 
-from dtesx.model.changes import ANYTHING, Changes, Spans, Touch
+from dtesx.model.changes import ANYTHING, Changes, Touch
+from dtesx.model.spans import Spans
 
 # What CPython takes for them, beside the bytes of names and paths (sys.getsizeof, with room to grow).
 _NAME = 150

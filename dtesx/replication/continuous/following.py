@@ -15,13 +15,14 @@ from dtesx.capture import changes as captured
 from dtesx.capture.capture import Capture
 from dtesx.capture.changes import FileId
 from dtesx.capture.errors import NotWatchable
-from dtesx.capture.ranges import END, merge
+from dtesx.capture.ranges import END
 from dtesx.capture.settling import write_back, write_back_all
 from dtesx.mirror.content import opened
 from dtesx.mirror.directories import Directories
 from dtesx.mirror.scan import join
 from dtesx.model.capture import CaptureStatus, Rung
-from dtesx.model.changes import Changes, Spans, Touch
+from dtesx.model.changes import Changes, Touch
+from dtesx.model.spans import Spans, merge
 
 log = get_logger(__name__)
 
@@ -171,8 +172,8 @@ class Follower:
         ]
         files = {**dict.fromkeys(found.files, ((0, END),)), **found.ranges}
         with closing(Directories(self._fds[root])) as directories:
-            trees = any(_is_directory(name, directory, directories) for directory, name in written)
-            if len(files) + len(written) > _FEW or changes.everything or trees:
+            many = len(files) + len(written) > _FEW or changes.everything
+            if many or any(_is_directory(name, directory, directories) for directory, name in written):
                 write_back_all(self._fds[root])
                 return
             for file, spans in files.items():

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from dtesx.capture.ranges import END, Spans
+from dtesx.capture.ranges import END
 from dtesx.capture.settling import write_back
+from dtesx.model.spans import Spans
 
 from .conftest import NAME, Watch, Watched, opened
 

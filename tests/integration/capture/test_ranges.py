@@ -16,7 +16,7 @@ from dtesx.base.run import run
 from dtesx.capture import dirtied
 from dtesx.capture.capture import Capture
 from dtesx.capture.changes import Changes, FileId
-from dtesx.capture.ranges import Spans
+from dtesx.model.spans import Spans
 
 from .conftest import NAME, Watch, Watched, opened
 

@@ -5,7 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtesx.capture.ranges import CHUNK, CHUNK_PAGES, END, KEY, PAGE, VALUE, Marks, Spans, merge, unpack
+from dtesx.capture.ranges import CHUNK, CHUNK_PAGES, END, KEY, PAGE, VALUE, Marks, unpack
+from dtesx.model.spans import Spans, merge
 
 _FILE = (12, 5, 0x800001, 7)
 
