@@ -22,6 +22,9 @@ CHUNK = 1 << 20
 HUGE = 4 << 20
 """Files from this size on (bytes) are read when they travel, so that nothing of them is kept in memory."""
 
+HUGE_CHUNK = 4 * (896 << 10)
+"""Their pieces: a little less than four pipes of 1 MiB hold of what a socket received (wire.piping)."""
+
 # O_NONBLOCK: a fifo that took the file's place must not hold us up.
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _GETFLAGS = 0x80086601  # FS_IOC_GETFLAGS, linux/fs.h
@@ -99,10 +102,11 @@ def chunks(fd: int, size: int, file: OpenFile | None) -> Iterator[tuple[int, byt
 
     With ``file`` nothing is read now, but when it travels.
     """
+    most = CHUNK if file is None else HUGE_CHUNK
     for start, end in extents(fd, size):
         offset = start
         while offset < end:
-            length = min(CHUNK, end - offset)
+            length = min(most, end - offset)
             data = FilePart(file, offset, length) if file is not None else os.pread(fd, length, offset)
             if not data:
                 return

@@ -26,6 +26,9 @@ from dtesx.wire.messages import Acknowledgement, Failure, Message
 from dtesx.wire.parts import Content, FilePart
 from dtesx.wire.stream import Incoming, Outgoing, Retention
 
+_UNTOLD = 4
+"""So often something is acknowledged before the peer is told although more can be done."""
+
 
 class Bond:
     """Both directions of a stream. ``tick`` is called while waiting and may raise.
@@ -57,9 +60,12 @@ class Bond:
         self._compressor = compressor
         self._limiter = limiter or Limiter(0)
         self._acknowledged = (0, 0)
-        self._unsaid = False
+        self._untold = 0  # acknowledgements that the peer does not know of
         self._gone = 0
         self._turn = 0
+        self._full: set[int] = set()  # slots that took nothing more, and
+        self._dry: set[int] = set()  # those with nothing to read, as far as poll(2) has told since
+        self._watched: dict[int, tuple[int, int]] = {}
         self._poll = select.poll()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._waking = threading.Lock()
@@ -82,8 +88,8 @@ class Bond:
         connection.begin()
         connection.limiter = self._limiter
         self.slots[slot] = connection
-        self._poll.register(connection, select.POLLIN)
-        self._unsaid = self._acknowledged != (0, 0)
+        self._watch(slot, connection)
+        self._untold = int(self._acknowledged != (0, 0))
         self.wake()  # attached by a tick, it has to end the wait that follows
 
     def send(self, message: Message, blob: Sequence[Content] = ()) -> None:
@@ -98,8 +104,9 @@ class Bond:
     def move(self) -> None:
         """Send and receive what can be without waiting; for work that runs ahead of its frames."""
         if self.outgoing.waiting and not self.held:
+            self._look(0)
             self._flush()
-            self._pull()
+            self._take()
 
     def travel(self) -> None:
         """Return when every part of a file that was sent has been read; again only if it is sent again."""
@@ -120,11 +127,14 @@ class Bond:
 
     def poll(self, wait: float = 0.0) -> Frame | None:
         """The stream's next frame if it is there, or arrives within ``wait`` seconds (at most one tick)."""
-        if self._unsaid:
+        if self._untold >= _UNTOLD:
             self._flush()
         if not self.incoming.ready:
             self._pull()
-            if wait and not self.incoming.ready:
+        if not self.incoming.ready:
+            if self._untold:
+                self._flush()
+            if wait:
                 self.step(wait)
         return self.incoming.take()
 
@@ -137,7 +147,8 @@ class Bond:
     def acknowledge(self, applied: int, durable: int) -> None:
         """Tell the peer, soon, which of its frames were applied and which are on disk."""
         if (applied, durable) != self._acknowledged:
-            self._acknowledged, self._unsaid = (applied, durable), True
+            self._acknowledged = (applied, durable)
+            self._untold += 1
 
     def step(self, seconds: float) -> None:
         """Send and receive what can be, waiting at most so long (and one tick) for something to do.
@@ -146,18 +157,34 @@ class Bond:
         """
         self._tick()
         self._flush()
-        if self._pull():
+        if self._take():
             return
-        for connection in self.slots.values():
-            self._poll.modify(connection, connection.events)
         waiting = self.outgoing.waiting and not self.held
         if self._limiter.rate and (waiting or any(c.busy for c in self.slots.values())):
             seconds = min(seconds, self._limiter.pause())
-        for fd, _ in self._poll.poll(1000 * min(seconds, TICK)):
+        self._look(min(seconds, TICK))
+        self._flush()
+        self._take()
+
+    def _look(self, seconds: float) -> None:
+        """Wait until a connection takes something, or has something to read."""
+        for slot, connection in self.slots.items():
+            self._watch(slot, connection)
+        for fd, events in self._poll.poll(1000 * seconds):
             if fd == self._wake:
                 os.eventfd_read(self._wake)
-        self._flush()
-        self._pull()
+                continue
+            slot = self._watched[fd][0]
+            if events & ~select.POLLIN:
+                self._full.discard(slot)
+            if events & ~select.POLLOUT:
+                self._dry.discard(slot)
+
+    def _watch(self, slot: int, connection: Connection) -> None:
+        fd, watched = connection.fileno(), (slot, connection.events)
+        if self._watched.get(fd) != watched:
+            self._watched[fd] = watched
+            self._poll.register(fd, watched[1])
 
     def wake(self) -> None:
         """End a wait; from any thread."""
@@ -170,15 +197,20 @@ class Bond:
         self._turn += 1
         for index in range(len(order)):
             slot = order[(index + self._turn) % len(order)]
+            if slot in self._full:
+                continue
             connection = self.slots[slot]
             connection.pace(self._limiter.flow, self._limiter.piece(len(order)))
-            if self._unsaid and not connection.owing:  # the next one says more
+            if self._untold and not connection.owing:  # the next one says more
                 connection.queue(Acknowledgement(*self._acknowledged))
-                self._unsaid = False
+                self._untold = 0
             try:
                 connection.write(lambda slot=slot: self._next(slot))  # type: ignore[misc]
             except ConnectionFailed as error:
                 self._drain(slot, error)
+            else:
+                if connection.events & select.POLLOUT:
+                    self._full.add(slot)
 
     def _next(self, slot: int) -> Encoded | None:
         return None if self.held else self.outgoing.take(slot)
@@ -193,10 +225,18 @@ class Bond:
             pass  # the first error says it better
         self._detach(slot, error)
 
-    def _pull(self) -> bool:
-        """Take in what has arrived, up to the next frame in order; whether there was any."""
+    def _pull(self) -> None:
+        """Take in what has arrived, up to the next frame in order."""
+        if len(self._dry) == len(self.slots):
+            self._look(0)
+        self._take()
+
+    def _take(self) -> bool:
+        """Take in what is known to have arrived; whether there was any."""
         some = False
         for slot, connection in list(self.slots.items()):
+            if slot in self._dry:
+                continue
             try:
                 while (frame := connection.read()) is not None:
                     some = True
@@ -205,6 +245,8 @@ class Bond:
                         return True
             except ConnectionFailed as error:
                 self._detach(slot, error)
+            else:
+                self._dry.add(slot)
         return some
 
     def _arrived(self, frame: Frame) -> None:
@@ -222,6 +264,9 @@ class Bond:
     def _detach(self, slot: int, error: ConnectionFailed | None = None) -> None:
         connection = self.slots.pop(slot)
         self._gone += connection.sent + connection.received
+        self._full.discard(slot)
+        self._dry.discard(slot)
+        del self._watched[connection.fileno()]
         self._poll.unregister(connection)
         connection.close()
         self.outgoing.lost(slot)

@@ -157,7 +157,7 @@ class Connection:
     def _piece(self) -> int:
         allowance = self.limiter.allowance()
         if allowance is None:
-            return _SLICE
+            return _SLICE if self._view else len(self._parts[0])
         if self._secured:
             allowance = tls_room(allowance)
         return min(allowance, self._most)

@@ -356,7 +356,24 @@ def test_a_peer_that_does_not_read_has_one_acknowledgement_waiting(pair: Pair) -
         pair.there.acknowledge(number, number)
         pair.there.step(0)
     assert wire.busy
-    assert len(wire._own) == 1
+    assert not wire._own
+
+
+def test_while_there_is_work_the_peer_is_told_now_and_then(pair: Pair) -> None:
+    for number in range(10):
+        pair.here.send(Credit(number))
+    told = []
+    for _ in range(10):
+        frame = pair.there.poll()
+        assert frame is not None
+        pair.there.acknowledge(frame.sequence, 0)
+        pair.here.poll()
+        told.append(pair.here.outgoing.applied)
+    assert told[0] == 0
+    assert 4 <= told[-1] < 10
+    assert pair.there.poll() is None  # nothing is left to do, so all is told
+    pair.here.poll()
+    assert pair.here.outgoing.applied == 10
 
 
 def test_a_peer_that_acknowledges_nothing_gets_a_window_full() -> None:
