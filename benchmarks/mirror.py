@@ -12,6 +12,7 @@ begun.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import signal
 import sys
@@ -130,6 +131,7 @@ def _one(scenario: Scenario, runner: Contestant, source: Path, before: Path, num
     name = f"run-{number}"
     if scenario.change is not None:
         _copy(before, runner.data / name)
+        os.sync()  # the disk would still be busy with the copy
     try:
         return runner.mirror(source, name)
     finally:
