@@ -10,7 +10,8 @@ from pathlib import Path
 from dtesx.base.run import run
 from dtesx.inventory import blocks, network, system
 from dtesx.inventory.blocks import Block, Mount
-from dtesx.model.inventory import FileSystem, Inventory, SourceDisk, Swap
+from dtesx.model.inventory import Inventory
+from dtesx.model.storage import BlockDevice, DeviceKind, FileSystem, Swap
 
 
 def collect() -> Inventory:
@@ -31,7 +32,9 @@ def collect() -> Inventory:
         firmware=system.firmware(),
         cpus=system.cpus(),
         memory_bytes=system.memory_bytes(),
-        disks=tuple(SourceDisk(b.kname, b.size_bytes) for b in devices if b.kname in used),
+        devices=tuple(
+            BlockDevice(b.kname, b.path, DeviceKind.DISK, b.size_bytes) for b in devices if b.kname in used
+        ),
         file_systems=file_systems,
         swaps=tuple(_identified_swap(swap) for swap in _swaps(devices, used)),
         nics=network.read_nics(),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dtesx.base.run import run
-from dtesx.model.inventory import Nic
+from dtesx.model.network import Nic
 
 # In a container or namespace the only card is one end of a veth pair, named like a real one; on a
 # container host the ends are called veth..., cali..., lxc... and belong to the containers.

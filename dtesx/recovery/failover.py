@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from dtesx.base.errors import Conflict, ConnectionFailed, DtesxError, Halted
 from dtesx.boot import fix
-from dtesx.model.inventory import Nic
+from dtesx.model.network import Nic
 from dtesx.model.record import JobRecord
 from dtesx.model.vmware import VirtualNic
 from dtesx.recovery import replication, transfer

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dtesx.base.errors import UsageError
-from dtesx.model.inventory import FileSystem, Firmware, Inventory, Swap
+from dtesx.model.inventory import Firmware, Inventory
 from dtesx.model.layout import MIB, DiskLayout, Layout, Partition, PartitionRole
+from dtesx.model.storage import FileSystem, Swap
 
 FILE_SYSTEM_TYPES = ("ext2", "ext3", "ext4", "xfs", "btrfs")
 """File systems that can be made with the source's UUID and written by a mirror."""

@@ -23,8 +23,9 @@ from dtesx.boot.drivers import REQUIRED
 from dtesx.boot.fix import make_bootable
 from dtesx.boot.initrd import read as read_initrd
 from dtesx.lab.tree import base_tree
-from dtesx.model.inventory import FileSystem, Firmware, Inventory, OperatingSystem, SourceDisk, Swap
+from dtesx.model.inventory import Firmware, Inventory, OperatingSystem
 from dtesx.model.layout import MIB, Layout
+from dtesx.model.storage import BlockDevice, DeviceKind, FileSystem, Swap
 from dtesx.volumes.mounts import mounted_layout
 from dtesx.volumes.plan import plan_layout
 from dtesx.volumes.prepare import prepare_disk
@@ -64,7 +65,10 @@ def layout(root_uuid: str) -> Layout:
             firmware=Firmware.BIOS,
             cpus=1,
             memory_bytes=1 << 30,
-            disks=(SourceDisk("vda", 4096 * MIB), SourceDisk("vdb", 512 * MIB)),
+            devices=(
+                BlockDevice("vda", "/dev/vda", DeviceKind.DISK, 4096 * MIB),
+                BlockDevice("vdb", "/dev/vdb", DeviceKind.DISK, 512 * MIB),
+            ),
             file_systems=(
                 fs("/", "vda", "ext4", root_uuid, 4096),
                 fs("/srv", "vdb", "xfs", SRV_UUID, 512),

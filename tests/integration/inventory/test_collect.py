@@ -66,7 +66,7 @@ def test_a_namespace_with_a_disk_in_a_file(tmp_path: Path) -> None:
     assert (fs["type"], fs["uuid"], fs["label"]) == ("ext4", UUID, "data")
     assert fs["size_bytes"] == 64 << 20
     assert 0 < fs["used_bytes"] < fs["size_bytes"]
-    assert fs["disk"] in [d["name"] for d in found["disks"]]
+    assert fs["disk"] in [d["name"] for d in found["devices"]]
     assert [(n["name"], n["addresses"], n["gateways"]) for n in found["nics"]] == [
         ("eth0", ["10.99.0.2/24"], ["10.99.0.1"])
     ]

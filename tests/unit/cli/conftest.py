@@ -26,7 +26,7 @@ from dtesx.model.api import (
     SnapshotInfo,
     VmwareInfo,
 )
-from dtesx.model.inventory import FileSystem, Firmware, Inventory, Nic, OperatingSystem, SourceDisk
+from dtesx.model.inventory import Firmware, Inventory, OperatingSystem
 from dtesx.model.job import (
     JobSpec,
     JobState,
@@ -37,7 +37,9 @@ from dtesx.model.job import (
     Step,
     StepState,
 )
+from dtesx.model.network import Nic
 from dtesx.model.stats import MirrorStats, PathProblem
+from dtesx.model.storage import BlockDevice, DeviceKind, FileSystem
 from dtesx.model.target import Paused
 from dtesx.model.vmware import About, Datastore, Network
 
@@ -50,7 +52,7 @@ INVENTORY = Inventory(
     firmware=Firmware.BIOS,
     cpus=2,
     memory_bytes=1 << 31,
-    disks=(SourceDisk("sda", 4 << 30),),
+    devices=(BlockDevice("sda", "/dev/sda", DeviceKind.DISK, 4 << 30),),
     file_systems=(FileSystem("/", "/dev/sda1", "sda", "ext4", "u-u", "", 4 << 30, 1 << 30),),
     swaps=(),
     nics=(Nic("eth0", "02:00:00:00:00:01", ("10.0.0.2/24",), ("10.0.0.1",)),),

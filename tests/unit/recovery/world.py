@@ -18,9 +18,10 @@ from dtesx.boot import fix
 from dtesx.model.api import MirrorStatus, SourceReplication
 from dtesx.model.capture import CaptureStatus
 from dtesx.model.epoch import Epoch, EpochKind
-from dtesx.model.inventory import FileSystem, Firmware, Inventory, Nic, OperatingSystem, SourceDisk
+from dtesx.model.inventory import Firmware, Inventory, OperatingSystem
 from dtesx.model.job import JobSpec, JobState, Operation, Problem, ReplicaSpec
 from dtesx.model.layout import DiskLayout, Layout
+from dtesx.model.network import Nic
 from dtesx.model.record import JobRecord
 from dtesx.model.replication import (
     ReplicationPhase,
@@ -31,6 +32,7 @@ from dtesx.model.replication import (
 )
 from dtesx.model.request import MirrorPhase, MirrorRequest, ReplicationRequest
 from dtesx.model.stats import MirrorStats
+from dtesx.model.storage import BlockDevice, DeviceKind, FileSystem
 from dtesx.model.target import Paused, WorkerPhase, WorkerSpec, WorkerStatus
 from dtesx.model.vmware import ReplicaPlan, Snapshot, VirtualDisk, VirtualMachine, VirtualNic
 from dtesx.recovery import failover, protect, replication, transfer
@@ -54,7 +56,7 @@ INVENTORY = Inventory(
     firmware=Firmware.BIOS,
     cpus=2,
     memory_bytes=2 * GIB,
-    disks=(SourceDisk("sda", 4 * GIB),),
+    devices=(BlockDevice("sda", "/dev/sda", DeviceKind.DISK, 4 * GIB),),
     file_systems=(FileSystem("/", "/dev/sda1", "sda", "ext4", "u-u", "", 4 * GIB, GIB),),
     swaps=(),
     nics=(Nic("eth0", "52:54:00:00:00:01", ("10.0.0.2/24",)),),

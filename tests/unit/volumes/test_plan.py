@@ -7,15 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtesx.base.errors import UsageError
-from dtesx.model.inventory import (
-    FileSystem,
-    Firmware,
-    Inventory,
-    OperatingSystem,
-    SourceDisk,
-    Swap,
-)
+from dtesx.model.inventory import Firmware, Inventory, OperatingSystem
 from dtesx.model.layout import MIB, PartitionRole
+from dtesx.model.storage import BlockDevice, DeviceKind, FileSystem, Swap
 from dtesx.volumes.plan import plan_layout
 
 GPT_TAIL = 33 * 512
@@ -35,7 +29,7 @@ def inventory(*file_systems: FileSystem, swaps: tuple[Swap, ...] = ()) -> Invent
         firmware=Firmware.BIOS,
         cpus=1,
         memory_bytes=1 << 30,
-        disks=tuple(SourceDisk(name, 1 << 34) for name in sorted(disks)),
+        devices=tuple(BlockDevice(name, f"/dev/{name}", DeviceKind.DISK, 1 << 34) for name in sorted(disks)),
         file_systems=file_systems,
         swaps=swaps,
         nics=(),
