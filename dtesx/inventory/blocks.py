@@ -1,153 +1,221 @@
-"""Mounts and block devices: lsblk(8) and findmnt(8) output joined. Pure, but for ``read_blocks``."""
+"""Block devices: the JSON of lsblk(8) and sfdisk(8) into devices. Pure."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from dtesx.base.run import run
+from dtesx.model.storage import (
+    BlockDevice,
+    Content,
+    DeviceKind,
+    DiskFacts,
+    PartitionFacts,
+    RaidFacts,
+    TableKind,
+)
 
-FILE_SYSTEM_TYPES = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "vfat"})
-OWN_STATE = "/var/lib/dtesx"
+COLUMNS = "NAME,KNAME,TYPE,SIZE,MAJ:MIN,RO,RM,ROTA,LOG-SEC,FSTYPE,UUID,LABEL,MODEL,SERIAL,WWN,TRAN"
+"""Columns that every lsblk with ``--json`` and ``--paths`` knows (util-linux 2.30)."""
 
-_LSBLK = "NAME,KNAME,PATH,TYPE,SIZE,MAJ:MIN,FSTYPE,UUID,LABEL"
-_FINDMNT = "TARGET,SOURCE,FSTYPE,OPTIONS,UUID,LABEL,SIZE,USED,FSROOT,MAJ:MIN"
+_KINDS = {
+    "disk": DeviceKind.DISK,
+    "part": DeviceKind.PARTITION,
+    "lvm": DeviceKind.LOGICAL_VOLUME,
+    "crypt": DeviceKind.ENCRYPTED,
+    "mpath": DeviceKind.MULTIPATH,
+    "loop": DeviceKind.LOOP,
+}
+_TABLES = {"gpt": TableKind.GPT, "dos": TableKind.MBR}
+_MD = re.compile(r"md(\d+|_\w+)")
+_NOT_STORAGE = re.compile(r"(zram|fd|ram|sr)\d+")  # memory, and drives without a medium of their own
+_TRUE = (True, 1, "1", "true")  # lsblk before 2.33 has strings where later ones have numbers and booleans
 
 
 @dataclass(frozen=True)
 class Block:
-    """A block device; ``stack`` are the layer types from the whole disk up to it."""
+    """A device as lsblk shows it; ``stack`` are the layer types from the whole disk up to it.
 
-    kname: str
-    path: str
-    type: str
-    size_bytes: int
+    ``number`` is major:minor, ``disk`` the kernel name of the first disk below.
+    """
+
+    device: BlockDevice
     number: str
     disk: str
     stack: tuple[str, ...]
-    fs_type: str
-    uuid: str
-    label: str
-
-
-@dataclass(frozen=True)
-class Mount:
-    """One line of findmnt: ``number`` is major:minor, ``root`` what of the file system is mounted."""
-
-    target: str
-    source: str
-    fs_type: str
-    options: tuple[str, ...]
-    uuid: str
-    label: str
-    size_bytes: int
-    used_bytes: int
-    root: str
-    number: str
-
-    @property
-    def device(self) -> str:
-        """The device without the ``[/directory]`` that findmnt appends."""
-        return self.source.split("[", 1)[0]
-
-    @property
-    def subvolume(self) -> str:
-        """The mounted btrfs subvolume; "" for other file systems and for whole ones."""
-        if self.fs_type != "btrfs":
-            return ""
-        named = next((o.removeprefix("subvol=") for o in self.options if o.startswith("subvol=")), "/")
-        return "" if named == "/" else named
 
 
 def parse_blocks(text: str) -> tuple[Block, ...]:
-    """All block devices in lsblk's JSON (``--json --bytes``), each once."""
+    """All block devices in lsblk's JSON (``--json --bytes --paths``), each once and after those below it."""
     found: dict[str, Block] = {}
     for top in json.loads(text)["blockdevices"]:
-        for block in _walk(top, str(top["kname"]), ()):
-            found.setdefault(block.kname, block)
-    return tuple(found.values())
+        for block in _walk(top, ()):
+            known = found.setdefault(block.device.name, block)
+            below = dict.fromkeys((*known.device.below, *block.device.below))
+            found[known.device.name] = replace(known, device=replace(known.device, below=tuple(below)))
+    depths = _depths(found)
+    return tuple(sorted(found.values(), key=lambda block: depths[block.device.name]))
 
 
-def _walk(node: dict[str, Any], disk: str, below: tuple[str, ...]) -> Iterator[Block]:
-    stack = (*below, str(node["type"]))
-    yield Block(
-        kname=str(node["kname"]),
-        path=str(node.get("path") or f"/dev/{node['name']}"),
-        type=str(node["type"]),
-        size_bytes=int(node["size"] or 0),
+def _walk(node: Mapping[str, Any], below: tuple[Block, ...]) -> Iterator[Block]:
+    name = _name(str(node["kname"]))
+    if _NOT_STORAGE.fullmatch(name) or node["type"] == "rom" or not int(node["size"] or 0):
+        return
+    stack = (*(below[-1].stack if below else ()), str(node["type"]))
+    block = Block(
+        device=_device(node, name, tuple(b.device.name for b in below[-1:])),
         number=str(node["maj:min"]).strip(),
-        disk=disk,
+        disk=below[0].device.name if below else name,
         stack=stack,
-        fs_type=node.get("fstype") or "",
-        uuid=node.get("uuid") or "",
-        label=node.get("label") or "",
     )
+    yield block
     for child in node.get("children", ()):
-        yield from _walk(child, disk, stack)
+        yield from _walk(child, (*below, block))
 
 
-def parse_mounts(text: str) -> tuple[Mount, ...]:
-    """All mounts in findmnt's JSON (``--json --bytes``), in mount order."""
-    return tuple(_mounts(json.loads(text)["filesystems"])) if text.strip() else ()
+def _name(path: str) -> str:
+    return path.removeprefix("/dev/")
 
 
-def _mounts(nodes: Sequence[dict[str, Any]]) -> Iterator[Mount]:
-    for node in nodes:
-        yield Mount(
-            target=str(node["target"]),
-            source=str(node["source"] or ""),
-            fs_type=str(node["fstype"]),
-            options=tuple(str(node["options"] or "").split(",")),
-            uuid=node.get("uuid") or "",
-            label=node.get("label") or "",
-            size_bytes=int(node.get("size") or 0),
-            used_bytes=int(node.get("used") or 0),
-            root=str(node.get("fsroot") or "/"),
-            number=str(node["maj:min"]).strip(),
-        )
-        yield from _mounts(node.get("children", ()))
+def _device(node: Mapping[str, Any], name: str, below: tuple[str, ...]) -> BlockDevice:
+    kind = _kind(str(node["type"]), name, below)
+    return BlockDevice(
+        name=name,
+        path=str(node["name"]),
+        kind=kind,
+        size_bytes=int(node["size"]),
+        below=below,
+        content=Content(_text(node, "fstype"), _text(node, "uuid"), _text(node, "label")),
+        read_only=node.get("ro") in _TRUE,
+        disk=_disk(node) if kind in (DeviceKind.DISK, DeviceKind.MULTIPATH) else None,
+    )
 
 
-def whole_mounts(mounts: Iterable[Mount]) -> tuple[Mount, ...]:
-    """The mounts that carry a file system's data once: no bind mounts, nothing of dtesx's own.
+def _kind(type_: str, name: str, below: tuple[str, ...]) -> DeviceKind:
+    if _MD.fullmatch(name):
+        return DeviceKind.RAID
+    if type_ == "disk" and below:
+        return DeviceKind.MAPPED  # DRBD and bcache call themselves disks
+    return _KINDS.get(type_, DeviceKind.MAPPED)
 
-    A file system mounted several times counts where it was mounted first, ``/`` before all others.
-    What lies hidden below a later mount at the same place does not count.
+
+def _disk(node: Mapping[str, Any]) -> DiskFacts:
+    return DiskFacts(
+        model=_text(node, "model"),
+        serial=_text(node, "serial"),
+        wwn=_text(node, "wwn"),
+        transport=_text(node, "tran"),
+        rotational=node.get("rota") in _TRUE,
+        removable=node.get("rm") in _TRUE,
+        sector_bytes=int(node.get("log-sec") or 512),
+    )
+
+
+def _text(node: Mapping[str, Any], key: str) -> str:
+    return str(node.get(key) or "").strip()
+
+
+def _depths(blocks: Mapping[str, Block]) -> dict[str, int]:
+    depths: dict[str, int] = {}
+
+    def depth(name: str) -> int:
+        if name not in depths:
+            below = blocks[name].device.below
+            depths[name] = 1 + max((depth(other) for other in below), default=-1)
+        return depths[name]
+
+    for name in blocks:
+        depth(name)
+    return depths
+
+
+def may_have_table(device: BlockDevice) -> bool:
+    """Whether the device can hold a partition table: a disk or what stands for one, without other content."""
+    kinds = (DeviceKind.DISK, DeviceKind.LOOP, DeviceKind.MULTIPATH, DeviceKind.RAID)
+    return device.kind in kinds and not device.content.type
+
+
+def with_tables(devices: Sequence[BlockDevice], tables: Mapping[str, str]) -> tuple[BlockDevice, ...]:
+    """Add what ``sfdisk --json`` tells: ``tables`` has its output by the disk's kernel name.
+
+    A table's entry belongs to the partition with the same number on that disk, whatever the two are
+    called (``/dev/mapper/mpatha1`` is ``/dev/mapper/mpatha-part1`` elsewhere).
     """
-    kept: dict[tuple[str, str], Mount] = {}
-    candidates = [m for m in mounts if _is_whole(m)]
-    visible = {m.target: m for m in candidates}
-    for mount in sorted(candidates, key=lambda m: m.target != "/"):
-        if visible[mount.target] is mount:
-            kept.setdefault((mount.number, mount.subvolume), mount)
-    return tuple(sorted(kept.values(), key=candidates.index))
+    parsed = {name: json.loads(text)["partitiontable"] for name, text in tables.items() if text.strip()}
+    return tuple(_with_table(device, parsed) for device in devices)
 
 
-def _is_whole(mount: Mount) -> bool:
-    if mount.fs_type not in FILE_SYSTEM_TYPES:
-        return False
-    if mount.target == OWN_STATE or mount.target.startswith(f"{OWN_STATE}/"):
-        return False
-    return mount.root == (mount.subvolume or "/")
+def _with_table(device: BlockDevice, tables: Mapping[str, Mapping[str, Any]]) -> BlockDevice:
+    own = tables.get(device.name)
+    if own is not None:
+        facts = replace(
+            device.disk or DiskFacts(),
+            table=_TABLES.get(str(own["label"]), TableKind.OTHER),
+            table_id=str(own.get("id", "")),
+        )
+        return replace(device, disk=facts)
+    if device.kind is not DeviceKind.PARTITION or not device.below:
+        return device
+    table = tables.get(device.below[0], {})
+    entries = {_number(str(entry["node"])): entry for entry in table.get("partitions", ())}
+    number = _number(device.path)
+    entry = entries.get(number)
+    if entry is None:
+        return device
+    return replace(device, partition=_partition(number, entry, int(table.get("sectorsize", 512))))
 
 
-def block_of(mount: Mount, blocks: Iterable[Block]) -> Block | None:
-    """The block device behind a mount: by device number, for btrfs (which has none) by path."""
-    listed = tuple(blocks)
-    by_number = next((b for b in listed if b.number == mount.number), None)
-    return by_number or next((b for b in listed if mount.device in (b.path, f"/dev/{b.kname}")), None)
+def _partition(number: int, entry: Mapping[str, Any], sector_bytes: int) -> PartitionFacts:
+    return PartitionFacts(
+        number=number,
+        start_bytes=int(entry["start"]) * sector_bytes,
+        type=str(entry["type"]).upper(),
+        uuid=str(entry.get("uuid", "")).lower(),
+        label=str(entry.get("name", "")),
+        bootable=entry.get("bootable") in _TRUE or "LegacyBIOSBootable" in str(entry.get("attrs", "")),
+    )
 
 
-def read_blocks() -> tuple[Block, ...]:
-    """Ask lsblk. Raises CommandFailed."""
-    return parse_blocks(run(["lsblk", "--json", "--bytes", "--output", _LSBLK]).text)
+def _number(path: str) -> int:
+    found = re.search(r"\d+$", path)
+    return int(found[0]) if found else 0
 
 
-def read_mounts() -> tuple[Mount, ...]:
-    """Ask findmnt for mounts of the types that a replica could have. Raises CommandFailed."""
-    types = ",".join(sorted(FILE_SYSTEM_TYPES))
-    # Status 1: no such mount at all.
-    done = run(["findmnt", "--json", "--bytes", "--types", types, "--output", _FINDMNT], ok=(0, 1))
-    return parse_mounts(done.text)
+def with_arrays(
+    devices: Iterable[BlockDevice], arrays: Mapping[str, Mapping[str, str]]
+) -> tuple[BlockDevice, ...]:
+    """Add what sysfs tells of MD arrays: ``arrays`` has its files (md(4), SYSFS) by kernel name."""
+    return tuple(
+        replace(device, raid=_raid(arrays[device.name])) if device.name in arrays else device
+        for device in devices
+    )
+
+
+def _raid(files: Mapping[str, str]) -> RaidFacts:
+    return RaidFacts(
+        level=files.get("level", ""),
+        metadata=files.get("metadata_version", ""),
+        members=int(files.get("raid_disks") or 0),
+        missing=int(files.get("degraded") or 0),
+        chunk_bytes=int(files.get("chunk_size") or 0),
+    )
+
+
+def relevant(blocks: Sequence[Block], used: Iterable[str], *, whole_machine: bool) -> tuple[BlockDevice, ...]:
+    """The devices that belong to the source: all, or only those below the used ones (kernel names).
+
+    Loop devices show what lies in files, so they count only when they are used. A namespace sees
+    the disks of its host; there only those count that its own mounts are on.
+    """
+    wanted = set(used)
+    for block in reversed(blocks):
+        if block.device.name in wanted:
+            wanted.update(block.device.below)
+    return tuple(
+        block.device
+        for block in blocks
+        if block.device.name in wanted or (whole_machine and block.stack[0] != "loop")
+    )

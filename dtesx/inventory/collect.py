@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
+from dtesx.base.errors import CommandFailed
 from dtesx.base.run import run
-from dtesx.inventory import blocks, network, system
-from dtesx.inventory.blocks import Block, Mount
+from dtesx.inventory import configuration, hosting, network, starting, system
+from dtesx.inventory.assembling import assemble
+from dtesx.inventory.reading import Notes, read_storage
 from dtesx.model.inventory import Inventory
-from dtesx.model.storage import BlockDevice, DeviceKind, FileSystem, Swap
+from dtesx.model.network import Network, Nic
+
+_ROOT = Path("/")
+_INTERFACES = Path("/sys/class/net")
 
 
 def collect() -> Inventory:
-    """Look at this machine. Only disks that hold mounted file systems are listed.
+    """Look at this machine. In a namespace only what its own mounts are on is listed of the host's disks.
 
-    In a namespace lsblk shows all disks of the host: what is mounted tells which are ours.
-    Raises CommandFailed when a tool is missing or fails.
+    Raises CommandFailed when lsblk, findmnt, blkid or ip is missing or fails; what else could not be
+    looked at is told in ``unread``.
     """
-    devices = blocks.read_blocks()
-    mounts = blocks.whole_mounts(blocks.read_mounts())
-    file_systems = tuple(_identified(fs) for fs in file_systems_of(mounts, devices))
-    used = {fs.disk for fs in file_systems}
+    notes = Notes()
+    storage = assemble(read_storage(notes))
+    nics, joined = _network(notes)
     return Inventory(
         hostname=system.hostname(),
         os=system.operating_system(),
@@ -32,73 +34,51 @@ def collect() -> Inventory:
         firmware=system.firmware(),
         cpus=system.cpus(),
         memory_bytes=system.memory_bytes(),
-        devices=tuple(
-            BlockDevice(b.kname, b.path, DeviceKind.DISK, b.size_bytes) for b in devices if b.kname in used
-        ),
-        file_systems=file_systems,
-        swaps=tuple(_identified_swap(swap) for swap in _swaps(devices, used)),
-        nics=network.read_nics(),
+        devices=storage.devices,
+        file_systems=storage.file_systems,
+        swaps=storage.swaps,
+        nics=nics,
+        volume_groups=storage.volume_groups,
+        unprotected=storage.unprotected,
+        network=joined,
+        processor=system.processor(),
+        boot=starting.find_boot(_ROOT),
+        security=hosting.find_security(_ROOT),
+        containers=hosting.find_containers(_ROOT),
+        virtualization=_virtualization(notes),
+        unread=notes.sentences,
     )
 
 
-def file_systems_of(mounts: Iterable[Mount], devices: Iterable[Block]) -> tuple[FileSystem, ...]:
-    """Join mounts with their block devices; a mount without one (a network or FUSE one) is left out."""
-    listed = tuple(devices)
-    found = []
-    for mount in mounts:
-        block = blocks.block_of(mount, listed)
-        if block is not None:
-            found.append(_file_system(mount, block))
-    return tuple(found)
-
-
-def _file_system(mount: Mount, block: Block) -> FileSystem:
-    return FileSystem(
-        mount_point=mount.target,
-        device=block.path,
-        disk=block.disk,
-        type=mount.fs_type,
-        uuid=mount.uuid or block.uuid,
-        label=mount.label or block.label,
-        size_bytes=block.size_bytes or mount.size_bytes,
-        used_bytes=mount.used_bytes,
-        options=mount.options,
-        stack=block.stack,
-        subvolume=mount.subvolume,
+def _network(notes: Notes) -> tuple[tuple[Nic, ...], Network]:
+    addresses = run(["ip", "-details", "-json", "address"]).text
+    routes = "\n".join(
+        # Status 1 or 2: this kernel runs without the address family.
+        run(["ip", family, "-json", "route", "show", "default"], ok=(0, 1, 2)).text.replace("\n", "")
+        for family in ("-4", "-6")
     )
-
-
-def _swaps(devices: Iterable[Block], disks: set[str]) -> tuple[Swap, ...]:
-    lines = Path("/proc/swaps").read_text().splitlines()[1:]
-    return swaps_of([line.split()[0] for line in lines if line.split()], devices, disks)
-
-
-def swaps_of(active: Iterable[str], devices: Iterable[Block], disks: set[str]) -> tuple[Swap, ...]:
-    """Swap devices in use (paths as in /proc/swaps) that are on the given disks; swap files are not."""
-    by_path = {name: b for b in devices for name in (b.path, f"/dev/{b.kname}")}
-    found = (by_path.get(path) for path in active)
-    return tuple(
-        Swap(device=b.path, uuid=b.uuid, size_bytes=b.size_bytes, label=b.label, disk=b.disk)
-        for b in found
-        if b is not None and b.disk in disks
+    files, problems = configuration.find_files(_ROOT)
+    for problem in problems:
+        notes.add(problem)
+    servers, search = configuration.read_resolver(_ROOT)
+    joined = Network(
+        stacks=configuration.stacks_in_use(files, _ROOT),
+        files=files,
+        links=network.parse_links(addresses, routes),
+        name_servers=servers,
+        search=search,
     )
+    return network.parse_nics(addresses, routes, _drivers()), joined
 
 
-def _identified(fs: FileSystem) -> FileSystem:
-    """Read UUID and label from the device itself where udev has not recorded them."""
-    if fs.uuid:
-        return fs
-    values = _probe(fs.device)
-    return replace(fs, uuid=values.get("UUID", ""), label=values.get("LABEL", fs.label))
+def _drivers() -> dict[str, str]:
+    links = {path.name: path / "device" / "driver" for path in _INTERFACES.glob("*")}
+    return {name: link.resolve().name for name, link in links.items() if link.exists()}
 
 
-def _identified_swap(swap: Swap) -> Swap:
-    if swap.uuid:
-        return swap
-    values = _probe(swap.device)
-    return replace(swap, uuid=values.get("UUID", ""), label=values.get("LABEL", swap.label))
-
-
-def _probe(device: str) -> dict[str, str]:
-    done = run(["blkid", "--probe", "--output", "export", device], ok=(0, 2))
-    return dict(line.split("=", 1) for line in done.text.splitlines() if "=" in line)
+def _virtualization(notes: Notes) -> str:
+    try:
+        return system.virtualization()
+    except CommandFailed as error:
+        notes.add(error.message)
+        return ""

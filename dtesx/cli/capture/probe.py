@@ -25,9 +25,9 @@ def probe(paths: Paths = None, json: Json = False) -> None:
     rung A (bytes that change), B (names of what changes) or C (scans).
     """
     from dtesx.capture.probe import probe as try_out
-    from dtesx.inventory.blocks import read_mounts, whole_mounts
+    from dtesx.inventory.mounts import find_mounts, parse_mounts, whole_mounts
 
-    report = try_out(*(paths or [mount.target for mount in whole_mounts(read_mounts())]))
+    report = try_out(*(paths or [mount.target for mount in whole_mounts(parse_mounts(find_mounts()))]))
     if json:
         output.document(report)
         return

@@ -17,5 +17,11 @@ teach.add(
     "dtesx server add alpha alpha.example.org --port 6325",
 )
 teach.add(app, "list", list_servers, "dtesx server list", "dtesx server list --json")
-teach.add(app, "inventory", show_inventory, "dtesx server inventory alpha")
+teach.add(
+    app,
+    "inventory",
+    show_inventory,
+    "dtesx server inventory alpha",
+    "dtesx server inventory --local --json",
+)
 teach.add(app, "remove", remove_server, "dtesx server remove alpha --yes")

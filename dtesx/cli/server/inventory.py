@@ -2,49 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
+from dtesx.base.errors import UsageError
 from dtesx.cli import output, session
-from dtesx.cli.formats import size
-from dtesx.cli.params import Json, Server
-from dtesx.model.inventory import Inventory
+from dtesx.cli.params import Json, complete_server
+from dtesx.cli.server.inventory_view import show
+
+Name = Annotated[
+    str, typer.Argument(metavar="[NAME]", help="Name of the server.", autocompletion=complete_server)
+]
+Local = Annotated[bool, typer.Option("--local", help="Look at this machine, without an appliance.")]
 
 
-def show_inventory(server: Server, json: Json = False) -> None:
-    """Show what a server is made of: disks, file systems, NICs.
+def show_inventory(server: Name = "", local: Local = False, json: Json = False) -> None:
+    """Show what a server is made of: system, disks, network.
 
-    The server is asked now.
+    The server is asked now. What lies on its disks is shown as a tree; what cannot be protected is
+    listed with its reason.
     """
-    found = session.appliance().inventory(server)
+    if bool(server) == local:
+        raise UsageError("name one server, or look at this one", hint="give its name, or --local")
+    if local:
+        from dtesx.inventory.collect import collect
+
+        inventory = collect()
+        document: object = inventory
+    else:
+        found = session.appliance().inventory(server)
+        inventory, document = found.inventory, found
     if json:
-        output.document(found)
-        return
-    _overview(found.inventory)
-    output.line("")
-    output.table(
-        ("MOUNT POINT", "TYPE", "SIZE", "USED", "DISK", "UUID"),
-        [
-            (f.mount_point, f.type, size(f.size_bytes), size(f.used_bytes), f.disk, f.uuid)
-            for f in found.inventory.file_systems
-        ],
-        empty="no file systems on disks",
-    )
-    output.line("")
-    output.table(
-        ("NIC", "MAC", "ADDRESSES", "GATEWAYS"),
-        [(n.name, n.mac, " ".join(n.addresses), " ".join(n.gateways)) for n in found.inventory.nics],
-        empty="no network interfaces",
-    )
-
-
-def _overview(inventory: Inventory) -> None:
-    output.pairs(
-        [
-            ("host name", inventory.hostname),
-            ("system", inventory.os.pretty),
-            ("kernel", f"{inventory.kernel} ({inventory.architecture})"),
-            ("firmware", inventory.firmware),
-            ("CPUs", str(inventory.cpus)),
-            ("memory", size(inventory.memory_bytes)),
-            ("disks", ", ".join(f"{d.name} {size(d.size_bytes)}" for d in inventory.disks)),
-            ("swap", ", ".join(f"{s.device} {size(s.size_bytes)}" for s in inventory.swaps)),
-        ]
-    )
+        output.document(document)
+    else:
+        show(inventory)
