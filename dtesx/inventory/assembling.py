@@ -27,8 +27,7 @@ class Readings:
     """The words of the tools, as they were.
 
     ``probed`` and ``heads`` are by the device's path, ``tables`` and ``arrays`` by its kernel name,
-    ``subvolumes`` (all of them, and snapshots alone) by the file system's UUID. ``aliases`` has the
-    kernel's path of devices that LVM calls otherwise.
+    ``subvolumes`` (all of them, and snapshots alone) by the file system's UUID.
     """
 
     lsblk: str
@@ -40,7 +39,6 @@ class Readings:
     tables: Mapping[str, str] = field(default_factory=dict)
     arrays: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     lvm: str = ""
-    aliases: Mapping[str, str] = field(default_factory=dict)
     heads: Mapping[str, bytes] = field(default_factory=dict)
     subvolumes: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -119,15 +117,8 @@ def _swap(block: Block) -> Swap:
 def _groups(
     readings: Readings, blocks: Iterable[Block], devices: Sequence[BlockDevice]
 ) -> tuple[VolumeGroup, ...]:
-    paths = {name: d.path for d in devices for name in (d.path, f"/dev/{d.name}")}
-
-    def path_of(name: str) -> str:
-        known = readings.aliases.get(name, name)
-        return paths.get(known, known)
-
-    name_of = {block.number: block.device.name for block in blocks}
-    groups = parse_report(readings.lvm, name_of=name_of, path_of=path_of)
-    ours = set(paths.values())
+    groups = parse_report(readings.lvm, {block.number: block.device for block in blocks})
+    ours = {device.path for device in devices}
     return tuple(g for g in groups if ours.intersection(volume.device for volume in g.physical_volumes))
 
 

@@ -165,18 +165,23 @@ def _with_table(device: BlockDevice, tables: Mapping[str, Mapping[str, Any]]) ->
     entry = entries.get(number)
     if entry is None:
         return device
-    return replace(device, partition=_partition(number, entry, int(table.get("sectorsize", 512))))
+    return replace(device, partition=_partition(number, entry, table))
 
 
-def _partition(number: int, entry: Mapping[str, Any], sector_bytes: int) -> PartitionFacts:
+def _partition(number: int, entry: Mapping[str, Any], table: Mapping[str, Any]) -> PartitionFacts:
     return PartitionFacts(
         number=number,
-        start_bytes=int(entry["start"]) * sector_bytes,
+        start_bytes=int(entry["start"]) * int(table.get("sectorsize", 512)),
         type=str(entry["type"]).upper(),
-        uuid=str(entry.get("uuid", "")).lower(),
+        uuid=str(entry.get("uuid") or _mbr_uuid(number, table)).lower(),
         label=str(entry.get("name", "")),
         bootable=entry.get("bootable") in _TRUE or "LegacyBIOSBootable" in str(entry.get("attrs", "")),
     )
+
+
+def _mbr_uuid(number: int, table: Mapping[str, Any]) -> str:
+    """What stands for a UUID where there is none: the disk's signature and the number (the kernel's rule)."""
+    return f"{str(table['id']).removeprefix('0x')}-{number:02x}" if table["label"] == "dos" else ""
 
 
 def _number(path: str) -> int:

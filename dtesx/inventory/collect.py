@@ -20,7 +20,7 @@ _INTERFACES = Path("/sys/class/net")
 def collect() -> Inventory:
     """Look at this machine. In a namespace only what its own mounts are on is listed of the host's disks.
 
-    Raises CommandFailed when lsblk, findmnt, blkid or ip is missing or fails; what else could not be
+    Raises CommandFailed when lsblk, findmnt or ip is missing or fails; what else could not be
     looked at is told in ``unread``.
     """
     notes = Notes()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from dtesx.model.storage import LogicalVolume, PhysicalVolume, VolumeGroup, VolumeKind
+from dtesx.model.storage import BlockDevice, LogicalVolume, PhysicalVolume, VolumeGroup, VolumeKind
 
 _FIELDS = {
     "vg": "vg_name,vg_uuid,vg_size,vg_free,vg_extent_size",
-    "pv": "pv_name,pv_uuid,pv_size,pv_free,pv_missing",
+    "pv": "pv_name,pv_uuid,pv_size,pv_free,pv_missing,pv_major,pv_minor",
     "lv": "lv_name,lv_uuid,lv_size,lv_layout,lv_role,pool_lv,origin,data_percent,"
     "lv_kernel_major,lv_kernel_minor",
 }
@@ -31,33 +31,17 @@ _LAYOUTS = (
 )
 
 
-def physical_names(text: str) -> tuple[str, ...]:
-    """What a report calls its physical volumes."""
-    reports = json.loads(text)["report"] if text.strip() else ()
-    return tuple(str(volume["pv_name"]) for report in reports for volume in report.get("pv", ()))
+def parse_report(text: str, devices: Mapping[str, BlockDevice]) -> tuple[VolumeGroup, ...]:
+    """All volume groups of a report; ``devices`` has the block devices by number (``253:0``).
 
-
-def parse_report(
-    text: str, *, name_of: Mapping[str, str], path_of: Callable[[str], str]
-) -> tuple[VolumeGroup, ...]:
-    """All volume groups of a report.
-
-    ``name_of`` has the kernel name of a device by its number (``253:0``); ``path_of`` turns a name
-    that LVM has for a device into the one that it has elsewhere.
+    LVM has names of its own for devices, so only their numbers are believed.
     """
-    if not text.strip():
-        return ()
-    reports = json.loads(text)["report"]
-    return tuple(
-        _group(group, report, name_of, path_of) for report in reports for group in report.get("vg", ())
-    )
+    reports = json.loads(text)["report"] if text.strip() else ()
+    return tuple(_group(group, report, devices) for report in reports for group in report.get("vg", ()))
 
 
 def _group(
-    group: Mapping[str, Any],
-    report: Mapping[str, Any],
-    name_of: Mapping[str, str],
-    path_of: Callable[[str], str],
+    group: Mapping[str, Any], report: Mapping[str, Any], devices: Mapping[str, BlockDevice]
 ) -> VolumeGroup:
     return VolumeGroup(
         name=str(group["vg_name"]),
@@ -65,36 +49,31 @@ def _group(
         size_bytes=int(group["vg_size"]),
         free_bytes=int(group["vg_free"]),
         extent_bytes=int(group["vg_extent_size"]),
-        physical_volumes=tuple(_physical(volume, path_of) for volume in report.get("pv", ())),
-        logical_volumes=tuple(_logical(volumes, name_of) for volumes in _visible(report.get("lv", ()))),
+        physical_volumes=tuple(_physical(volume, devices) for volume in report.get("pv", ())),
+        logical_volumes=tuple(_logical(volume, devices) for volume in report.get("lv", ())),
     )
 
 
-def _physical(volume: Mapping[str, Any], path_of: Callable[[str], str]) -> PhysicalVolume:
-    missing = bool(volume["pv_missing"])
-    name = str(volume["pv_name"])
+def _physical(volume: Mapping[str, Any], devices: Mapping[str, BlockDevice]) -> PhysicalVolume:
+    device = devices.get(f"{volume['pv_major']}:{volume['pv_minor']}")
     return PhysicalVolume(
-        device=name if missing else path_of(name),
+        device=device.path if device else str(volume["pv_name"]),
         uuid=str(volume["pv_uuid"]),
         size_bytes=int(volume["pv_size"]),
         free_bytes=int(volume["pv_free"]),
-        missing=missing,
+        missing=bool(volume["pv_missing"]),
     )
 
 
-def _visible(volumes: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [v for v in volumes if "private" not in _words(v["lv_role"]) or "pool" in _words(v["lv_layout"])]
-
-
-def _logical(volume: Mapping[str, Any], name_of: Mapping[str, str]) -> LogicalVolume:
-    number = f"{volume['lv_kernel_major']}:{volume['lv_kernel_minor']}"
+def _logical(volume: Mapping[str, Any], devices: Mapping[str, BlockDevice]) -> LogicalVolume:
+    device = devices.get(f"{volume['lv_kernel_major']}:{volume['lv_kernel_minor']}")
     percent = str(volume["data_percent"])
     return LogicalVolume(
         name=str(volume["lv_name"]),
         uuid=str(volume["lv_uuid"]),
         size_bytes=int(volume["lv_size"]),
         kind=_kind(_words(volume["lv_layout"]), _words(volume["lv_role"])),
-        device=name_of.get(number, ""),
+        device=device.name if device else "",
         pool=_bare(volume["pool_lv"]),
         origin=_bare(volume["origin"]),
         used_percent=float(percent) if percent else None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -48,12 +47,12 @@ def read_storage(notes: Notes) -> Readings:
     whole = is_whole_machine()
     mounts = whole_mounts(parse_mounts(sized))
     found = parse_blocks(lsblk)
-    probed = _probe(_unknown(found, mounts, swaps, whole_machine=whole))
+    carrying = backing(mounts, found)
+    used = (*carrying, *swap_blocks(swaps, found, mounts, whole_machine=whole))
+    names = [block.device.name for block in used]
+    probed = _probe(_untold(relevant(found, names, whole_machine=whole), names), notes)
     blocks = with_contents(found, probed)
-    carrying = backing(mounts, blocks)
-    used = (*carrying, *swap_blocks(swaps, blocks, mounts, whole_machine=whole))
-    devices = relevant(blocks, [block.device.name for block in used], whole_machine=whole)
-    report = _lvm(devices, notes)
+    devices = relevant(blocks, names, whole_machine=whole)
     return Readings(
         lsblk=lsblk,
         mounts=sized,
@@ -63,26 +62,36 @@ def read_storage(notes: Notes) -> Readings:
         probed=probed,
         tables=_tables(devices, notes),
         arrays={d.name: _array(d.name) for d in devices if d.kind is DeviceKind.RAID},
-        lvm=report,
-        aliases={name: os.path.realpath(name) for name in lvm.physical_names(report)},
+        lvm=_lvm(devices, notes),
         heads=dict(_heads(carrying, notes)),
         subvolumes=_subvolumes(mounts, blocks, notes),
     )
 
 
-def _unknown(
-    blocks: Sequence[Block], mounts: Sequence[Mount], swaps: str, *, whole_machine: bool
-) -> list[str]:
-    """The devices of which lsblk tells too little: used ones unknown to udev, and LUKS (its version)."""
-    used = (*backing(mounts, blocks), *swap_blocks(swaps, blocks, mounts, whole_machine=whole_machine))
-    silent = [block.device.path for block in used if not block.device.content.uuid]
-    locked = [b.device.path for b in blocks if b.device.content.type == "crypto_LUKS"]
-    return list(dict.fromkeys([*silent, *locked]))
+def _untold(devices: Sequence[BlockDevice], used: Sequence[str]) -> list[str]:
+    """The devices of whose content lsblk tells too little.
+
+    Without udev it tells nothing, of a device that is used or that nothing lies on. The version of
+    LUKS it never tells.
+    """
+    below = {name for device in devices for name in device.below}
+    return [
+        device.path
+        for device in devices
+        if device.content.type == "crypto_LUKS"
+        or (not device.content.uuid and (device.name in used or device.name not in below))
+    ]
 
 
-def _probe(paths: Iterable[str]) -> dict[str, str]:
-    # Status 2: there is nothing that blkid knows.
-    return {path: run(["blkid", "--probe", "--output", "export", path], ok=(0, 2)).text for path in paths}
+def _probe(paths: Iterable[str], notes: Notes) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in paths:
+        try:
+            # Status 2: there is nothing that blkid knows; 8: several things, so it names none.
+            found[path] = run(["blkid", "--probe", "--output", "export", path], ok=(0, 2, 8)).text
+        except CommandFailed as error:
+            notes.add(f"what is on {path} was not read: {error.message}")
+    return found
 
 
 def _tables(devices: Iterable[BlockDevice], notes: Notes) -> dict[str, str]:

@@ -44,7 +44,10 @@ class Content:
 
 @dataclass(frozen=True)
 class DiskFacts:
-    """What only a whole disk has. ``transport`` is lsblk's (``sata``, ``nvme``, ``iscsi``, ...)."""
+    """What only a whole disk has, or what stands for one.
+
+    ``transport`` is lsblk's (``sata``, ``nvme``, ``iscsi``, ...).
+    """
 
     table: TableKind = TableKind.NONE
     table_id: str = ""
@@ -61,7 +64,8 @@ class DiskFacts:
 class PartitionFacts:
     """What only a partition has.
 
-    ``type`` is the GUID of a GPT in upper case, the hexadecimal number of an MBR without 0x.
+    ``type`` is the GUID of a GPT in upper case, the hexadecimal number of an MBR without 0x; ``uuid``
+    is what ``PARTUUID=`` means in fstab(5).
     """
 
     number: int
@@ -87,8 +91,8 @@ class RaidFacts:
 class BlockDevice:
     """A block device. ``name`` is the kernel's (``sda1``, ``dm-0``), ``below`` names what it is made of.
 
-    ``path`` is what people call it (``/dev/mapper/vg-root``). One of the facts is there for each
-    disk, partition and array; None for other kinds.
+    ``path`` is what people call it (``/dev/mapper/vg-root``). Each disk, partition and array has its
+    facts, as far as they could be read; they are None for other kinds.
     """
 
     name: str

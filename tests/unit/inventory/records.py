@@ -87,9 +87,11 @@ def lv(name: str, number: str, layout: str, role: str = "public", **more: str) -
     return found | {"lv_kernel_major": major, "lv_kernel_minor": minor} | more
 
 
-def pv(device: str, **more: str) -> dict[str, str]:
+def pv(device: str, number: str) -> dict[str, str]:
+    """A row of the "pv" part of a full report; a missing one has no number."""
+    major, minor = number.split(":") if number else ("-1", "-1")
     found = {"pv_name": device, "pv_uuid": f"pv-{device}", "pv_size": str(8 * GIB), "pv_free": "0"}
-    return found | {"pv_missing": ""} | more
+    return found | {"pv_missing": "" if number else "missing", "pv_major": major, "pv_minor": minor}
 
 
 def group(name: str, pvs: Sequence[Mapping[str, str]], lvs: Sequence[Mapping[str, str]]) -> Node:
@@ -143,7 +145,7 @@ def rhel() -> Readings:
         all_mounts=findmnt(root_mount, boot, esp, mount("/proc", "proc", "0:4", "proc")),
         swaps="Filename Type Size Used Priority\n/dev/dm-1 partition 4194300 0 -2\n/swap file 1 0 -3\n",
         tables={"sda": table},
-        lvm=lvm(group("rhel", [pv("/dev/sda3")], rows)),
+        lvm=lvm(group("rhel", [pv("/dev/sda3", "8:3")], rows)),
     )
 
 
@@ -161,8 +163,7 @@ def raid() -> Readings:
         mounts=findmnt(mount("/", "/dev/mapper/vg-root", "253:0")),
         tables={"sda": sfdisk("dos", *first), "sdb": sfdisk("dos", entry("/dev/sdb1", 2048, 60000, "fd"))},
         arrays={"md0": {"level": "raid1", "metadata_version": "1.2", "raid_disks": "2", "degraded": "1"}},
-        lvm=lvm(group("vg", [pv("/dev/md/0")], [lv("root", "253:0", "linear")])),
-        aliases={"/dev/md/0": "/dev/md0"},
+        lvm=lvm(group("vg", [pv("/dev/md/0", "9:0")], [lv("root", "253:0", "linear")])),
     )
 
 
@@ -182,7 +183,6 @@ def thin() -> Readings:
         lv(
             "data-snap", "253:6", "thin,sparse", "public,snapshot,thinsnapshot", pool_lv="pool", origin="data"
         ),
-        lv("[lvol0_pmspare]", "", "linear", "private,pool,spare"),
         lv("old", "253:7", "linear", "public,snapshot,thicksnapshot", origin="x", data_percent="1.5"),
         lv("mirrored", "", "raid,raid1"),
     ]
@@ -190,7 +190,7 @@ def thin() -> Readings:
         lsblk=lsblk(node("sdb", "disk", "8:16", mpatha), node("sdc", "disk", "8:32", mpatha)),
         mounts=findmnt(mount("/srv", "/dev/mapper/vg-data", "253:5")),
         tables={"dm-0": sfdisk("gpt", entry("/dev/mapper/mpatha-part1", 256, 1000, "X"), sector=4096)},
-        lvm=lvm(group("vg", [pv("/dev/mapper/mpatha1"), pv("[unknown]", pv_missing="missing")], rows)),
+        lvm=lvm(group("vg", [pv("/dev/mapper/mpatha1", "253:1"), pv("[unknown]", "")], rows)),
     )
 
 
@@ -221,7 +221,7 @@ def locked() -> Readings:
         all_mounts=findmnt(here | {"children": list(others)}),
         probed={"/dev/nvme0n1p3": "DEVNAME=/dev/nvme0n1p3\nVERSION=2\nUUID=u-luks\nTYPE=crypto_LUKS\n"},
         tables={"nvme0n1": sfdisk("gpt", entry("/dev/nvme0n1p3", 2048, 4096, "X"))},
-        lvm=lvm(group("ubuntu-vg", [pv("/dev/mapper/dm_crypt-0")], [lv("root", "253:1", "linear")])),
+        lvm=lvm(group("ubuntu-vg", [pv("/dev/mapper/dm_crypt-0", "253:0")], [lv("root", "253:1", "linear")])),
     )
 
 

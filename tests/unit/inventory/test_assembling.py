@@ -95,11 +95,11 @@ def test_a_volume_on_an_array_is_on_both_its_disks() -> None:
     assert by_name["sda"].disk is not None
     assert by_name["sda"].disk.table is TableKind.MBR
     parts = [by_name[name].partition for name in ("sda1", "sda2", "sda5", "sdb1")]
-    assert [(p.number, p.type, p.bootable) for p in parts if p] == [
-        (1, "FD", True),
-        (2, "5", False),
-        (5, "83", False),
-        (1, "FD", False),
+    assert [(p.number, p.type, p.bootable, p.uuid) for p in parts if p] == [
+        (1, "FD", True, "abcd-01"),
+        (2, "5", False, "abcd-02"),
+        (5, "83", False, "abcd-05"),
+        (1, "FD", False, "abcd-01"),
     ]
 
 
