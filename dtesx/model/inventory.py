@@ -176,6 +176,10 @@ class Inventory:
                 wanted.update(device.below)
         return tuple(d for d in self.disks if d.name in wanted)
 
+    def devices_of(self, file_system: FileSystem) -> tuple[BlockDevice, ...]:
+        """The block devices of a file system: one, or for btrfs all that have its UUID."""
+        return tuple(d for d in self.devices if d.path == file_system.device or _is_shared(d, file_system))
+
     def volume(self, device: str) -> tuple[VolumeGroup, LogicalVolume] | None:
         """The logical volume whose block device has that kernel name or path, with its group."""
         found = self.device(device)
@@ -185,3 +189,8 @@ class Inventory:
     def group_of(self, device: str) -> VolumeGroup | None:
         """The volume group that has the device (by path) as a physical volume."""
         return next((g for g in self.volume_groups if device in {p.device for p in g.physical_volumes}), None)
+
+
+def _is_shared(device: BlockDevice, file_system: FileSystem) -> bool:
+    both_btrfs = device.content.type == file_system.type == "btrfs"
+    return both_btrfs and device.content.uuid == file_system.uuid

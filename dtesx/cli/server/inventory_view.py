@@ -119,7 +119,7 @@ def _device(inventory: Inventory, device: BlockDevice, lead: str, *, repeated: b
     name = f"{lead}{_name(inventory, device)}"
     if repeated:
         return (name, "", "", "as above", "", "")
-    mounted = [f for f in inventory.file_systems if f.device == device.path]
+    mounted = [f for f in inventory.file_systems if device in inventory.devices_of(f)]
     swapped = any(swap.device == device.path for swap in inventory.swaps)
     return (
         name,
@@ -157,7 +157,7 @@ def _content(inventory: Inventory, device: BlockDevice) -> str:
 def _volumes(inventory: Inventory) -> Iterator[tuple[str, ...]]:
     for group in inventory.volume_groups:
         lacking = sum(1 for volume in group.physical_volumes if volume.missing)
-        kind = f"group, {lacking} PVs missing" if lacking else "group"
+        kind = f"group, PVs missing: {lacking}" if lacking else "group"
         used = size(group.size_bytes - group.free_bytes)
         devices = " ".join(volume.device for volume in group.physical_volumes)
         yield group.name, size(group.size_bytes), kind, used, devices
