@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from dtesx.inventory.blocks import Block, parse_blocks, relevant, with_arrays, with_tables
 from dtesx.inventory.lvm import parse_report
-from dtesx.inventory.mounts import Mount, block_of, parse_mounts, unprotected, whole_mounts
+from dtesx.inventory.mounts import Mount, block_of, not_mounted, parse_mounts, unprotected, whole_mounts
 from dtesx.inventory.subvolumes import parse_subvolumes
 from dtesx.inventory.superblocks import read_format
 from dtesx.model.storage import (
@@ -33,6 +33,7 @@ class Readings:
     lsblk: str
     mounts: str
     all_mounts: str = ""
+    fstab: str = ""
     swaps: str = ""
     whole_machine: bool = True
     probed: Mapping[str, str] = field(default_factory=dict)
@@ -64,12 +65,16 @@ def assemble(readings: Readings) -> Storage:
         [block.device.name for block in (*backing(mounts, blocks), *swaps)],
         whole_machine=readings.whole_machine,
     )
+    listed = parse_mounts(readings.all_mounts)
     return Storage(
         devices=with_arrays(with_tables(devices, readings.tables), readings.arrays),
         volume_groups=_groups(readings, blocks, devices),
         file_systems=_file_systems(mounts, blocks, readings),
         swaps=tuple(_swap(block) for block in swaps),
-        unprotected=unprotected(parse_mounts(readings.all_mounts), mounts, blocks),
+        unprotected=(
+            *unprotected(listed, mounts, blocks),
+            *not_mounted(parse_mounts(readings.fstab), listed),
+        ),
     )
 
 

@@ -99,7 +99,7 @@ def _mounts(nodes: Sequence[dict[str, Any]]) -> Iterator[Mount]:
             size_bytes=int(node.get("size") or 0),
             used_bytes=int(node.get("used") or 0),
             root=str(node.get("fsroot") or "/"),
-            number=str(node["maj:min"]).strip(),
+            number=str(node["maj:min"] or "").strip(),
         )
         yield from _mounts(node.get("children", ()))
 
@@ -180,6 +180,16 @@ def _shows(kept: Mount, mount: Mount) -> bool:
     return kept.number == mount.number and PurePosixPath(mount.root).is_relative_to(kept.root)
 
 
+def not_mounted(fstab: Iterable[Mount], mounts: Iterable[Mount]) -> tuple[Unprotected, ...]:
+    """The file systems of fstab(5) that a replica could have, were they mounted now."""
+    targets = {mount.target for mount in mounts}
+    return tuple(
+        Unprotected(line.target, line.source, line.fs_type, Reason.NOT_MOUNTED)
+        for line in fstab
+        if line.fs_type in FILE_SYSTEM_TYPES and line.target not in targets
+    )
+
+
 def find_mounts() -> str:
     """Ask findmnt for mounts of the types that a replica could have; its JSON. Raises CommandFailed."""
     types = ",".join(sorted(FILE_SYSTEM_TYPES))
@@ -190,3 +200,9 @@ def find_mounts() -> str:
 def find_all_mounts() -> str:
     """Ask findmnt for all mounts. Without sizes: a server that is gone would not tell them."""
     return run(["findmnt", "--json", "--output", _PLACE]).text
+
+
+def find_fstab() -> str:
+    """Ask findmnt for the lines of fstab(5). Raises CommandFailed."""
+    # Status 1: there is none, or nothing in it.
+    return run(["findmnt", "--json", "--fstab", "--output", _PLACE], ok=(0, 1)).text

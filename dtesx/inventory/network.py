@@ -101,7 +101,8 @@ def _addresses(link: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(
         f"{a['local']}/{a['prefixlen']}"
         for a in link.get("addr_info", ())
-        if a.get("scope") != "link" and "local" in a
+        # Those for privacy (RFC 8981) are others tomorrow.
+        if a.get("scope") != "link" and "local" in a and not a.get("temporary")
     )
 
 

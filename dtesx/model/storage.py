@@ -222,7 +222,7 @@ class Swap:
 
 
 class Reason(StrEnum):
-    """Why what is mounted somewhere cannot be protected."""
+    """Why what is mounted somewhere, or could be, cannot be protected."""
 
     NETWORK = "network"
     STACKED = "stacked"
@@ -232,6 +232,7 @@ class Reason(StrEnum):
     NO_DEVICE = "no-device"
     PART = "part"
     HIDDEN = "hidden"
+    NOT_MOUNTED = "not-mounted"
 
 
 EXPLANATIONS = {
@@ -243,13 +244,14 @@ EXPLANATIONS = {
     Reason.NO_DEVICE: "its block device is not visible here",
     Reason.PART: "only a directory of its file system is mounted, not all of it",
     Reason.HIDDEN: "another file system is mounted over it",
+    Reason.NOT_MOUNTED: "it is in fstab, but not mounted now",
 }
 """One sentence for each reason, without its full stop."""
 
 
 @dataclass(frozen=True)
 class Unprotected:
-    """A mount whose data do not travel, and why."""
+    """A mount, or a line of fstab(5), whose data do not travel, and why."""
 
     mount_point: str
     source: str

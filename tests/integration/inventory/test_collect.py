@@ -113,3 +113,16 @@ print(msgspec.json.encode(collect()).decode())'
             ("@/snap", True),
         ]
         assert "free-space-tree" in fs["format"]["features"]
+
+
+def test_missing_tools_hide_nothing_else() -> None:
+    script = """mount -t tmpfs none /usr/sbin && exec "$1" -c 'import msgspec
+from dtesx.inventory.collect import collect
+print(msgspec.json.encode(collect()).decode())'"""
+    argv = ["unshare", "--mount", "sh", "-c", script, "sh", sys.executable]
+    done = subprocess.run(argv, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    found = json.loads(done.stdout)
+    assert "/" in [f["mount_point"] for f in found["file_systems"]]
+    assert any("sfdisk is not installed here" in sentence for sentence in found["unread"])
+    assert found["nics"]

@@ -5,10 +5,13 @@ from dataclasses import replace
 import pytest
 
 from dtesx.inventory.assembling import Readings, Storage, assemble
+from dtesx.management.bodies import encoded, json_body
 from dtesx.model.inventory import Firmware, Inventory, OperatingSystem
 from dtesx.model.storage import DeviceKind, Reason, TableKind, VolumeKind
 from tests.unit.inventory import records
 from tests.unit.inventory.records import GIB, MIB, findmnt, lsblk, mount, node
+
+MACHINES = [records.rhel(), records.raid(), records.thin(), records.locked(), records.suse()]
 
 
 def inventory(storage: Storage) -> Inventory:
@@ -28,6 +31,13 @@ def inventory(storage: Storage) -> Inventory:
     )
 
 
+@pytest.mark.parametrize("readings", MACHINES)
+def test_an_inventory_survives_the_way_over_the_api(readings: Readings) -> None:
+    found = assemble(readings)
+    whole = replace(inventory(found), unprotected=found.unprotected)
+    assert json_body(encoded(whole), Inventory) == whole
+
+
 def disks_of(storage: Storage, mount_point: str) -> list[str]:
     whole = inventory(storage)
     fs = whole.file_system(mount_point)
@@ -35,9 +45,7 @@ def disks_of(storage: Storage, mount_point: str) -> list[str]:
     return [disk.name for disk in whole.disks_below(fs.device)]
 
 
-@pytest.mark.parametrize(
-    "readings", [records.rhel(), records.raid(), records.thin(), records.locked(), records.suse()]
-)
+@pytest.mark.parametrize("readings", MACHINES)
 def test_what_a_device_is_made_of_comes_before_it(readings: Readings) -> None:
     names = [device.name for device in assemble(readings).devices]
     assert len(set(names)) == len(names)

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dtesx.inventory.blocks import may_have_table, parse_blocks, relevant, with_tables
 from dtesx.model.storage import DeviceKind, TableKind
@@ -70,3 +74,38 @@ def test_a_disk_without_a_table_stays_without() -> None:
 
 def test_nothing_at_all() -> None:
     assert parse_blocks(json.dumps({"blockdevices": []})) == ()
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> dict[str, list[str]]:
+    """Devices by name, each with some of those before it below it."""
+    names = [f"dm-{n}" for n in range(draw(st.integers(1, 9)))]
+    return {
+        name: sorted(draw(st.sets(st.sampled_from(names[:n]), max_size=3))) if n else []
+        for n, name in enumerate(names)
+    }
+
+
+def printed(graph: dict[str, list[str]]) -> str:
+    """The graph as lsblk prints it: a device below each of its parents, with all that is on it."""
+
+    def drawn(name: str) -> dict[str, Any]:
+        above = [other for other, below in graph.items() if name in below]
+        return node(name, "dm" if graph[name] else "disk", f"9:{name}", *map(drawn, above))
+
+    return lsblk(*(drawn(name) for name, below in graph.items() if not below))
+
+
+@given(graphs(), st.data())
+def test_any_graph_of_devices(graph: dict[str, list[str]], data: st.DataObject) -> None:
+    blocks = parse_blocks(printed(graph))
+    found = {block.device.name: sorted(block.device.below) for block in blocks}
+    assert found == graph
+    names = list(found)
+    assert all(names.index(below) < names.index(name) for name in names for below in graph[name])
+
+    used = data.draw(st.sets(st.sampled_from(names)))
+    kept = {device.name for device in relevant(blocks, used, whole_machine=False)}
+    assert used <= kept
+    assert all(set(graph[name]) <= kept for name in kept)
+    assert all(name in used or any(name in graph[other] for other in kept) for name in kept)

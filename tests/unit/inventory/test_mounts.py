@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from dtesx.inventory.blocks import parse_blocks
-from dtesx.inventory.mounts import Mount, block_of, parse_mounts, unprotected, whole_mounts
-from dtesx.model.storage import Reason
+from dtesx.inventory.mounts import Mount, block_of, not_mounted, parse_mounts, unprotected, whole_mounts
+from dtesx.model.storage import Reason, Unprotected
 from tests.unit.inventory.records import findmnt, lsblk, mount, node
 
 BLOCKS = parse_blocks(
@@ -94,6 +94,17 @@ def test_a_file_system_whose_device_is_not_there() -> None:
 @pytest.mark.parametrize("where", ["/run/docker/netns/1", "/var/lib/dtesx/jobs/1", "/var/lib/kubelet/pods/1"])
 def test_views_of_engines_and_our_own_mounts_are_not_told(where: str) -> None:
     assert reasons(mount(where, "overlay", "0:77", "overlay")) == {}
+
+
+def test_lines_of_fstab_that_are_not_mounted() -> None:
+    lines = mounts(
+        mount("/", "UUID=1", "") | {"maj:min": None, "fsroot": None},
+        mount("/backup", "LABEL=backup", "", "xfs") | {"maj:min": None},
+        mount("none", "UUID=2", "", "swap"),
+        mount("/nfs", "filer:/x", "", "nfs4"),
+    )
+    found = not_mounted(lines, mounts(mount("/", "/dev/sda1", "8:1")))
+    assert found == (Unprotected("/backup", "LABEL=backup", "xfs", Reason.NOT_MOUNTED),)
 
 
 def test_no_mounts_at_all() -> None:

@@ -42,6 +42,7 @@ def test_addresses_and_gateways_of_both_families() -> None:
     addresses = [
         {"local": "192.0.2.5", "prefixlen": 24, "scope": "global"},
         {"local": "2001:db8::5", "prefixlen": 64, "scope": "global"},
+        {"local": "2001:db8::abcd", "prefixlen": 64, "scope": "global", "temporary": True, "dynamic": True},
         {"local": "fe80::1", "prefixlen": 64, "scope": "link"},
         {},
     ]
