@@ -8,9 +8,11 @@ from typing import Any
 
 import msgspec
 
-from dtesx.model.job import DiskFormat, JobSpec, ReplicaSpec
+from dtesx.model.job import JobSpec
+from dtesx.model.layout import DiskFormat
 from dtesx.model.link import LinkSpec, QueueSpec, RateSpec
 from dtesx.model.mirror import MAX_STREAMS, Compare
+from dtesx.model.replica import ReplicaSpec
 from dtesx.model.specs import MAX_EPOCH, MIN_EPOCH, MirrorSpec, ReplicationSpec
 from dtesx.model.target import MAX_MEMORY, MAX_RETRY_DELAY, TargetOptions
 

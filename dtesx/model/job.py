@@ -7,48 +7,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dtesx.model.link import LinkSpec
-from dtesx.model.specs import MirrorSpec, ReplicationSpec
+from dtesx.model.replica import ReplicaSpec
+from dtesx.model.specs import MirrorSpec, ReplicationSpec, WorkloadSpec
 from dtesx.model.target import TargetOptions
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-
-
-class DiskFormat(StrEnum):
-    """vSphere's three ways to provision a virtual disk (flat = thick lazily zeroed)."""
-
-    THIN = "thin"
-    FLAT = "flat"
-    THICK = "thick"
-
-
-@dataclass(frozen=True)
-class ReplicaSpec:
-    """The replica VM. Zero for ``cpus`` or ``memory_mib`` means: as the source.
-
-    ``networks`` maps a source NIC's name to a port group; ``"*"`` stands for every other NIC.
-    Empty ``resource_pool`` and ``folder`` mean vSphere's defaults beside the appliance.
-    """
-
-    datastore: str
-    name: str = ""
-    resource_pool: str = ""
-    folder: str = ""
-    cpus: int = 0
-    memory_mib: int = 0
-    disk_format: DiskFormat = DiskFormat.THIN
-    networks: dict[str, str] = field(default_factory=lambda: {"*": "VM Network"})
-
-    def __post_init__(self) -> None:
-        if not self.datastore:
-            raise ValueError("replica.datastore must name a datastore")
-        if not 0 <= self.cpus <= 128:
-            raise ValueError("replica.cpus must be between 1 and 128, or 0 for the source's number")
-        if self.memory_mib and not 512 <= self.memory_mib <= 6_128_000:
-            raise ValueError("replica.memory_mib must be at least 512, or 0 for the source's memory")
-
-    def network_for(self, nic: str) -> str | None:
-        """The port group for a NIC; None when the NIC is to be left out."""
-        return self.networks.get(nic, self.networks.get("*"))
 
 
 @dataclass(frozen=True)
@@ -68,6 +31,7 @@ class JobSpec:
     replication: ReplicationSpec = ReplicationSpec()
     link: LinkSpec = LinkSpec()
     target: TargetOptions = TargetOptions()
+    workload: WorkloadSpec = WorkloadSpec()
     route: str = ""
 
     def __post_init__(self) -> None:

@@ -16,6 +16,21 @@ MAX_EPOCH = 3600.0
 
 
 @dataclass(frozen=True)
+class WorkloadSpec:
+    """What of the source is protected: all volumes, or these (mount points) besides the system's own.
+
+    ``/``, ``/usr``, ``/boot`` and the EFI system partition always belong to it.
+    """
+
+    volumes: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for path in self.volumes or ():
+            if not path.startswith("/"):
+                raise ValueError(f"workload.volumes: {path!r} is not a mount point such as /srv")
+
+
+@dataclass(frozen=True)
 class MirrorSpec:
     """How files travel. ``exclude`` lists absolute paths on the source that stay behind."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dtesx.model.inventory import Firmware
-from dtesx.model.job import DiskFormat
+from dtesx.model.layout import DiskFormat
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pyVmomi import vim
 
 from dtesx.base.errors import Conflict, UsageError
 from dtesx.model.inventory import Firmware
-from dtesx.model.job import DiskFormat
+from dtesx.model.layout import DiskFormat
 from dtesx.model.vmware import ReplicaPlan, VirtualMachine
 from dtesx.vsphere import devices, machines
 from dtesx.vsphere.collector import rows_under

@@ -17,7 +17,8 @@ from dtesx.lab.simulator import Simulator
 from dtesx.lab.site import Site, lab_site
 from dtesx.management.client import Appliance
 from dtesx.model.api import JobInfo, NewServer, NewVmware
-from dtesx.model.job import JobSpec, Operation, ReplicaSpec, StepState
+from dtesx.model.job import JobSpec, Operation, StepState
+from dtesx.model.replica import ReplicaSpec
 from dtesx.vsphere.trust import presented_thumbprint
 
 CACHE = Path(__file__).parents[3] / ".cache"

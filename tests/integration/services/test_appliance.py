@@ -13,8 +13,9 @@ from dtesx.management.client import Appliance
 from dtesx.management.records import KnownVmware
 from dtesx.management.store import Store
 from dtesx.model.api import NewServer, NewVmware
-from dtesx.model.job import JobSpec, JobState, Operation, OperationKind, ReplicaSpec, StepState
+from dtesx.model.job import JobSpec, JobState, Operation, OperationKind, StepState
 from dtesx.model.record import JobRecord
+from dtesx.model.replica import ReplicaSpec
 from dtesx.model.vmware import VmwareServer
 from dtesx.recovery.operations import new_operation
 from tests.integration.services.process import Service, service

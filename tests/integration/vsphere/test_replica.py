@@ -10,7 +10,7 @@ from pyVmomi import vim
 
 from dtesx.base.errors import Conflict, NotFound, TargetFull, UsageError
 from dtesx.model.inventory import Firmware
-from dtesx.model.job import DiskFormat
+from dtesx.model.layout import DiskFormat
 from dtesx.model.vmware import NicPlan, ReplicaPlan, VirtualMachine
 from dtesx.vsphere import collector
 from dtesx.vsphere.client import VSphere

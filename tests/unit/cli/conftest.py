@@ -33,11 +33,11 @@ from dtesx.model.job import (
     Operation,
     OperationKind,
     Problem,
-    ReplicaSpec,
     Step,
     StepState,
 )
 from dtesx.model.network import Nic
+from dtesx.model.replica import ReplicaSpec
 from dtesx.model.stats import MirrorStats, PathProblem
 from dtesx.model.storage import BlockDevice, DeviceKind, FileSystem
 from dtesx.model.target import Paused

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from dtesx.base.errors import ExitCode, UsageError
 from dtesx.cli import jobfile
 from dtesx.management.schema import job_schema
-from dtesx.model.job import DiskFormat, JobSpec, ReplicaSpec
+from dtesx.model.job import JobSpec
+from dtesx.model.layout import DiskFormat
 from dtesx.model.link import LinkSpec, QueueSpec, RateSpec
 from dtesx.model.mirror import Compare
+from dtesx.model.replica import ReplicaSpec
 from dtesx.model.specs import MirrorSpec, ReplicationSpec
 
 from .conftest import Run

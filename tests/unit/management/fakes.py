@@ -22,11 +22,11 @@ from dtesx.model.job import (
     Operation,
     OperationKind,
     Problem,
-    ReplicaSpec,
     Step,
     StepState,
 )
 from dtesx.model.record import JobRecord
+from dtesx.model.replica import ReplicaSpec
 from dtesx.model.replication import ReplicationPhase, ReplicationReport, ReplicationStatus
 from dtesx.model.request import MirrorPhase, ReplicationRequest
 from dtesx.model.target import Paused, WorkerPhase, WorkerSpec, WorkerStatus

@@ -13,7 +13,8 @@ from dtesx.management.jobs import Jobs
 from dtesx.management.store import Store
 from dtesx.management.tending import Tending
 from dtesx.model.api import FailoverRequest, JobInfo, NewSnapshot
-from dtesx.model.job import JobSpec, JobState, OperationKind, ReplicaSpec, StepState
+from dtesx.model.job import JobSpec, JobState, OperationKind, StepState
+from dtesx.model.replica import ReplicaSpec
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerPhase, WorkerStatus
 from dtesx.model.vmware import Snapshot

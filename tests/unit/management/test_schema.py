@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dtesx.management.schema import FIELDS, NAME_PATTERN, job_schema
-from dtesx.model.job import JobSpec, ReplicaSpec
+from dtesx.model.job import JobSpec
+from dtesx.model.replica import ReplicaSpec
 
 _DOCS = Path(__file__).parents[3] / "docs"
 

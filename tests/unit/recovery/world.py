@@ -19,10 +19,11 @@ from dtesx.model.api import MirrorStatus, SourceReplication
 from dtesx.model.capture import CaptureStatus
 from dtesx.model.epoch import Epoch, EpochKind
 from dtesx.model.inventory import Firmware, Inventory, OperatingSystem
-from dtesx.model.job import JobSpec, JobState, Operation, Problem, ReplicaSpec
+from dtesx.model.job import JobSpec, JobState, Operation, Problem
 from dtesx.model.layout import DiskLayout, Layout
 from dtesx.model.network import Nic
 from dtesx.model.record import JobRecord
+from dtesx.model.replica import ReplicaSpec
 from dtesx.model.replication import (
     ReplicationPhase,
     ReplicationReport,

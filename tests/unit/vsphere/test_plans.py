@@ -11,7 +11,7 @@ from pyVmomi import vim
 
 from dtesx.base.errors import Conflict, NotFound, UsageError
 from dtesx.model.inventory import Firmware
-from dtesx.model.job import DiskFormat
+from dtesx.model.layout import DiskFormat
 from dtesx.model.vmware import NicPlan, ReplicaPlan, VirtualDisk
 from dtesx.vsphere import devices, disks, inventory, machines, placement, power, replica, snapshots
 from dtesx.vsphere.collector import Row

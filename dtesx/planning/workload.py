@@ -1,0 +1,193 @@
+"""What of a source a job protects: its volumes, with the volume groups that hold some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from dtesx.base.errors import UsageError
+from dtesx.model.inventory import Inventory
+from dtesx.model.layout import PartitionRole
+from dtesx.model.specs import WorkloadSpec
+from dtesx.model.storage import EXPLANATIONS, FileSystem, Swap, VolumeGroup
+
+FILE_SYSTEM_TYPES = ("ext2", "ext3", "ext4", "xfs", "btrfs")
+"""File systems that can be made with the source's UUID and written by a mirror."""
+
+SYSTEM = ("/", "/usr", "/boot", "/boot/efi", "/efi")
+"""Mount points without which no replica starts."""
+
+_EFI = ("/boot/efi", "/efi")
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A file system or swap of the source. ``group`` and ``name`` are those of its logical volume, or "".
+
+    ``layers`` are the block layers below it that a replica does not have (``raid1``, ``crypt``, ...),
+    ``subvolumes`` tells that parts of a btrfs file system are mounted.
+    """
+
+    role: PartitionRole
+    device: str
+    disk: str
+    size_bytes: int
+    used_bytes: int
+    fs_type: str
+    uuid: str
+    label: str
+    mount_point: str = ""
+    group: str = ""
+    name: str = ""
+    layers: tuple[str, ...] = ()
+    subvolumes: bool = False
+
+    @property
+    def title(self) -> str:
+        """What job files and messages call it."""
+        return self.mount_point or self.device
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The volumes in the inventory's order, their groups, and the mount points that stay behind."""
+
+    volumes: tuple[Volume, ...]
+    groups: tuple[VolumeGroup, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def root(self) -> Volume:
+        """The volume mounted at ``/``."""
+        return next(volume for volume in self.volumes if volume.mount_point == "/")
+
+    def plain(self) -> tuple[Volume, ...]:
+        """The volumes that are on no volume group."""
+        return tuple(volume for volume in self.volumes if not volume.group)
+
+    def within(self, group: str) -> tuple[Volume, ...]:
+        """The volumes of a volume group."""
+        return tuple(volume for volume in self.volumes if volume.group == group)
+
+
+def select(inventory: Inventory, spec: WorkloadSpec) -> Workload:
+    """The volumes that a job protects: all, or the system's and those that it names, and all swap.
+
+    Raises UsageError for a volume that is not there or that no replica can have.
+    """
+    if inventory.file_system("/") is None:
+        raise UsageError(
+            "the source's root file system is not on a local disk",
+            hint="only servers whose / is a local ext, xfs or btrfs file system can be protected",
+        )
+    _check_names(inventory, spec)
+    chosen = [fs for fs in inventory.file_systems if _wanted(fs, spec)]
+    for fs in chosen:
+        _check(fs)
+    volumes = (*_file_systems(inventory, chosen), *(_swap(inventory, swap) for swap in inventory.swaps))
+    _check_unique(volumes)
+    used = {volume.group for volume in volumes}
+    return Workload(
+        volumes,
+        tuple(group for group in inventory.volume_groups if group.name in used),
+        tuple(fs.mount_point for fs in inventory.file_systems if fs not in chosen),
+    )
+
+
+def _wanted(fs: FileSystem, spec: WorkloadSpec) -> bool:
+    return spec.volumes is None or fs.mount_point in SYSTEM or fs.mount_point in spec.volumes
+
+
+def _check_names(inventory: Inventory, spec: WorkloadSpec) -> None:
+    known = [fs.mount_point for fs in inventory.file_systems]
+    for name in spec.volumes or ():
+        if name in known:
+            continue
+        reason = next((u.reason for u in inventory.unprotected if u.mount_point == name), None)
+        if reason is not None:
+            raise UsageError(
+                f"workload.volumes: {name} cannot be protected: {EXPLANATIONS[reason]}",
+                hint="take it out of workload.volumes",
+            )
+        raise UsageError(
+            f"workload.volumes: the source has no file system at {name}",
+            hint=f"its file systems are: {', '.join(known)}",
+        )
+
+
+def _file_systems(inventory: Inventory, chosen: Iterable[FileSystem]) -> Iterator[Volume]:
+    """Each file system once, where it is mounted first, whatever subvolumes of it are mounted besides."""
+    seen: set[str] = set()
+    for fs in chosen:
+        if fs.subvolume and fs.device in seen:
+            continue
+        seen.add(fs.device)
+        group, name = _place(inventory, fs.device)
+        yield Volume(
+            role=PartitionRole.EFI_SYSTEM if fs.mount_point in _EFI else PartitionRole.FILE_SYSTEM,
+            device=fs.device,
+            disk=fs.disk,
+            size_bytes=fs.size_bytes,
+            used_bytes=fs.used_bytes,
+            fs_type=fs.type,
+            uuid=fs.uuid,
+            label=fs.label,
+            mount_point=fs.mount_point,
+            group=group,
+            name=name,
+            layers=_layers(fs.stack, group),
+            subvolumes=fs.subvolume not in ("", "/"),
+        )
+
+
+def _swap(inventory: Inventory, swap: Swap) -> Volume:
+    group, name = _place(inventory, swap.device)
+    return Volume(
+        role=PartitionRole.SWAP,
+        device=swap.device,
+        disk=swap.disk,
+        size_bytes=swap.size_bytes,
+        used_bytes=0,
+        fs_type="swap",
+        uuid=swap.uuid,
+        label=swap.label,
+        group=group,
+        name=name,
+    )
+
+
+def _place(inventory: Inventory, device: str) -> tuple[str, str]:
+    found = inventory.volume(device)
+    return (found[0].name, found[1].name) if found else ("", "")
+
+
+def _layers(stack: tuple[str, ...], group: str) -> tuple[str, ...]:
+    """What lies between a disk and its file system, as lsblk says, without what a replica has, too."""
+    known = {"disk", "part", "loop", "lvm"} if group else {"disk", "part", "loop"}
+    return tuple(layer for layer in stack if layer not in known)
+
+
+def _check(fs: FileSystem) -> None:
+    where = f"{fs.mount_point} ({fs.device})"
+    if fs.type not in FILE_SYSTEM_TYPES and not (fs.type == "vfat" and fs.mount_point in _EFI):
+        raise UsageError(
+            f"{where}: {fs.type} file systems are not supported",
+            hint="leave it out (workload.volumes names what is protected), or move its data to one of: "
+            + ", ".join(FILE_SYSTEM_TYPES),
+        )
+    if not fs.uuid:
+        raise UsageError(
+            f"{where}: the file system has no readable UUID",
+            hint="check that dtesx may read the device on the source (blkid -p), then try again",
+        )
+
+
+def _check_unique(volumes: Iterable[Volume]) -> None:
+    seen: dict[str, str] = {}
+    for volume in volumes:
+        if volume.uuid and volume.uuid in seen:
+            raise UsageError(
+                f"{seen[volume.uuid]} and {volume.title} have the same UUID {volume.uuid}",
+                hint="give one of them a new UUID on the source (tune2fs -U, xfs_admin -U, swaplabel -U)",
+            )
+        seen[volume.uuid] = volume.title
