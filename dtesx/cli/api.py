@@ -18,6 +18,7 @@ from dtesx.model.api import (
     VmwareInfo,
 )
 from dtesx.model.job import JobSpec, Operation
+from dtesx.model.plan import JobPlan
 from dtesx.model.target import Paused
 
 
@@ -43,6 +44,10 @@ class Api(Protocol):
     def remove_vmware(self, name: str) -> None: ...
 
     def create_job(self, spec: JobSpec, *, rebind: bool = False) -> JobInfo: ...
+
+    def plan(self, spec: JobSpec) -> JobPlan: ...
+
+    def job_plan(self, name: str) -> JobPlan: ...
 
     def jobs(self) -> Sequence[JobInfo]: ...
 

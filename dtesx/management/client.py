@@ -22,6 +22,7 @@ from dtesx.model.api import (
     VmwareInfo,
 )
 from dtesx.model.job import JobSpec, Operation
+from dtesx.model.plan import JobPlan
 from dtesx.model.target import Paused
 
 _POLL_SECONDS = 10.0
@@ -82,6 +83,12 @@ class Appliance:
 
     def create_job(self, spec: JobSpec, *, rebind: bool = False) -> JobInfo:
         return self._http.call("POST", f"/v1/jobs?rebind={'yes' if rebind else 'no'}", JobInfo, spec)
+
+    def plan(self, spec: JobSpec) -> JobPlan:
+        return self._http.call("POST", "/v1/plans", JobPlan, spec)
+
+    def job_plan(self, name: str) -> JobPlan:
+        return self._http.call("GET", f"/v1/jobs/{_part(name)}/plan", JobPlan)
 
     def jobs(self) -> tuple[JobInfo, ...]:
         return self._http.call("GET", "/v1/jobs", tuple[JobInfo, ...])

@@ -8,12 +8,23 @@ from typing import Any
 
 import msgspec
 
+from dtesx.model.inventory import Firmware
 from dtesx.model.job import JobSpec
 from dtesx.model.layout import DiskFormat
 from dtesx.model.link import LinkSpec, QueueSpec, RateSpec
 from dtesx.model.mirror import MAX_STREAMS, Compare
-from dtesx.model.replica import ReplicaSpec
-from dtesx.model.specs import MAX_EPOCH, MIN_EPOCH, MirrorSpec, ReplicationSpec
+from dtesx.model.replica import (
+    MAX_CPUS,
+    MAX_MEMORY_MIB,
+    MIN_MEMORY_MIB,
+    AddressSpec,
+    DiskSpec,
+    DiskStrategy,
+    GroupSpec,
+    ReplicaSpec,
+    StorageSpec,
+)
+from dtesx.model.specs import MAX_EPOCH, MIN_EPOCH, MirrorSpec, ReplicationSpec, WorkloadSpec
 from dtesx.model.target import MAX_MEMORY, MAX_RETRY_DELAY, TargetOptions
 
 NAME_PATTERN = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
@@ -38,6 +49,7 @@ FIELDS: dict[type, dict[str, dict[str, Any]]] = {
         "replication": {"description": "What follows the mirror."},
         "link": {"description": "How source and target are joined: when and how fast data travel."},
         "target": {"description": "How the target deals with what arrives."},
+        "workload": {"description": "What of the source is protected."},
         "route": {
             "description": "The appliance's address as the source reaches it; "
             "empty: the address from which the appliance reaches the source."
@@ -46,24 +58,103 @@ FIELDS: dict[type, dict[str, dict[str, Any]]] = {
     ReplicaSpec: {
         "datastore": {"description": "The datastore that keeps the replica's disks.", "minLength": 1},
         "name": {"description": "The replica's name in vSphere; empty: the job's name and `-replica`."},
+        "host": {
+            "description": "The ESXi host that the VM is made on; empty: the appliance's. "
+            "At most one of host, cluster and resource_pool."
+        },
+        "cluster": {"description": "The cluster that the VM is made in; empty: the appliance's host."},
         "resource_pool": {"description": "The resource pool; empty: the appliance's."},
         "folder": {"description": "The VM folder; empty: the appliance's."},
-        "cpus": {
-            "description": "Number of virtual CPUs; 0: as the source has.",
+        "sockets": {
+            "description": "Number of processor sockets; 0: as the source has.",
             "minimum": 0,
-            "maximum": 128,
+            "maximum": MAX_CPUS,
+        },
+        "cores_per_socket": {
+            "description": "Cores of each socket; 0: as the source has, its threads counted as cores.",
+            "minimum": 0,
+            "maximum": MAX_CPUS,
         },
         "memory_mib": {
-            "description": "Memory in MiB, at least 512; 0: as the source has.",
+            "description": f"Memory in MiB, at least {MIN_MEMORY_MIB}; 0: as the source has.",
             "minimum": 0,
-            "maximum": 6_128_000,
+            "maximum": MAX_MEMORY_MIB,
         },
-        "disk_format": {"description": "How vSphere provides the disks' space."},
+        "firmware": {"description": "What starts the replica; null: what starts the source."},
+        "disk_format": {"description": "How vSphere provides the disks' space; storage may differ."},
+        "storage": {"description": "The replica's disks."},
         "networks": {
             "description": "Port group for each of the source's network interfaces, by its name; "
-            '"*" stands for every interface not named.',
+            '"*" stands for every interface not named, null leaves one out.',
             "default": {"*": "VM Network"},
-            "examples": [{"eth0": "VM Network", "*": "Isolated"}],
+            "examples": [{"eth0": "VM Network", "eth1": None, "*": "Isolated"}],
+        },
+        "addresses": {
+            "description": "What network interfaces are called by after failover, by their names; "
+            "an interface that is not named keeps all of its addresses.",
+        },
+    },
+    StorageSpec: {
+        "strategy": {
+            "description": "One disk for each of the source's, or one for each volume and as many as "
+            "needed for each volume group."
+        },
+        "disks": {
+            "description": "With match-source: disks by their names on the source.",
+            "examples": [{"sda": {"format": "thick"}}],
+        },
+        "partitions": {
+            "description": "With per-volume: partitions by mount point, swap by its device.",
+            "examples": [{"/srv": {"size": "100GiB", "datastore": "slow"}}],
+        },
+        "groups": {
+            "description": "With per-volume: volume groups by their names.",
+            "examples": [{"vg0": {"size": "200GiB", "volumes": {"root": "30GiB"}}}],
+        },
+    },
+    DiskSpec: {
+        "datastore": {"description": "Where the disk is; empty: replica.datastore."},
+        "format": {"description": "How its space is provided; null: replica.disk_format."},
+        "size": {
+            "description": "Size of the disk, with per-volume of the partition; empty: as on the source. "
+            "At least what is on it.",
+            "examples": ["40GiB"],
+        },
+        "existing": {
+            "description": "Datastore path of a virtual disk to be used instead of a new one.",
+            "examples": ["[datastore1] alpha-replica/alpha-replica.vmdk"],
+        },
+    },
+    GroupSpec: {
+        "datastore": {"description": "Where its disks are; empty: replica.datastore."},
+        "format": {"description": "How their space is provided; null: replica.disk_format."},
+        "size": {
+            "description": "Size of the group; empty: as on the source. At least what its volumes need.",
+            "examples": ["500GiB"],
+        },
+        "disk_size": {
+            "description": "Most of one virtual disk; empty: 62 TiB. The group gets as many as it needs.",
+            "examples": ["2TiB"],
+        },
+        "volumes": {
+            "description": "Sizes of logical volumes by their names; others are as on the source.",
+            "examples": [{"root": "30GiB"}],
+        },
+        "existing": {"description": "Datastore paths of virtual disks that hold the group already."},
+    },
+    AddressSpec: {
+        "addresses": {
+            "description": "Addresses with prefix lengths, IPv4 and IPv6.",
+            "examples": [["10.1.0.5/24", "2001:db8::5/64"]],
+        },
+        "gateways": {"description": "Default gateways, at most one for IPv4 and one for IPv6."},
+        "dns": {"description": "Name servers, the first one asked first."},
+    },
+    WorkloadSpec: {
+        "volumes": {
+            "description": "Mount points that are protected besides /, /usr, /boot and the EFI system "
+            "partition; null: all.",
+            "examples": [["/srv", "/var/lib/mysql"]],
         },
     },
     MirrorSpec: {
@@ -165,6 +256,11 @@ FIELDS: dict[type, dict[str, dict[str, Any]]] = {
 _TYPES: tuple[type, ...] = (
     JobSpec,
     ReplicaSpec,
+    StorageSpec,
+    DiskSpec,
+    GroupSpec,
+    AddressSpec,
+    WorkloadSpec,
     MirrorSpec,
     ReplicationSpec,
     LinkSpec,
@@ -172,6 +268,8 @@ _TYPES: tuple[type, ...] = (
     RateSpec,
     QueueSpec,
     DiskFormat,
+    DiskStrategy,
+    Firmware,
     Compare,
 )
 

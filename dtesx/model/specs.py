@@ -11,6 +11,9 @@ from dtesx.model.rules import Rule
 if TYPE_CHECKING:
     from dtesx.model.replication import ReplicationOptions
 
+OWN_STATE = "/var/lib/dtesx"
+"""Where dtesx keeps its own state on a source. It never travels, whatever a job says."""
+
 MIN_EPOCH = 0.1
 MAX_EPOCH = 3600.0
 

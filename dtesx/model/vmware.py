@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dtesx.model.inventory import Firmware
-from dtesx.model.layout import DiskFormat
+from dtesx.model.layout import DiskLayout
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class VirtualNic:
 
 @dataclass(frozen=True)
 class VirtualMachine:
-    """A VM: power state as vSphere names it (poweredOn, poweredOff, suspended)."""
+    """A VM. ``hardware`` is the version of its virtual hardware (``vmx-19``: 19), 0 when it is not known."""
 
     ref: str
     name: str
@@ -91,6 +91,7 @@ class VirtualMachine:
     guest_address: str = ""
     guest_hostname: str = ""
     annotation: str = ""
+    hardware: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,21 +103,53 @@ class NicPlan:
 
 
 @dataclass(frozen=True)
+class Whereabouts:
+    """Where a VM is made; what is empty is the appliance's. At most one of the first three is not."""
+
+    host: str = ""
+    cluster: str = ""
+    resource_pool: str = ""
+    folder: str = ""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What vSphere has for a replica at its whereabouts.
+
+    ``datastores`` are those of the appliance's host, which writes the disks; ``networks`` those where the
+    replica will run. ``appliance_disks`` counts the disks that the appliance's VM holds now, ``hardware``
+    is the version of its virtual hardware.
+    """
+
+    datastores: tuple[Datastore, ...]
+    networks: tuple[Network, ...]
+    appliance_disks: int
+    hardware: int
+
+
+@dataclass(frozen=True)
 class ReplicaPlan:
-    """Everything CreateVM_Task needs for a replica. ``owner`` marks it as the job's (annotation)."""
+    """Everything CreateVM_Task needs for a replica. ``owner`` marks it as the job's (annotation).
+
+    ``datastore`` keeps the VM's own files; the disks name theirs, and are at the places that they say.
+    """
 
     name: str
     owner: str
     datastore: str
     guest_id: str
     firmware: Firmware
-    cpus: int
+    sockets: int
+    cores_per_socket: int
     memory_mib: int
-    disk_bytes: tuple[int, ...]
+    disks: tuple[DiskLayout, ...]
     nics: tuple[NicPlan, ...]
-    disk_format: DiskFormat = DiskFormat.THIN
-    resource_pool: str = ""
-    folder: str = ""
+    where: Whereabouts = Whereabouts()
+
+    @property
+    def cpus(self) -> int:
+        """Virtual CPUs in all."""
+        return self.sockets * self.cores_per_socket
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""What a job will make, worked out before anything is made. Pure: inventory, job and vSphere's offer in, plan out."""
+"""What a job will make. Pure: inventory, job and what vSphere offers in, plan out."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from dtesx.base.errors import UsageError
 from dtesx.model import scsi
-from dtesx.model.layout import MIB, TIB, DiskFormat, DiskLayout, Partition, PartitionRole
-from dtesx.model.replica import ReplicaSpec, checked_size, datastore_of
+from dtesx.model.layout import MIB, TIB, DiskFormat, DiskLayout, LogicalVolume, Partition, PartitionRole
+from dtesx.model.replica import DiskSpec, GroupSpec, ReplicaSpec, datastore_of
 from dtesx.planning.workload import Volume
 
 MAX_DISK_BYTES = 62 * TIB
@@ -55,11 +55,48 @@ class Draft:
 BIOS_BOOT = Wanted(PartitionRole.BIOS_BOOT, _BIOS_BOOT_BYTES)
 
 
+def draft(
+    replica: ReplicaSpec,
+    spec: DiskSpec | GroupSpec,
+    holds: str,
+    content: Sequence[Wanted],
+    *,
+    existing: str = "",
+    source_bytes: int = 0,
+    size_bytes: int = 0,
+    field: str = "",
+) -> Draft:
+    """A disk on the datastore and in the format that its options say, or those of the whole replica."""
+    return Draft(
+        holds,
+        tuple(content),
+        datastore=datastore_of(existing) or spec.datastore or replica.datastore,
+        format=spec.format or replica.disk_format,
+        source_bytes=source_bytes,
+        size_bytes=size_bytes,
+        field=field,
+        existing=existing,
+    )
+
+
 def wanted(volume: Volume, size_bytes: int = 0) -> Wanted:
     """A partition for a volume, as large as on the source or with another size."""
     return Wanted(
         volume.role,
         size_bytes or volume.size_bytes,
+        volume.fs_type,
+        volume.uuid,
+        volume.label,
+        volume.mount_point,
+    )
+
+
+def logical_volume(volume: Volume, extent_bytes: int, size_bytes: int = 0) -> LogicalVolume:
+    """A logical volume for a volume in whole extents, as large as on the source or with another size."""
+    return LogicalVolume(
+        volume.name,
+        volume.role,
+        up(size_bytes or volume.size_bytes, extent_bytes),
         volume.fs_type,
         volume.uuid,
         volume.label,

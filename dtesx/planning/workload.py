@@ -9,7 +9,7 @@ from dtesx.base.errors import UsageError
 from dtesx.model.inventory import Inventory
 from dtesx.model.layout import PartitionRole
 from dtesx.model.specs import WorkloadSpec
-from dtesx.model.storage import EXPLANATIONS, FileSystem, Swap, VolumeGroup
+from dtesx.model.storage import EXPLANATIONS, DeviceKind, FileSystem, Swap, VolumeGroup
 
 FILE_SYSTEM_TYPES = ("ext2", "ext3", "ext4", "xfs", "btrfs")
 """File systems that can be made with the source's UUID and written by a mirror."""
@@ -18,6 +18,7 @@ SYSTEM = ("/", "/usr", "/boot", "/boot/efi", "/efi")
 """Mount points without which no replica starts."""
 
 _EFI = ("/boot/efi", "/efi")
+_STRANGE = (DeviceKind.RAID, DeviceKind.ENCRYPTED, DeviceKind.MULTIPATH, DeviceKind.MAPPED)
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,12 @@ class Workload:
     def root(self) -> Volume:
         """The volume mounted at ``/``."""
         return next(volume for volume in self.volumes if volume.mount_point == "/")
+
+    @property
+    def system(self) -> Volume:
+        """The volume whose disk starts the replica: ``/``, or ``/boot`` where only that is on no group."""
+        boot = next((v for v in self.plain() if v.mount_point == "/boot"), self.root)
+        return boot if self.root.group else self.root
 
     def plain(self) -> tuple[Volume, ...]:
         """The volumes that are on no volume group."""
@@ -153,7 +160,13 @@ def _swap(inventory: Inventory, swap: Swap) -> Volume:
         label=swap.label,
         group=group,
         name=name,
+        layers=_swap_layers(inventory, swap.device),
     )
+
+
+def _swap_layers(inventory: Inventory, device: str) -> tuple[str, ...]:
+    found = inventory.device(device)
+    return (found.kind.value,) if found is not None and found.kind in _STRANGE else ()
 
 
 def _place(inventory: Inventory, device: str) -> tuple[str, str]:

@@ -4,30 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dtesx.base.errors import DtesxError, UsageError
-from dtesx.model.inventory import Inventory, OperatingSystem
-from dtesx.model.layout import MIB, Layout
+from dtesx.base.errors import DtesxError, from_code
+from dtesx.model.inventory import Inventory
+from dtesx.model.plan import JobPlan
 from dtesx.model.record import JobRecord
-from dtesx.model.vmware import NicPlan, ReplicaPlan
+from dtesx.planning.machine import replica_plan, whereabouts
+from dtesx.planning.plan import plan_job
+from dtesx.recovery.ports import Surroundings
 from dtesx.recovery.run import Run
 from dtesx.recovery.transfer import layout, refresh_disks
 from dtesx.volumes.disks import find_disk
-from dtesx.volumes.plan import plan_layout
 from dtesx.volumes.prepare import prepare_disk
-
-# VirtualMachineGuestOsIdentifier of the vSphere API, by os-release(5) ID; the "or later"
-# identifiers exist in every API version since 6.5.
-_GUESTS = {
-    "debian": "debian10_64Guest",
-    "ubuntu": "ubuntu64Guest",
-    "rhel": "rhel7_64Guest",
-    "centos": "centos7_64Guest",
-    "rocky": "centos7_64Guest",
-    "almalinux": "centos7_64Guest",
-    "ol": "oracleLinux7_64Guest",
-    "sles": "sles12_64Guest",
-}
-_OTHER_GUEST = "other3xLinux64Guest"
 
 
 def take_inventory(run: Run) -> None:
@@ -36,15 +23,27 @@ def take_inventory(run: Run) -> None:
 
 
 def plan(run: Run) -> None:
-    """Plan the replica's disks from the inventory."""
-    if run.record.inventory is None:
-        raise DtesxError("the source's inventory is missing", hint="create the job again")
-    run.keep(replace(run.record, layout=plan_layout(run.record.inventory)))
+    """Plan the replica. Raises the first thing that keeps the plan from being carried out."""
+    made = job_plan(run.record, run.site, inventory_of(run.record))
+    for obstacle in made.obstacles:
+        raise from_code(obstacle.code, obstacle.message, obstacle.hint)
+    run.detail("; ".join(made.warnings))
+    run.keep(replace(run.record, layout=made.layout))
+
+
+def job_plan(record: JobRecord, site: Surroundings, inventory: Inventory) -> JobPlan:
+    """What a job makes of such a source with what vSphere has now."""
+    with site.vsphere() as vsphere:
+        appliance = vsphere.find_vm(site.appliance_vm)
+        offer = vsphere.offer(appliance.ref, whereabouts(record.spec.replica))
+    kept = record.layout if record.replica_ref else None
+    return plan_job(record.spec, inventory, offer, owner=owner_of(record), kept=kept)
 
 
 def create_replica(run: Run) -> None:
     """Create the replica VM, powered off, with its disks."""
-    wanted = replica_plan(run.record, layout(run.record))
+    planned = layout(run.record)
+    wanted = replica_plan(run.record.spec, inventory_of(run.record), planned, owner_of(run.record))
     with run.site.vsphere() as vsphere:
         appliance = vsphere.find_vm(run.site.appliance_vm)
         machine = vsphere.create_replica(wanted, beside=appliance.ref)
@@ -60,52 +59,13 @@ def prepare(run: Run) -> None:
         prepare_disk(find_disk(virtual.uuid), disk)
 
 
+def inventory_of(record: JobRecord) -> Inventory:
+    """The inventory that the job was planned from."""
+    if record.inventory is None:
+        raise DtesxError("the source's inventory is missing", hint="create the job again")
+    return record.inventory
+
+
 def owner_of(record: JobRecord) -> str:
     """The mark in a VM's annotation that says whose it is."""
     return f"dtesx job {record.id}"
-
-
-def replica_plan(record: JobRecord, planned: Layout) -> ReplicaPlan:
-    """The replica VM that a job asks for (pure).
-
-    Raises UsageError when the job maps no network for a NIC that it does not leave out.
-    """
-    spec, inventory = record.spec, record.inventory
-    if inventory is None:
-        raise DtesxError("the source's inventory is missing", hint="create the job again")
-    return ReplicaPlan(
-        name=spec.replica_name,
-        owner=owner_of(record),
-        datastore=spec.replica.datastore,
-        guest_id=guest_id(inventory.os),
-        firmware=inventory.firmware,
-        cpus=spec.replica.cpus or inventory.cpus,
-        memory_mib=spec.replica.memory_mib or _memory_mib(inventory),
-        disk_bytes=tuple(disk.size_bytes for disk in planned.disks),
-        nics=_nics(record, inventory),
-        disk_format=spec.replica.disk_format,
-        resource_pool=spec.replica.resource_pool,
-        folder=spec.replica.folder,
-    )
-
-
-def guest_id(os: OperatingSystem) -> str:
-    """The vSphere guest identifier for an operating system."""
-    return _GUESTS.get(os.id, _OTHER_GUEST)
-
-
-def _memory_mib(inventory: Inventory) -> int:
-    # VirtualMachineConfigSpec.memoryMB must be a multiple of 4.
-    return max(1024, -(-inventory.memory_bytes // (4 * MIB)) * 4)
-
-
-def _nics(record: JobRecord, inventory: Inventory) -> tuple[NicPlan, ...]:
-    known = {nic.name for nic in inventory.nics}
-    unknown = set(record.spec.replica.networks) - known - {"*"}
-    if unknown:
-        raise UsageError(
-            f"replica.networks names {', '.join(sorted(unknown))}, which the source does not have",
-            hint=f"its network interfaces are: {', '.join(sorted(known)) or 'none'}",
-        )
-    networks = (record.spec.replica.network_for(nic.name) for nic in inventory.nics)
-    return tuple(NicPlan(network) for network in networks if network)

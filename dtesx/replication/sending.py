@@ -16,6 +16,7 @@ from dtesx.mirror.measuring import measure
 from dtesx.mirror.selection import Scope, select
 from dtesx.mirror.tally import Tally
 from dtesx.mirror.view import View
+from dtesx.model import specs
 from dtesx.model.mirror import LinkOptions, MirrorOptions
 from dtesx.model.request import MirrorPhase, MirrorRequest
 from dtesx.model.rules import Rule, RuleType
@@ -41,7 +42,7 @@ ViewOpener = Callable[[str], AbstractContextManager[int]]
 """Opens a mount point and yields a directory descriptor of it without its submounts."""
 
 RECONNECT = Backoff(first=0.5, cap=10.0, tries=8)
-OWN_STATE = Rule("/var/lib/dtesx", RuleType.EXCLUDE)
+OWN_STATE = Rule(specs.OWN_STATE, RuleType.EXCLUDE)
 """Where dtesx keeps its own state; it never travels: a replica must not pose as its source."""
 
 DEFAULT_LINK = LinkOptions()

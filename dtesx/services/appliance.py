@@ -10,6 +10,7 @@ from dtesx.base.files import private_directory, write_atomic
 from dtesx.base.log import get_logger
 from dtesx.management import api
 from dtesx.management.jobs import Jobs
+from dtesx.management.plans import Plans
 from dtesx.management.process import alone, say_ready, stop_signals, wait_for_stop
 from dtesx.management.server import serving
 from dtesx.management.servers import Servers
@@ -51,7 +52,7 @@ def run(address: str, port: int, state: Path) -> None:
         jobs = Jobs(store, operations, workers, site, tending, cancel)
         jobs.recover()
         servers, steering = Servers(store, identity.certificate), Steering(store, workers, site, cancel)
-        rules = api.rules(store, servers, vmware, jobs, steering)
+        rules = api.rules(store, servers, vmware, jobs, Plans(store, site, cancel), steering)
         app = application(rules, authorised=lambda bearer: pairing.matches(bearer, token))
         with serving(app, address, port, server_context(identity)) as bound:
             say_ready("appliance", address, bound)

@@ -20,8 +20,10 @@ _SECTOR = 512
 _NAMESPACE = uuid.UUID("b7a6f9d6-6f5e-4a55-9d0e-0f6f0a1c7c55")
 _TYPES: Mapping[PartitionRole, str] = {
     PartitionRole.BIOS_BOOT: "21686148-6449-6E6F-744E-656564454649",
+    PartitionRole.EFI_SYSTEM: "C12A7328-F81F-11D2-BA4B-00A0C93EC93B",
     PartitionRole.FILE_SYSTEM: "0FC63DAF-8483-4772-8E79-3D69D8477DE4",
     PartitionRole.SWAP: "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F",
+    PartitionRole.PHYSICAL_VOLUME: "E6D6D379-F507-44C2-A23C-238F2A3DF928",
 }
 # Features that GRUB before 2.12 or kernels from 4.18 on cannot read are left out.
 _EXT_FEATURES = "^metadata_csum_seed,^orphan_file"

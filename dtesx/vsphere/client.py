@@ -12,11 +12,13 @@ from dtesx.model.vmware import (
     About,
     Datastore,
     Network,
+    Offer,
     ReplicaPlan,
     Snapshot,
     VirtualDisk,
     VirtualMachine,
     VmwareServer,
+    Whereabouts,
 )
 from dtesx.vsphere import disks, inventory, machines, placement, power, replica, snapshots
 from dtesx.vsphere.collector import Row, properties
@@ -74,6 +76,12 @@ class VSphere:
         """A VM by its BIOS UUID, which its guest reads in /sys/class/dmi/id/product_uuid."""
         with self._doing(f"find the VM with the UUID {uuid}"):
             return machines.machine_by_uuid(self._session, uuid)
+
+    def offer(self, appliance_ref: str, where: Whereabouts) -> Offer:
+        """What there is for a replica that the appliance makes. NotFound for a place that does not exist."""
+        with self._doing("see what there is for a replica"):
+            appliance = machines.handle(self._session, appliance_ref)
+            return placement.offer(self._session, where, appliance)
 
     def create_replica(self, plan: ReplicaPlan, *, beside: str) -> VirtualMachine:
         """Make a replica powered off, near the VM ``beside``; one that exists for the owner is returned.

@@ -10,8 +10,8 @@ from pyVmomi import vim
 from dtesx.base.errors import Conflict, VSphereError
 from dtesx.model.vmware import VirtualDisk
 from dtesx.vsphere.collector import properties
-from dtesx.vsphere.devices import disk_device, free_place, new_controller
-from dtesx.vsphere.machines import DEVICES, disks
+from dtesx.vsphere.devices import disk_device, free_seat, new_controller
+from dtesx.vsphere.machines import DEVICES, HARDWARE, disks, hardware_version
 from dtesx.vsphere.session import Session
 from dtesx.vsphere.tasks import run_task
 
@@ -23,10 +23,12 @@ def attach(session: Session, machine: Any, disk: VirtualDisk) -> VirtualDisk:
 
     Raises Conflict when the VM holds another file of the same disk (an older link of its chain).
     """
-    devices = _devices(session, machine)
+    values = properties(session, machine, (DEVICES, HARDWARE))
+    devices = values.get(DEVICES, ())
     present = attached(devices, disk)
     if present is None:
-        spec = vim.vm.ConfigSpec(deviceChange=attach_changes(devices, disk))
+        version = hardware_version(str(values.get(HARDWARE, "")))
+        spec = vim.vm.ConfigSpec(deviceChange=attach_changes(devices, disk, version))
         run_task(session, lambda: machine.ReconfigVM_Task(spec))
         present = attached(_devices(session, machine), disk)
     if present is None:
@@ -60,15 +62,15 @@ def attached(devices: Sequence[Any], disk: VirtualDisk) -> VirtualDisk | None:
     return None
 
 
-def attach_changes(devices: Sequence[Any], disk: VirtualDisk) -> list[Any]:
+def attach_changes(devices: Sequence[Any], disk: VirtualDisk, hardware: int) -> list[Any]:
     """The device changes that add an existing disk, with a controller if there is none (pure)."""
-    place = free_place(devices)
+    seat = free_seat(devices, hardware)
     backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(fileName=disk.path, diskMode="persistent")
     addition = vim.vm.device.VirtualDeviceSpec(
         operation="add",
-        device=disk_device(place, _NEW_DISK, disk.size_bytes, backing),
+        device=disk_device(seat, _NEW_DISK, disk.size_bytes, backing),
     )
-    return [new_controller(place), addition] if place.controller < 0 else [addition]
+    return [new_controller(seat), addition] if seat.controller < 0 else [addition]
 
 
 def _removal(disk: VirtualDisk) -> Any:

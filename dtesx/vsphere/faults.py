@@ -87,7 +87,7 @@ _HOST_AWAY = _Rule(
 _NO_RESOURCES = _Rule(
     VSphereError,
     "the host or resource pool has not enough CPU or memory left: {reason}",
-    "choose another resource pool, give the replica less (replica.cpus, replica.memory_mib), or stop VMs",
+    "choose another resource pool, give the replica less (replica.sockets, replica.memory_mib), or stop VMs",
 )
 _NOT_ALLOWED = _Rule(
     Refused,

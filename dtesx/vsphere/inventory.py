@@ -46,12 +46,17 @@ def datastores_of(session: Session, host: Any) -> tuple[Row, ...]:
 def networks(session: Session) -> tuple[Network, ...]:
     """Every port group a VM can be connected to, by name; uplinks are none."""
     found = rows_under(session, session.content.rootFolder, vim.Network, ("name", "tag"))
-    usable = [Network(row.ref, row.name, is_distributed(row.managed)) for row in found if not _uplink(row)]
+    usable = [network(row) for row in found if not _uplink(row)]
     return tuple(sorted(usable, key=lambda item: item.name))
 
 
+def network(row: Row) -> Network:
+    """A port group's row as a value."""
+    return Network(row.ref, row.name, is_distributed(row.managed))
+
+
 def networks_of(session: Session, host: Any) -> tuple[Row, ...]:
-    """The port groups that one ESXi host has."""
+    """The port groups of one ESXi host, or of a cluster's hosts."""
     present = properties(session, host, ("network",)).get("network", ())
     found = rows(session, list(present), vim.Network, ("name", "tag"))
     return tuple(row for row in found if not _uplink(row))

@@ -16,10 +16,12 @@ from dtesx.vsphere.session import Session
 
 DEVICES = "config.hardware.device"
 POWER = "runtime.powerState"
+HARDWARE = "config.version"
 _PATHS = (
     "name",
     "config.uuid",
     "config.annotation",
+    HARDWARE,
     DEVICES,
     POWER,
     "guest.ipAddress",
@@ -77,6 +79,12 @@ def swapped(uuid: str) -> str:
         raise UsageError(f"{uuid!r} is not a UUID", hint="a UUID has 32 hexadecimal digits") from error
 
 
+def hardware_version(version: str) -> int:
+    """The number in a virtual hardware version such as ``vmx-19``; 0 when it is not known (pure)."""
+    number = version.removeprefix("vmx-")
+    return int(number) if number.isdigit() else 0
+
+
 def disks(devices: Sequence[Any]) -> tuple[VirtualDisk, ...]:
     """The virtual disks among a VM's devices, in the order of controller and unit."""
     found = [_disk(item) for item in devices if isinstance(item, vim.vm.device.VirtualDisk)]
@@ -109,6 +117,7 @@ def _machine(session: Session, row: Row) -> VirtualMachine:
         guest_address=str(values.get("guest.ipAddress", "")),
         guest_hostname=str(values.get("guest.hostName", "")),
         annotation=str(values.get("config.annotation", "")),
+        hardware=hardware_version(str(values.get(HARDWARE, ""))),
     )
 
 

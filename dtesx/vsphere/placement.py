@@ -9,10 +9,12 @@ from typing import Any
 from pyVmomi import vim
 
 from dtesx.base.errors import Conflict
-from dtesx.model.vmware import ReplicaPlan
-from dtesx.vsphere import inventory
+from dtesx.model.vmware import Offer, ReplicaPlan, Whereabouts
+from dtesx.vsphere import inventory, machines
 from dtesx.vsphere.collector import Row, properties, rows_under
 from dtesx.vsphere.session import Session
+
+_DATASTORE_HINT = "correct the datastores in the job; they must be mounted on the appliance's ESXi host"
 
 
 @dataclass(frozen=True)
@@ -26,35 +28,78 @@ class Placement:
     folder: Any
     pool: Any
     host: Any
-    datastore: Any
     networks: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where a VM can be made. ``networks_of`` is the host, or the cluster's or pool's compute resource.
+
+    ``host`` is None when the pool belongs to other hosts than the appliance's: vSphere chooses then.
+    """
+
+    datacenter: Any
+    folder: Any
+    pool: Any
+    host: Any
+    networks_of: Any
+    near: Any
+
+
+def find_spot(session: Session, where: Whereabouts, appliance: Any) -> Spot:
+    """Resolve the names of a place. Raises NotFound naming what exists."""
+    beside = properties(session, appliance, ("parent", "resourcePool", "runtime.host"))
+    near = beside.get("runtime.host")
+    if near is None:
+        raise Conflict(
+            "vSphere does not know on which ESXi host the appliance's VM is",
+            hint="look at the appliance's VM in the vSphere client: it must run on a connected host",
+        )
+    datacenter = inventory.datacenter_of(session, near)
+    folder = _folder(session, datacenter, where.folder, beside.get("parent"))
+    if where.host:
+        host = _host(session, datacenter, where.host)
+        return Spot(datacenter, folder, _pool_of(session, _owner(session, host)), host, host, near)
+    if where.cluster:
+        cluster = _cluster(session, datacenter, where.cluster)
+        return Spot(datacenter, folder, _pool_of(session, cluster), None, cluster, near)
+    pool = beside.get("resourcePool")
+    if where.resource_pool or pool is None:
+        pool = _pool(session, datacenter, where.resource_pool, near)
+    owner = properties(session, pool, ("owner",)).get("owner")
+    host = near if _same(owner, _owner(session, near)) else None
+    return Spot(datacenter, folder, pool, host, host or owner, near)
 
 
 def place(session: Session, plan: ReplicaPlan, appliance: Any) -> Placement:
     """Resolve the plan's names. Raises NotFound naming what exists.
 
-    The datastore must be one of the appliance's host, because the appliance writes the disks.
+    The datastores must be some of the appliance's host, because the appliance writes the disks.
     """
-    beside = properties(session, appliance, ("parent", "resourcePool", "runtime.host"))
-    host = beside.get("runtime.host")
-    if host is None:
-        raise Conflict(
-            "vSphere does not know on which ESXi host the appliance's VM is",
-            hint="look at the appliance's VM in the vSphere client: it must run on a connected host",
-        )
-    datacenter = inventory.datacenter_of(session, host)
-    pool = beside.get("resourcePool")
-    if plan.resource_pool or pool is None:
-        pool = _pool(session, datacenter, plan.resource_pool, host)
-    owner = properties(session, pool, ("owner",)).get("owner")
-    near = properties(session, host, ("parent",)).get("parent")
+    spot = find_spot(session, plan.where, appliance)
+    present = inventory.datastores_of(session, spot.near)
+    for name in dict.fromkeys((plan.datastore, *(disk.datastore for disk in plan.disks))):
+        inventory.choose("datastore", name, present, hint=_DATASTORE_HINT)
     return Placement(
-        datacenter=datacenter,
-        folder=_folder(session, datacenter, plan.folder, beside.get("parent")),
-        pool=pool,
-        host=host if _same(owner, near) else None,
-        datastore=_datastore(session, host, plan.datastore).managed,
-        networks=_networks(session, host if _same(owner, near) else owner, plan),
+        datacenter=spot.datacenter,
+        folder=spot.folder,
+        pool=spot.pool,
+        host=spot.host,
+        networks=_networks(session, spot.networks_of, plan),
+    )
+
+
+def offer(session: Session, where: Whereabouts, appliance: Any) -> Offer:
+    """What there is for a replica at a place."""
+    spot = find_spot(session, where, appliance)
+    machine = machines.machine(session, appliance)
+    stores = (inventory.datastore(row) for row in inventory.datastores_of(session, spot.near))
+    groups = (inventory.network(row) for row in inventory.networks_of(session, spot.networks_of))
+    return Offer(
+        datastores=tuple(sorted(stores, key=lambda item: item.name)),
+        networks=tuple(sorted(groups, key=lambda item: item.name)),
+        appliance_disks=len(machine.disks),
+        hardware=machine.hardware,
     )
 
 
@@ -81,7 +126,7 @@ def backing(network: Row, switch_uuid: str = "", port_group_key: str = "") -> An
 
 def _pool(session: Session, datacenter: Any, name: str, host: Any) -> Any:
     """A resource pool by name; of several with one name the one that the appliance's host is in."""
-    near = properties(session, host, ("parent",)).get("parent")
+    near = _owner(session, host)
     found = rows_under(session, datacenter, vim.ResourcePool, ("name", "owner"))
     local = [row for row in found if _same(row.values.get("owner"), near)]
     wanted = name or "Resources"
@@ -104,9 +149,26 @@ def _folder(session: Session, datacenter: Any, name: str, beside: Any) -> Any:
     return inventory.choose("VM folder", wanted, found, hint=hint).managed
 
 
-def _datastore(session: Session, host: Any, name: str) -> Row:
-    hint = "correct replica.datastore in the job; it must be mounted on the appliance's ESXi host"
-    return inventory.choose("datastore", name, inventory.datastores_of(session, host), hint=hint)
+def _host(session: Session, datacenter: Any, name: str) -> Any:
+    found = rows_under(session, datacenter, vim.HostSystem, ("name",))
+    hint = "correct replica.host in the job, or leave it out to use the appliance's"
+    return inventory.choose("ESXi host", name, found, hint=hint).managed
+
+
+def _cluster(session: Session, datacenter: Any, name: str) -> Any:
+    found = rows_under(session, datacenter, vim.ClusterComputeResource, ("name",))
+    hint = "correct replica.cluster in the job, or leave it out to use the appliance's host"
+    return inventory.choose("cluster", name, found, hint=hint).managed
+
+
+def _owner(session: Session, host: Any) -> Any:
+    """The cluster or compute resource that a host is in."""
+    return properties(session, host, ("parent",)).get("parent")
+
+
+def _pool_of(session: Session, resource: Any) -> Any:
+    """The root resource pool of a cluster or compute resource."""
+    return properties(session, resource, ("resourcePool",))["resourcePool"]
 
 
 def _networks(session: Session, host: Any, plan: ReplicaPlan) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import Any
 
 from pyVmomi import vim
 
-from dtesx.base.errors import Conflict, UsageError
+from dtesx.base.errors import Conflict
+from dtesx.model import scsi
 from dtesx.model.inventory import Firmware
-from dtesx.model.layout import DiskFormat
+from dtesx.model.layout import DiskFormat, DiskLayout
 from dtesx.model.vmware import ReplicaPlan, VirtualMachine
 from dtesx.vsphere import devices, machines
 from dtesx.vsphere.collector import rows_under
@@ -76,7 +77,10 @@ def config_spec(plan: ReplicaPlan, placement: Placement) -> Any:
         annotation=annotation(plan.owner),
         guestId=plan.guest_id,
         firmware=_FIRMWARE[plan.firmware],
+        # Only more disks than old hardware has places for need a new one: else the host's usual one.
+        version=f"vmx-{scsi.LARGE_HARDWARE}" if len(plan.disks) > scsi.max_disks(0) else None,
         numCPUs=plan.cpus,
+        numCoresPerSocket=plan.cores_per_socket,
         memoryMB=plan.memory_mib,
         # Only the datastore: vSphere then makes a folder with the VM's name there, or a variant of it.
         files=vim.vm.FileInfo(vmPathName=f"[{plan.datastore}]"),
@@ -88,7 +92,7 @@ def config_spec(plan: ReplicaPlan, placement: Placement) -> Any:
 
 def _checked(found: VirtualMachine, plan: ReplicaPlan) -> VirtualMachine:
     sizes = tuple(disk.size_bytes for disk in found.disks)
-    if sizes != _rounded(plan.disk_bytes):
+    if sizes != _rounded(plan.disks):
         raise Conflict(
             f"the replica {plan.name} exists, but its disks are not those of the plan",
             hint="delete the job together with its replica, then create it again",
@@ -96,32 +100,28 @@ def _checked(found: VirtualMachine, plan: ReplicaPlan) -> VirtualMachine:
     return found
 
 
-def _rounded(sizes: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple((size + 1023) // 1024 * 1024 for size in sizes)
+def _rounded(wanted: tuple[DiskLayout, ...]) -> tuple[int, ...]:
+    return tuple((disk.size_bytes + 1023) // 1024 * 1024 for disk in wanted)
 
 
 def _disk_changes(plan: ReplicaPlan) -> Iterator[Any]:
-    if len(plan.disk_bytes) > devices.MAX_DISKS:
-        raise UsageError(
-            f"the replica would have {len(plan.disk_bytes)} disks; {devices.MAX_DISKS} are possible",
-            hint="leave out disks or file systems that the replica does not need",
-        )
     controllers: set[int] = set()
-    for index, (size, spot) in enumerate(zip(_rounded(plan.disk_bytes), devices.places(), strict=False)):
-        if spot.controller not in controllers:
-            controllers.add(spot.controller)
-            yield devices.new_controller(spot)
+    for disk, size in zip(plan.disks, _rounded(plan.disks), strict=True):
+        seat = devices.new_seat(disk.bus, disk.unit)
+        if seat.controller not in controllers:
+            controllers.add(seat.controller)
+            yield devices.new_controller(seat)
         backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(
-            # No file name: vSphere puts the disk into the VM's own folder and names it.
-            fileName=f"[{plan.datastore}]",
+            # No file name: vSphere puts the disk into a folder of the VM's own there and names it.
+            fileName=f"[{disk.datastore}]",
             diskMode="persistent",
-            thinProvisioned=plan.disk_format is DiskFormat.THIN,
-            eagerlyScrub=plan.disk_format is DiskFormat.THICK,
+            thinProvisioned=disk.format is DiskFormat.THIN,
+            eagerlyScrub=disk.format is DiskFormat.THICK,
         )
         yield vim.vm.device.VirtualDeviceSpec(
             operation="add",
             fileOperation="create",
-            device=devices.disk_device(spot, _FIRST_DISK - index, size, backing),
+            device=devices.disk_device(seat, _FIRST_DISK - disk.index, size, backing),
         )
 
 

@@ -33,7 +33,8 @@ source: {server}
 vmware: {vcenter}
 replica:
   datastore: {datastore}
-  cpus: 2
+  sockets: 2
+  cores_per_socket: 1
   memory_mib: 1024
 """
 

@@ -9,6 +9,7 @@ from dtesx.cli.job.delete import delete_job
 from dtesx.cli.job.list import list_jobs
 from dtesx.cli.job.mirror import mirror_job
 from dtesx.cli.job.pause import pause_job
+from dtesx.cli.job.plan import plan_job
 from dtesx.cli.job.resume import resume_job
 from dtesx.cli.job.schema import print_schema
 from dtesx.cli.job.show import show_job
@@ -19,6 +20,7 @@ app = teach.group("Jobs: what is protected, and where it stands.")
 teach.add(
     app, "create", create_job, "dtesx job create -f job.yaml", "dtesx job create -f job.yaml --no-wait --json"
 )
+teach.add(app, "plan", plan_job, "dtesx job plan -f job.yaml", "dtesx job plan alpha --json")
 teach.add(app, "list", list_jobs, "dtesx job list")
 teach.add(app, "show", show_job, "dtesx job show alpha", "dtesx job show alpha --json")
 teach.add(app, "watch", watch_job, "dtesx job watch alpha")

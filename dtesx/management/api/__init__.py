@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dtesx.management.api import jobs, operations, servers, status, steering, vmware
+from dtesx.management.api import jobs, operations, plans, servers, status, steering, vmware
 from dtesx.management.jobs import Jobs
+from dtesx.management.plans import Plans
 from dtesx.management.servers import Servers
 from dtesx.management.steering import Steering
 from dtesx.management.store import Store
@@ -12,7 +13,12 @@ from dtesx.management.web import Rule
 
 
 def rules(
-    store: Store, known_servers: Servers, known_vmware: Vmware, all_jobs: Jobs, all_steering: Steering
+    store: Store,
+    known_servers: Servers,
+    known_vmware: Vmware,
+    all_jobs: Jobs,
+    all_plans: Plans,
+    all_steering: Steering,
 ) -> tuple[Rule, ...]:
     """All calls of the management API."""
     return (
@@ -20,6 +26,7 @@ def rules(
         *servers.rules(known_servers),
         *vmware.rules(known_vmware),
         *jobs.rules(all_jobs),
+        *plans.rules(all_plans),
         *steering.rules(all_steering),
         *operations.rules(store),
     )

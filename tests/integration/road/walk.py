@@ -23,7 +23,9 @@ from dtesx.vsphere.trust import presented_thumbprint
 
 CACHE = Path(__file__).parents[3] / ".cache"
 ENDED = (StepState.DONE, StepState.FAILED, StepState.INTERRUPTED)
-SPEC = JobSpec("alpha", "alpha", "lab", ReplicaSpec("datastore1", cpus=1, memory_mib=1024))
+SPEC = JobSpec(
+    "alpha", "alpha", "lab", ReplicaSpec("datastore1", sockets=1, cores_per_socket=1, memory_mib=1024)
+)
 
 
 @dataclass

@@ -35,7 +35,17 @@ from dtesx.model.request import MirrorPhase, MirrorRequest, ReplicationRequest
 from dtesx.model.stats import MirrorStats
 from dtesx.model.storage import BlockDevice, DeviceKind, FileSystem
 from dtesx.model.target import Paused, WorkerPhase, WorkerSpec, WorkerStatus
-from dtesx.model.vmware import ReplicaPlan, Snapshot, VirtualDisk, VirtualMachine, VirtualNic
+from dtesx.model.vmware import (
+    Datastore,
+    Network,
+    Offer,
+    ReplicaPlan,
+    Snapshot,
+    VirtualDisk,
+    VirtualMachine,
+    VirtualNic,
+    Whereabouts,
+)
 from dtesx.recovery import failover, protect, replication, transfer
 from dtesx.recovery.ports import Surroundings
 from dtesx.replication.continuous.reporting import report
@@ -61,6 +71,13 @@ INVENTORY = Inventory(
     file_systems=(FileSystem("/", "/dev/sda1", "sda", "ext4", "u-u", "", 4 * GIB, GIB),),
     swaps=(),
     nics=(Nic("eth0", "52:54:00:00:00:01", ("10.0.0.2/24",)),),
+)
+
+OFFER = Offer(
+    datastores=(Datastore("datastore-1", "ds", "VMFS", 100 * GIB, 50 * GIB),),
+    networks=(Network("network-1", "VM Network", False),),
+    appliance_disks=1,
+    hardware=19,
 )
 
 
@@ -91,6 +108,7 @@ class World:
     in_part: bool = False
     switch: ReplicationSwitch = ReplicationSwitch.ON
     bootable: bool = False
+    offered: Offer = OFFER
     calls: int = 0
     die_at: int = 0
     fail_at: int = 0
@@ -269,12 +287,18 @@ class World:
             raise NotFound("gone")
         return self.replica
 
+    def offer(self, appliance_ref: str, where: Whereabouts) -> Offer:
+        self.tick()
+        return self.offered
+
     def create_replica(self, plan: ReplicaPlan, *, beside: str) -> VirtualMachine:
         self.tick()
         if self.replica is None:
             disks = tuple(
-                VirtualDisk(2000 + i, f"[ds] r/r{i}.vmdk", f"6000C29-{i}", size, 0, i)
-                for i, size in enumerate(plan.disk_bytes)
+                VirtualDisk(
+                    2000 + i, f"[{d.datastore}] r/r{i}.vmdk", f"6000C29-{i}", d.size_bytes, d.bus, d.unit
+                )
+                for i, d in enumerate(plan.disks)
             )
             nics = (VirtualNic(4000, "00:50:56:00:00:01", plan.nics[0].network),)
             self.replica = VirtualMachine(REPLICA, plan.name, "u", False, disks, nics, annotation=plan.owner)

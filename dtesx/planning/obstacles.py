@@ -1,0 +1,95 @@
+"""What keeps a plan from being carried out: what is not there, and what nobody can make yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dtesx.base.errors import Conflict, NotFound, UsageError
+from dtesx.model import scsi
+from dtesx.model.inventory import Firmware, Inventory
+from dtesx.model.job import JobSpec, Problem
+from dtesx.model.plan import DatastoreUse
+from dtesx.model.vmware import Offer, ReplicaPlan
+from dtesx.planning import space
+from dtesx.planning.workload import Workload
+
+
+def obstacles(
+    spec: JobSpec,
+    inventory: Inventory,
+    workload: Workload,
+    replica: ReplicaPlan,
+    uses: tuple[DatastoreUse, ...],
+    offer: Offer,
+) -> tuple[Problem, ...]:
+    """All of them, those that the administrator can remove first."""
+    return (
+        *_networks(replica, offer),
+        *space.obstacles(replica, uses, offer),
+        *_capacity(replica, offer),
+        *_firmware(inventory, replica),
+        *_volumes(workload),
+        *_options(spec, replica),
+    )
+
+
+def _networks(replica: ReplicaPlan, offer: Offer) -> Iterator[Problem]:
+    present = {network.name for network in offer.networks}
+    for name in sorted({nic.network for nic in replica.nics} - present):
+        yield Problem(
+            NotFound.code,
+            f"the replica's host has no port group {name}",
+            f"correct replica.networks; it has: {', '.join(sorted(present)) or 'none'}",
+        )
+
+
+def _capacity(replica: ReplicaPlan, offer: Offer) -> Iterator[Problem]:
+    """The appliance holds the disks of all its jobs at once."""
+    free = scsi.max_disks(offer.hardware) - offer.appliance_disks
+    if len(replica.disks) > free:
+        yield Problem(
+            Conflict.code,
+            f"the replica has {len(replica.disks)} disks; the appliance has room for {max(0, free)} more",
+            "delete jobs of this appliance that are not needed, or deploy another appliance for new jobs",
+        )
+
+
+def _firmware(inventory: Inventory, replica: ReplicaPlan) -> Iterator[Problem]:
+    if replica.firmware is not inventory.firmware:
+        yield _not_yet(
+            f"a source that starts by {inventory.firmware.value} as a replica that starts by "
+            f"{replica.firmware.value}",
+            "leave replica.firmware out",
+        )
+    elif replica.firmware is Firmware.UEFI:
+        yield _not_yet("replicas that start by UEFI", "protect a source that starts by BIOS for now")
+
+
+def _volumes(workload: Workload) -> Iterator[Problem]:
+    for group in workload.groups:
+        yield _not_yet(
+            f"volume groups ({group.name})",
+            "only file systems directly on disks and partitions can be protected for now",
+        )
+    for volume in workload.volumes:
+        if volume.layers:
+            yield _not_yet(
+                f"{volume.title}: volumes on {', '.join(volume.layers)}",
+                "only file systems directly on disks and partitions can be protected for now",
+            )
+        if volume.subvolumes:
+            yield _not_yet(
+                f"{volume.title}: btrfs subvolumes",
+                "only btrfs file systems mounted whole can be protected for now",
+            )
+
+
+def _options(spec: JobSpec, replica: ReplicaPlan) -> Iterator[Problem]:
+    if any(disk.existing for disk in replica.disks):
+        yield _not_yet("existing virtual disks", "leave `existing` out: new disks are made")
+    if spec.replica.addresses:
+        yield _not_yet("other addresses for the replica", "leave replica.addresses out")
+
+
+def _not_yet(what: str, hint: str) -> Problem:
+    return Problem(UsageError.code, f"not supported yet: {what}", hint)
