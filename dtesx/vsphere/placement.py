@@ -14,7 +14,10 @@ from dtesx.vsphere import inventory, machines
 from dtesx.vsphere.collector import Row, properties, rows_under
 from dtesx.vsphere.session import Session
 
-_DATASTORE_HINT = "correct the datastores in the job; they must be mounted on the appliance's ESXi host"
+_DATASTORE_HINT = (
+    "correct replica.datastore or replica.storage in the job; datastores must be mounted on the appliance's "
+    "ESXi host"
+)
 
 
 @dataclass(frozen=True)

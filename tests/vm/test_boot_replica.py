@@ -25,9 +25,12 @@ from dtesx.boot.initrd import read as read_initrd
 from dtesx.lab.tree import base_tree
 from dtesx.model.inventory import Firmware, Inventory, OperatingSystem
 from dtesx.model.layout import MIB, Layout
+from dtesx.model.replica import ReplicaSpec
+from dtesx.model.specs import WorkloadSpec
 from dtesx.model.storage import BlockDevice, DeviceKind, FileSystem, Swap
+from dtesx.planning.disks import plan_layout
+from dtesx.planning.workload import select
 from dtesx.volumes.mounts import mounted_layout
-from dtesx.volumes.plan import plan_layout
 from dtesx.volumes.prepare import prepare_disk
 
 pytestmark = pytest.mark.vm
@@ -56,27 +59,26 @@ def layout(root_uuid: str) -> Layout:
     def fs(mount: str, disk: str, kind: str, uuid: str, size: int) -> FileSystem:
         return FileSystem(mount, f"/dev/{disk}1", disk, kind, uuid, "", size * MIB, 1)
 
-    return plan_layout(
-        Inventory(
-            hostname="alpha",
-            os=OperatingSystem("debian", "12", "Debian 12"),
-            kernel="",
-            architecture="x86_64",
-            firmware=Firmware.BIOS,
-            cpus=1,
-            memory_bytes=1 << 30,
-            devices=(
-                BlockDevice("vda", "/dev/vda", DeviceKind.DISK, 4096 * MIB),
-                BlockDevice("vdb", "/dev/vdb", DeviceKind.DISK, 512 * MIB),
-            ),
-            file_systems=(
-                fs("/", "vda", "ext4", root_uuid, 4096),
-                fs("/srv", "vdb", "xfs", SRV_UUID, 512),
-            ),
-            swaps=(Swap("/dev/vda2", SWAP_UUID, 16 * MIB, disk="vda"),),
-            nics=(),
-        )
+    source = Inventory(
+        hostname="alpha",
+        os=OperatingSystem("debian", "12", "Debian 12"),
+        kernel="",
+        architecture="x86_64",
+        firmware=Firmware.BIOS,
+        cpus=1,
+        memory_bytes=1 << 30,
+        devices=(
+            BlockDevice("vda", "/dev/vda", DeviceKind.DISK, 4096 * MIB),
+            BlockDevice("vdb", "/dev/vdb", DeviceKind.DISK, 512 * MIB),
+        ),
+        file_systems=(
+            fs("/", "vda", "ext4", root_uuid, 4096),
+            fs("/srv", "vdb", "xfs", SRV_UUID, 512),
+        ),
+        swaps=(Swap("/dev/vda2", SWAP_UUID, 16 * MIB, disk="vda"),),
+        nics=(),
     )
+    return plan_layout(source, select(source, WorkloadSpec()), ReplicaSpec("ds"))
 
 
 @contextmanager

@@ -98,7 +98,14 @@ def _disk_rows(layout: Layout) -> Iterator[tuple[str, ...]]:
     for disk in layout.disks:
         form = f"existing: {disk.existing}" if disk.existing else disk.format.value
         place = f"SCSI({disk.bus}:{disk.unit})"
-        named = (str(disk.index), place, size(disk.size_bytes), form, disk.datastore, disk.holds)
+        named: tuple[str, ...] = (
+            str(disk.index),
+            place,
+            size(disk.size_bytes),
+            form,
+            disk.datastore,
+            disk.holds,
+        )
         for part in disk.partitions:
             content = f"{part.role.value} {part.fs_type or part.group}".strip()
             yield (*named, str(part.number), size(part.size_bytes), content, part.mount_point)
@@ -115,7 +122,7 @@ def _groups(layout: Layout) -> None:
 
 def _group_rows(layout: Layout) -> Iterator[tuple[str, ...]]:
     for group in layout.groups:
-        named = (group.name, size(group.size_bytes), size(group.extent_bytes))
+        named: tuple[str, ...] = (group.name, size(group.size_bytes), size(group.extent_bytes))
         for volume in group.volumes:
             yield (*named, volume.name, size(volume.size_bytes), volume.fs_type, volume.mount_point)
             named = ("",) * len(named)

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from dtesx.lab.simulator import Simulator, SimulatorConfig, SimulatorUser, build
+from dtesx.model import scsi
 from dtesx.model.inventory import Firmware
+from dtesx.model.layout import DiskFormat, DiskLayout
 from dtesx.model.vmware import NicPlan, ReplicaPlan, VirtualMachine, VmwareServer
 from dtesx.vsphere.client import VSphere, connect
 from dtesx.vsphere.trust import presented_thumbprint
@@ -20,6 +22,7 @@ from dtesx.wire.identity import load_or_create
 
 CACHE = Path(__file__).parents[3] / ".cache" / "simulator"
 APPLIANCE = "dtesx-appliance"
+STORE = "datastore1"
 UUID = "42010203-0405-0607-0809-0a0b0c0d0e0f"
 MIB = 1 << 20
 
@@ -117,6 +120,22 @@ def appliance(vsphere: VSphere) -> VirtualMachine:
     return vsphere.find_vm(APPLIANCE)
 
 
+def disks(*sizes: int, form: DiskFormat = DiskFormat.THIN) -> tuple[DiskLayout, ...]:
+    """Blank disks of these sizes at the first places."""
+    return tuple(
+        DiskLayout(index, size, (), STORE, form, place.bus, place.unit)
+        for index, (size, place) in enumerate(zip(sizes, scsi.places(0), strict=False))
+    )
+
+
+Disks = Callable[..., tuple[DiskLayout, ...]]
+
+
+@pytest.fixture
+def some_disks() -> Disks:
+    return disks
+
+
 _numbers = count(1)
 
 
@@ -127,12 +146,13 @@ def plan() -> ReplicaPlan:
     return ReplicaPlan(
         name=name,
         owner=f"job-of-{name}",
-        datastore="datastore1",
+        datastore=STORE,
         guest_id="debian12_64Guest",
         firmware=Firmware.BIOS,
-        cpus=2,
+        sockets=2,
+        cores_per_socket=1,
         memory_mib=1024,
-        disk_bytes=(64 * MIB, 32 * MIB),
+        disks=disks(64 * MIB, 32 * MIB),
         nics=(NicPlan("VM Network", "00:50:56:00:00:01"),),
     )
 

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from dtesx.base.errors import Conflict, NotFound, TargetFull, VSphereError
+from dtesx.model.layout import DiskLayout
 from dtesx.model.vmware import ReplicaPlan, VirtualMachine
 from dtesx.vsphere.client import VSphere
 
 pytestmark = pytest.mark.integration
 
 MakeReplica = Callable[[ReplicaPlan], VirtualMachine]
+Disks = Callable[..., tuple[DiskLayout, ...]]
 MIB = 1 << 20
 
 
@@ -50,9 +52,13 @@ def test_both_may_be_repeated(
 
 
 def test_a_full_controller_is_followed_by_another(
-    vsphere: VSphere, appliance: VirtualMachine, make_replica: MakeReplica, plan: ReplicaPlan
+    vsphere: VSphere,
+    appliance: VirtualMachine,
+    make_replica: MakeReplica,
+    plan: ReplicaPlan,
+    some_disks: Disks,
 ) -> None:
-    made = make_replica(replace(plan, disk_bytes=(MIB,) * 16))
+    made = make_replica(replace(plan, disks=some_disks(*(MIB,) * 16)))
     held = [vsphere.attach_disk(appliance.ref, disk) for disk in made.disks]
     assert len({(disk.controller, disk.unit) for disk in held}) == 16
     assert len({disk.controller for disk in held}) == 2

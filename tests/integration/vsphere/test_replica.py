@@ -10,8 +10,8 @@ from pyVmomi import vim
 
 from dtesx.base.errors import Conflict, NotFound, TargetFull, UsageError
 from dtesx.model.inventory import Firmware
-from dtesx.model.layout import DiskFormat
-from dtesx.model.vmware import NicPlan, ReplicaPlan, VirtualMachine
+from dtesx.model.layout import DiskFormat, DiskLayout
+from dtesx.model.vmware import NicPlan, ReplicaPlan, VirtualMachine, Whereabouts
 from dtesx.vsphere import collector
 from dtesx.vsphere.client import VSphere
 from dtesx.vsphere.machines import DEVICES, handle
@@ -20,6 +20,7 @@ from dtesx.vsphere.replica import find_replica
 pytestmark = pytest.mark.integration
 
 MakeReplica = Callable[[ReplicaPlan], VirtualMachine]
+Disks = Callable[..., tuple[DiskLayout, ...]]
 MIB = 1 << 20
 
 
@@ -62,8 +63,9 @@ def test_disk_formats(
     plan: ReplicaPlan,
     format_: DiskFormat,
     flags: tuple[bool, bool],
+    some_disks: Disks,
 ) -> None:
-    made = make_replica(replace(plan, disk_format=format_, disk_bytes=(8 * MIB,), firmware=Firmware.UEFI))
+    made = make_replica(replace(plan, disks=some_disks(8 * MIB, form=format_), firmware=Firmware.UEFI))
     values = raw(vsphere, made, DEVICES, "config.firmware")
     backing: Any
     (backing,) = [item.backing for item in values[DEVICES] if isinstance(item, vim.vm.device.VirtualDisk)]
@@ -71,9 +73,9 @@ def test_disk_formats(
     assert values["config.firmware"] == "efi"
 
 
-def test_many_disks_and_networks(make_replica: MakeReplica, plan: ReplicaPlan) -> None:
+def test_many_disks_and_networks(make_replica: MakeReplica, plan: ReplicaPlan, some_disks: Disks) -> None:
     nics = (NicPlan("Recovery Network"), NicPlan("VM Network"))
-    made = make_replica(replace(plan, disk_bytes=(MIB,) * 17, nics=nics))
+    made = make_replica(replace(plan, disks=some_disks(*(MIB,) * 17), nics=nics))
     assert len(made.disks) == 17
     assert len({disk.controller for disk in made.disks}) == 2
     assert 7 not in {disk.unit for disk in made.disks}
@@ -113,10 +115,14 @@ def test_a_request_of_a_former_run_that_ends_meanwhile(
 
 
 def test_a_changed_plan_does_not_pass_for_the_same(
-    vsphere: VSphere, plan: ReplicaPlan, replica: VirtualMachine, appliance: VirtualMachine
+    vsphere: VSphere,
+    plan: ReplicaPlan,
+    replica: VirtualMachine,
+    appliance: VirtualMachine,
+    some_disks: Disks,
 ) -> None:
     with pytest.raises(Conflict, match="disks are not those of the plan"):
-        vsphere.create_replica(replace(plan, disk_bytes=(64 * MIB,)), beside=appliance.ref)
+        vsphere.create_replica(replace(plan, disks=some_disks(64 * MIB)), beside=appliance.ref)
 
 
 def test_a_name_that_is_taken(
@@ -144,8 +150,12 @@ def test_names_that_do_not_exist_are_told_with_those_that_do(
     wrong = {
         "no datastore called d9; there are: datastore1": replace(plan, datastore="d9"),
         "no network called VM Netwerk; there are: VM Network": replace(plan, nics=(NicPlan("VM Netwerk"),)),
-        "no resource pool called Gold; there are: .*Resources": replace(plan, resource_pool="Gold"),
-        "no VM folder called x/y": replace(plan, folder="x/y"),
+        "no resource pool called Gold; there are: .*Resources": replace(
+            plan, where=Whereabouts(resource_pool="Gold")
+        ),
+        "no VM folder called x/y": replace(plan, where=Whereabouts(folder="x/y")),
+        "no ESXi host called esx9; there are: esx1.lab": replace(plan, where=Whereabouts(host="esx9")),
+        "no cluster called C; there are: Cluster": replace(plan, where=Whereabouts(cluster="C")),
     }
     for words, bad in wrong.items():
         with pytest.raises(NotFound, match=words) as caught:
@@ -159,9 +169,14 @@ def test_a_bad_name_is_refused(vsphere: VSphere, plan: ReplicaPlan, appliance: V
 
 
 def test_a_full_datastore_leaves_nothing_behind(
-    site: Any, vsphere: VSphere, plan: ReplicaPlan, appliance: VirtualMachine, make_replica: MakeReplica
+    site: Any,
+    vsphere: VSphere,
+    plan: ReplicaPlan,
+    appliance: VirtualMachine,
+    make_replica: MakeReplica,
+    some_disks: Disks,
 ) -> None:
-    thick = replace(plan, disk_format=DiskFormat.FLAT)
+    thick = replace(plan, disks=some_disks(64 * MIB, 32 * MIB, form=DiskFormat.FLAT))
     site.simulator.limit_datastore("datastore1", 48 * MIB)
     try:
         with pytest.raises(TargetFull, match="datastore1 has not enough free space") as caught:
@@ -189,12 +204,37 @@ def test_in_a_folder_and_a_pool_of_its_own(
     pool = values["resourcePool"].CreateResourcePool(
         "Silver", vim.ResourceConfigSpec(cpuAllocation=allocation, memoryAllocation=allocation)
     )
-    made = make_replica(replace(plan, folder="prod/web", resource_pool="Silver"))
+    made = make_replica(replace(plan, where=Whereabouts(folder="prod/web", resource_pool="Silver")))
     placed = raw(vsphere, made, "parent", "resourcePool")
     assert placed["parent"]._moId == folder._moId
     assert placed["resourcePool"]._moId == pool._moId
-    by_name = make_replica(replace(plan, name=plan.name + "-2", owner="two", folder="web"))
+    by_name = make_replica(replace(plan, name=plan.name + "-2", owner="two", where=Whereabouts(folder="web")))
     assert raw(vsphere, by_name, "parent")["parent"]._moId == folder._moId
+
+
+@pytest.mark.parametrize("where", [Whereabouts(host="esx1.lab"), Whereabouts(cluster="Cluster")])
+def test_on_a_host_or_in_a_cluster_that_was_named(
+    vsphere: VSphere, plan: ReplicaPlan, make_replica: MakeReplica, where: Whereabouts
+) -> None:
+    made = make_replica(replace(plan, where=where, nics=(NicPlan("Recovery Network"),)))
+    pool = raw(vsphere, made, "resourcePool")["resourcePool"]
+    owner = collector.properties(vsphere._session, pool, ("owner",))["owner"]
+    assert collector.properties(vsphere._session, owner, ("name",))["name"] == "Cluster"
+
+
+@pytest.mark.parametrize(
+    "where", [Whereabouts(), Whereabouts(host="esx1.lab"), Whereabouts(cluster="Cluster")]
+)
+def test_what_there_is_for_a_replica(vsphere: VSphere, appliance: VirtualMachine, where: Whereabouts) -> None:
+    found = vsphere.offer(appliance.ref, where)
+    assert [store.name for store in found.datastores] == ["datastore1"]
+    assert found.datastores[0].free_bytes > 0
+    assert [(network.name, network.distributed) for network in found.networks] == [
+        ("Recovery Network", True),
+        ("VM Network", False),
+    ]
+    assert found.appliance_disks == len(appliance.disks)
+    assert found.hardware == appliance.hardware >= 10
 
 
 @pytest.mark.parametrize(

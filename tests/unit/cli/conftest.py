@@ -37,11 +37,13 @@ from dtesx.model.job import (
     StepState,
 )
 from dtesx.model.network import Nic
+from dtesx.model.plan import JobPlan
 from dtesx.model.replica import ReplicaSpec
 from dtesx.model.stats import MirrorStats, PathProblem
 from dtesx.model.storage import BlockDevice, DeviceKind, FileSystem
 from dtesx.model.target import Paused
-from dtesx.model.vmware import About, Datastore, Network
+from dtesx.model.vmware import About, Datastore, Network, Offer
+from dtesx.planning.plan import plan_job
 
 THUMBPRINT = ":".join(["AB"] * 32)
 INVENTORY = Inventory(
@@ -56,6 +58,9 @@ INVENTORY = Inventory(
     file_systems=(FileSystem("/", "/dev/sda1", "sda", "ext4", "u-u", "", 4 << 30, 1 << 30),),
     swaps=(),
     nics=(Nic("eth0", "02:00:00:00:00:01", ("10.0.0.2/24",), ("10.0.0.1",)),),
+)
+OFFER = Offer(
+    (Datastore("ds-1", "ds1", "VMFS", 100 << 30, 50 << 30),), (Network("n-1", "VM Network", False),), 1, 19
 )
 
 
@@ -144,6 +149,14 @@ class FakeApi:
         self._called("create_job", (spec, rebind))
         running = operation(OperationKind.PROTECT, StepState.RUNNING)
         return replace(self.job_info, spec=spec, operation=running)
+
+    def plan(self, spec: JobSpec) -> JobPlan:
+        self._called("plan", spec)
+        return plan_job(spec, INVENTORY, OFFER)
+
+    def job_plan(self, name: str) -> JobPlan:
+        self._called("job_plan", name)
+        return plan_job(self.job_info.spec, INVENTORY, OFFER)
 
     def jobs(self) -> Sequence[JobInfo]:
         self._called("jobs")

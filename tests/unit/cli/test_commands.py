@@ -280,3 +280,35 @@ def test_confirmation_on_a_terminal(
     assert "DESTROY" in asked[0]
     assert (done.code == 0) is answers
     assert bool(api.calls) is answers
+
+
+def test_job_plan_shows_what_a_file_asks_for(api: FakeApi, run: Run, job_file: Path) -> None:
+    done = run("job", "plan", "-f", str(job_file))
+    assert done.code == 0, done.err
+    assert [name for name, _ in api.calls] == ["plan"]
+    for words in ("web-replica", "SCSI(0:0)", "bios-boot", "beside the appliance", "VM Network"):
+        assert words in done.out
+    assert "Different from the source:" in done.out
+    assert "network card eth0: 02:00:00:00:00:01 -> a MAC address from vSphere" in done.out
+
+
+def test_job_plan_of_a_job_that_exists(api: FakeApi, run: Run) -> None:
+    done = run("job", "plan", "web", "--json")
+    assert api.calls == [("job_plan", "web")]
+    assert done.document["replica"]["name"] == "web-replica"
+    assert done.document["layout"]["disks"][0]["bus"] == 0
+
+
+def test_job_plan_that_cannot_be_carried_out(api: FakeApi, run: Run, job_file: Path) -> None:
+    job_file.write_text(job_file.read_text().replace("ds1", "ds9"))
+    done = run("job", "plan", "-f", str(job_file))
+    assert done.code == ExitCode.PROBLEMS
+    assert "This plan cannot be carried out:" in done.out
+    assert "no datastore ds9; it has: ds1" in done.out
+
+
+@pytest.mark.parametrize("arguments", [(), ("web", "-f", "job.yaml")])
+def test_job_plan_wants_a_job_or_a_file(api: FakeApi, run: Run, arguments: tuple[str, ...]) -> None:
+    done = run("job", "plan", *arguments)
+    assert done.code == ExitCode.USAGE
+    assert api.calls == []

@@ -29,7 +29,7 @@ vmware: vc1
 route: 10.0.0.1
 replica:
   datastore: ds1
-  cpus: 2
+  sockets: 2
   disk_format: thick
   networks: {"*": Office, eth1: Backup}
 mirror:
@@ -57,7 +57,9 @@ def test_a_whole_file() -> None:
         "web",
         "alpha",
         "vc1",
-        ReplicaSpec("ds1", cpus=2, disk_format=DiskFormat.THICK, networks={"*": "Office", "eth1": "Backup"}),
+        ReplicaSpec(
+            "ds1", sockets=2, disk_format=DiskFormat.THICK, networks={"*": "Office", "eth1": "Backup"}
+        ),
         MirrorSpec(Compare.NONE, ("/var/cache",)),
         ReplicationSpec(epoch=5),
         LinkSpec("20MB/s", window="21:00-04:00", rates=(RateSpec("22:00-23:00", 5000),), compress="off"),
@@ -70,9 +72,9 @@ def test_a_whole_file() -> None:
     [
         ("name: web", "nmae: web", "job.yaml:1: unknown field nmae; did you mean name?"),
         ("  datastore: ds1", "  datastor: ds1", "job.yaml:6: unknown field replica.datastor; did you mean"),
-        ("  cpus: 2", "  cpus: '2'", "job.yaml:7: replica.cpus must be a whole number, not text"),
+        ("  sockets: 2", "  sockets: '2'", "job.yaml:7: replica.sockets must be a whole number, not text"),
         ("  epoch: 5", "  epoch: 0", "job.yaml:19: replication.epoch must be between 0.1 and 3600"),
-        ("  cpus: 2", "  cpus: 999", "job.yaml:7: replica.cpus must be between 1 and 128"),
+        ("  sockets: 2", "  sockets: 999", "job.yaml:7: replica.sockets must be between 1 and 128"),
         ("vmware: vc1", "vmware: 1", "job.yaml:3: vmware must be text, not a whole number"),
         ("vmware: vc1", "vmware: true", "job.yaml:3: vmware must be text, not yes/no"),
         ("vmware: vc1\n", "", "job.yaml: vmware is missing"),
@@ -81,7 +83,7 @@ def test_a_whole_file() -> None:
         ("thick", "fat", "job.yaml:8: replica.disk_format: Invalid enum value 'fat'"),
         ("[/var/cache]", "[cache]", "job.yaml:12: mirror.exclude: 'cache' must be an absolute path"),
         ("[/var/cache]", "[1]", "mirror.exclude[0] must be text, not a whole number"),
-        ("  cpus: 2", "  cpus: 2\n  cpus: 3", "job.yaml:8: replica.cpus is given twice"),
+        ("  sockets: 2", "  sockets: 2\n  sockets: 3", "job.yaml:8: replica.sockets is given twice"),
         ("name: web", "name: [", "job.yaml: not valid YAML: line "),
         ("name: web", "? [a, b]\n: c\nname: web", "not valid YAML: line 1"),
         ("20MB/s", "fast", "job.yaml:14: link.bandwidth: 'fast' is not a rate"),

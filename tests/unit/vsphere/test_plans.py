@@ -10,22 +10,34 @@ import pytest
 from pyVmomi import vim
 
 from dtesx.base.errors import Conflict, NotFound, UsageError
+from dtesx.model import scsi
 from dtesx.model.inventory import Firmware
-from dtesx.model.layout import DiskFormat
+from dtesx.model.layout import DiskFormat, DiskLayout
 from dtesx.model.vmware import NicPlan, ReplicaPlan, VirtualDisk
 from dtesx.vsphere import devices, disks, inventory, machines, placement, power, replica, snapshots
 from dtesx.vsphere.collector import Row
 
 GIB = 1 << 30
+
+
+def disk_layouts(*sizes: int, form: DiskFormat = DiskFormat.THIN) -> tuple[DiskLayout, ...]:
+    """Blank disks of these sizes at the first places."""
+    return tuple(
+        DiskLayout(index, size, (), "ds1", form, place.bus, place.unit)
+        for index, (size, place) in enumerate(zip(sizes, scsi.places(0), strict=False))
+    )
+
+
 PLAN = ReplicaPlan(
     name="web-replica",
     owner="job-1",
     datastore="ds1",
     guest_id="debian12_64Guest",
     firmware=Firmware.UEFI,
-    cpus=2,
+    sockets=1,
+    cores_per_socket=2,
     memory_mib=2048,
-    disk_bytes=(8 * GIB, GIB + 1),
+    disks=disk_layouts(8 * GIB, GIB + 1),
     nics=(NicPlan("VM Network"), NicPlan("dv", "00:50:56:01:02:03")),
 )
 NETWORK = Row(vim.Network("network-1", None), {"name": "VM Network"})
@@ -34,14 +46,14 @@ GROUP = Row(vim.dvs.DistributedVirtualPortgroup("dvportgroup-1", None), {"name":
 
 def spec(plan: ReplicaPlan = PLAN) -> Any:
     networks = {"VM Network": placement.backing(NETWORK), "dv": placement.backing(GROUP, "switch", "key-9")}
-    return replica.config_spec(plan, placement.Placement(None, None, None, None, None, networks))
+    return replica.config_spec(plan, placement.Placement(None, None, None, None, networks))
 
 
 def added(request: Any, kind: Any) -> list[Any]:
     return [change.device for change in request.deviceChange if isinstance(change.device, kind)]
 
 
-def scsi(key: int, bus: int, kind: Any = vim.vm.device.ParaVirtualSCSIController) -> Any:
+def controller(key: int, bus: int, kind: Any = vim.vm.device.ParaVirtualSCSIController) -> Any:
     return kind(key=key, busNumber=bus, sharedBus="noSharing")
 
 
@@ -55,7 +67,8 @@ def disk(key: int, controller: int, unit: int, path: str = "[ds1] a/a.vmdk", uui
 def test_the_replica_is_what_was_planned() -> None:
     request = spec()
     assert (request.name, request.guestId, request.firmware) == ("web-replica", "debian12_64Guest", "efi")
-    assert (request.numCPUs, request.memoryMB, request.files.vmPathName) == (2, 2048, "[ds1]")
+    assert (request.numCPUs, request.numCoresPerSocket, request.memoryMB) == (2, 2, 2048)
+    assert request.files.vmPathName == "[ds1]"
     assert [(item.key, item.value) for item in request.extraConfig] == [("disk.EnableUUID", "TRUE")]
     assert replica.is_owned(request.annotation, "job-1")
     assert spec(replace(PLAN, firmware=Firmware.BIOS)).firmware == "bios"
@@ -77,12 +90,14 @@ def test_disks_are_made_whole_kibibytes_beside_the_vm() -> None:
     [(DiskFormat.THIN, True, False), (DiskFormat.FLAT, False, False), (DiskFormat.THICK, False, True)],
 )
 def test_disk_formats(format_: DiskFormat, thin: bool, eager: bool) -> None:
-    backing = added(spec(replace(PLAN, disk_format=format_)), vim.vm.device.VirtualDisk)[0].backing
+    backing = added(spec(replace(PLAN, disks=disk_layouts(GIB, form=format_))), vim.vm.device.VirtualDisk)[
+        0
+    ].backing
     assert (backing.thinProvisioned, backing.eagerlyScrub) == (thin, eager)
 
 
 def test_many_disks_spread_over_controllers_and_never_take_unit_7() -> None:
-    request = spec(replace(PLAN, disk_bytes=(GIB,) * 60))
+    request = spec(replace(PLAN, disks=disk_layouts(*(GIB,) * 60)))
     controllers = added(request, vim.vm.device.ParaVirtualSCSIController)
     assert [item.busNumber for item in controllers] == [0, 1, 2, 3]
     made = added(request, vim.vm.device.VirtualDisk)
@@ -95,9 +110,26 @@ def test_many_disks_spread_over_controllers_and_never_take_unit_7() -> None:
     assert max(keys) < 0
 
 
-def test_too_many_disks_are_refused() -> None:
-    with pytest.raises(UsageError, match="61 disks; 60"):
-        spec(replace(PLAN, disk_bytes=(GIB,) * 61))
+def test_more_disks_than_old_hardware_has_places_for_ask_for_new_hardware() -> None:
+    assert spec().version is None
+    places = zip(range(61), scsi.places(14), strict=False)
+    many = tuple(DiskLayout(index, GIB, (), "ds1", bus=place.bus, unit=place.unit) for index, place in places)
+    assert spec(replace(PLAN, disks=many)).version == "vmx-14"
+
+
+def test_disks_are_where_the_plan_says() -> None:
+    other = DiskLayout(0, GIB, (), "ds2", DiskFormat.FLAT, bus=2, unit=9)
+    request = spec(replace(PLAN, disks=(other,)))
+    (bus,) = added(request, vim.vm.device.ParaVirtualSCSIController)
+    (made,) = added(request, vim.vm.device.VirtualDisk)
+    assert (bus.busNumber, made.controllerKey, made.unitNumber) == (2, bus.key, 9)
+    assert made.backing.fileName == "[ds2]"
+    assert request.files.vmPathName == "[ds1]"
+
+
+@pytest.mark.parametrize(("version", "number"), [("vmx-19", 19), ("vmx-08", 8), ("", 0), ("vmx-", 0)])
+def test_virtual_hardware_versions(version: str, number: int) -> None:
+    assert machines.hardware_version(version) == number
 
 
 def test_nics_are_vmxnet3_on_their_networks() -> None:
@@ -117,29 +149,30 @@ def test_ownership_is_exact_and_survives_added_notes() -> None:
 
 
 def test_a_free_place_skips_used_units_and_unit_7() -> None:
-    held = [scsi(1000, 0), *(disk(2000 + n, 1000, n) for n in range(7))]
-    assert devices.free_place(held) == devices.Place(1000, 0, 8)
+    held = [controller(1000, 0), *(disk(2000 + n, 1000, n) for n in range(7))]
+    assert devices.free_seat(held, 13) == devices.Seat(1000, 0, 8)
 
 
 def test_a_vm_without_pvscsi_gets_a_controller_on_a_free_bus() -> None:
-    lsi = scsi(1000, 0, vim.vm.device.VirtualLsiLogicController)
-    place = devices.free_place([lsi])
-    assert (place.bus, place.unit) == (1, 0)
-    assert place.controller < 0
+    lsi = controller(1000, 0, vim.vm.device.VirtualLsiLogicController)
+    seat = devices.free_seat([lsi], 19)
+    assert (seat.bus, seat.unit) == (1, 0)
+    assert seat.controller < 0
 
 
 def test_a_full_vm_is_told() -> None:
-    held = [scsi(1000 + bus, bus) for bus in range(4)]
-    held += [disk(2000 + 16 * bus + unit, 1000 + bus, unit) for bus in range(4) for unit in devices.UNITS]
+    held = [controller(1000 + bus, bus) for bus in range(4)]
+    held += [disk(2000 + 16 * bus + unit, 1000 + bus, unit) for bus in range(4) for unit in scsi.units(13)]
     with pytest.raises(Conflict, match="no room"):
-        devices.free_place(held)
+        devices.free_seat(held, 13)
+    assert devices.free_seat(held, 14) == devices.Seat(1000, 0, 16)
 
 
 WANTED = VirtualDisk(2000, "[ds1] a/a.vmdk", "6000C29a-1111-2222-3333-444455556666", 5 * GIB, 1000, 0)
 
 
 def test_attaching_adds_the_existing_file() -> None:
-    (change,) = disks.attach_changes([scsi(1001, 0)], WANTED)
+    (change,) = disks.attach_changes([controller(1001, 0)], WANTED, 13)
     assert (change.operation, change.fileOperation) == ("add", None)
     assert (change.device.controllerKey, change.device.unitNumber) == (1001, 0)
     assert change.device.backing.fileName == WANTED.path
@@ -147,13 +180,13 @@ def test_attaching_adds_the_existing_file() -> None:
 
 
 def test_attaching_to_a_vm_without_controller_makes_one_first() -> None:
-    controller, addition = disks.attach_changes([], WANTED)
+    controller, addition = disks.attach_changes([], WANTED, 13)
     assert isinstance(controller.device, vim.vm.device.ParaVirtualSCSIController)
     assert addition.device.controllerKey == controller.device.key
 
 
 def test_an_attached_disk_is_known_by_its_path() -> None:
-    held = [scsi(1000, 0), disk(2001, 1000, 3, WANTED.path)]
+    held = [controller(1000, 0), disk(2001, 1000, 3, WANTED.path)]
     found = disks.attached(held, WANTED)
     assert found is not None
     assert (found.key, found.unit) == (2001, 3)
@@ -168,7 +201,7 @@ def test_an_older_file_of_the_same_disk_is_a_conflict() -> None:
 
 
 def test_disks_come_in_the_order_of_their_places() -> None:
-    read = machines.disks([disk(1, 1001, 0), scsi(1000, 0), disk(2, 1000, 8), disk(3, 1000, 1)])
+    read = machines.disks([disk(1, 1001, 0), controller(1000, 0), disk(2, 1000, 8), disk(3, 1000, 1)])
     assert [item.key for item in read] == [3, 2, 1]
     assert read[0].size_bytes == 1 << 20
 
