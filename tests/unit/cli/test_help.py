@@ -36,6 +36,7 @@ def test_the_commands_are_those_of_the_product() -> None:
         "vmware show",
         "vmware remove",
         "job create",
+        "job plan",
         "job list",
         "job show",
         "job bandwidth",
