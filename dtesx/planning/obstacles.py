@@ -38,8 +38,8 @@ def _networks(replica: ReplicaPlan, offer: Offer) -> Iterator[Problem]:
     for name in sorted({nic.network for nic in replica.nics} - present):
         yield Problem(
             NotFound.code,
-            f"the replica's host has no port group {name}",
-            f"correct replica.networks; it has: {', '.join(sorted(present)) or 'none'}",
+            f"there is no port group {name}; the replica's host has: {', '.join(sorted(present)) or 'none'}",
+            "correct replica.networks in the job, or make the port group",
         )
 
 

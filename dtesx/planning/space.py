@@ -54,8 +54,8 @@ def obstacles(plan: ReplicaPlan, uses: tuple[DatastoreUse, ...], offer: Offer) -
     for name in sorted({plan.datastore, *(disk.datastore for disk in plan.disks)} - present):
         yield Problem(
             NotFound.code,
-            f"the appliance's host has no datastore {name}",
-            f"it has: {', '.join(sorted(present)) or 'none'}",
+            f"there is no datastore {name}; the appliance's host has: {', '.join(sorted(present)) or 'none'}",
+            "correct replica.datastore or replica.storage in the job",
         )
     for use in uses:
         if use.at_once_bytes > use.free_bytes:

@@ -30,8 +30,8 @@ log = get_logger(__name__)
 class Definition:
     """A step as code.
 
-    A ``volatile`` step makes something that a restart undoes (a mount, a process), so a resumed
-    operation repeats it even when it was done before.
+    A ``volatile`` step makes something that a restart undoes (a mount, a process), or sees something that
+    people set right meanwhile, so a resumed operation repeats it even when it was done before.
     """
 
     name: str
@@ -48,7 +48,7 @@ _DETACH = Definition("detach", "Take the disks from the appliance", transfer.det
 
 OPERATIONS: dict[OperationKind, tuple[Definition, ...]] = {
     OperationKind.PROTECT: (
-        Definition("inventory", "Take the source's inventory", protect.take_inventory),
+        Definition("inventory", "Take the source's inventory", protect.take_inventory, volatile=True),
         Definition("plan", "Plan the replica's disks", protect.plan),
         Definition("create-vm", "Create the replica VM", protect.create_replica),
         _ATTACH,

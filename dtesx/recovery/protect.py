@@ -18,8 +18,9 @@ from dtesx.volumes.prepare import prepare_disk
 
 
 def take_inventory(run: Run) -> None:
-    """Ask the source what it is made of."""
-    run.keep(replace(run.record, inventory=run.site.source.inventory()))
+    """Ask the source what it is made of, until a plan has been made from it."""
+    if run.record.layout is None:
+        run.keep(replace(run.record, inventory=run.site.source.inventory()))
 
 
 def plan(run: Run) -> None:

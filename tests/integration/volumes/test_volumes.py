@@ -14,8 +14,13 @@ import pytest
 
 from dtesx.base.errors import CommandFailed, Conflict
 from dtesx.base.run import run
-from dtesx.model.inventory import Firmware
+from dtesx.model.inventory import Firmware, Inventory, OperatingSystem
 from dtesx.model.layout import MIB, DiskLayout, Layout, Partition, PartitionRole
+from dtesx.model.replica import DiskSpec, DiskStrategy, ReplicaSpec, StorageSpec
+from dtesx.model.specs import WorkloadSpec
+from dtesx.model.storage import BlockDevice, DeviceKind, FileSystem, Swap
+from dtesx.planning.disks import plan_layout
+from dtesx.planning.workload import select
 from dtesx.volumes import mounts, prepare
 from dtesx.volumes.mounts import mounted_layout, mounts_below, release
 from dtesx.volumes.nodes import loops_over, partition_nodes
@@ -265,3 +270,40 @@ def test_a_link_on_the_way_to_a_mount_point_is_not_followed(disks: list[Path], t
     ):
         pytest.fail("must not be entered")
     assert_clean(tmp_path / "r", disks)
+
+
+def test_a_plan_with_a_disk_for_each_volume_is_carried_out(tmp_path: Path) -> None:
+    def system(mount: str, kind: str, number: int, size: int) -> FileSystem:
+        uuid = f"0e7f3b1c-0000-4000-8000-0000000001{number:02}"
+        return FileSystem(mount, f"/dev/sda{number}", "sda", kind, uuid, "", size * MIB, MIB)
+
+    source = Inventory(
+        hostname="alpha",
+        os=OperatingSystem("debian", "12", "Debian"),
+        kernel="",
+        architecture="x86_64",
+        firmware=Firmware.BIOS,
+        cpus=1,
+        memory_bytes=MIB,
+        devices=(BlockDevice("sda", "/dev/sda", DeviceKind.DISK, 512 * MIB),),
+        file_systems=(
+            system("/boot", "ext4", 1, 24),
+            system("/", "ext4", 2, 40),
+            system("/srv", "xfs", 3, 310),
+        ),
+        swaps=(Swap("/dev/sda4", SWAP.uuid, 4 * MIB, disk="sda"),),
+        nics=(),
+    )
+    storage = StorageSpec(DiskStrategy.PER_VOLUME, partitions={"/": DiskSpec(size="80MiB")})
+    layout = plan_layout(source, select(source, WorkloadSpec()), ReplicaSpec("ds", storage=storage))
+    files = [tmp_path / f"{disk.index}.img" for disk in layout.disks]
+    for file, disk in zip(files, layout.disks, strict=True):
+        file.touch()
+        os.truncate(file, disk.size_bytes)
+        prepare_disk(file, disk)
+    with mounted_layout(layout, files, tmp_path / "r", nested=True) as mounted:
+        sizes = {mount: os.statvfs(directory) for mount, directory in mounted.items()}
+        assert list(mounted) == ["/", "/boot", "/srv"]
+        assert sizes["/"].f_blocks * sizes["/"].f_frsize > 60 * MIB
+    with partition_nodes(files[0], layout.disks[0].partitions) as nodes:
+        assert probe(nodes[2]).uuid == SWAP.uuid

@@ -304,7 +304,7 @@ def test_job_plan_that_cannot_be_carried_out(api: FakeApi, run: Run, job_file: P
     done = run("job", "plan", "-f", str(job_file))
     assert done.code == ExitCode.PROBLEMS
     assert "This plan cannot be carried out:" in done.out
-    assert "no datastore ds9; it has: ds1" in done.out
+    assert "no datastore ds9; the appliance's host has: ds1" in done.out
 
 
 @pytest.mark.parametrize("arguments", [(), ("web", "-f", "job.yaml")])

@@ -7,13 +7,14 @@ import pytest
 
 from dtesx.base.errors import Conflict, ConnectionFailed
 from dtesx.model.epoch import Epoch, EpochKind
+from dtesx.model.inventory import Firmware
 from dtesx.model.job import JobState, Operation, OperationKind, StepState
 from dtesx.model.record import JobRecord
 from dtesx.model.replication import ReplicationSwitch, TargetStatus
 from dtesx.model.specs import ReplicationSpec
 from dtesx.recovery import failover, replication
 from dtesx.recovery.operations import allowed, execute, interrupt, new_operation, resume
-from tests.unit.recovery.world import Killed, World, record
+from tests.unit.recovery.world import INVENTORY, Killed, World, record
 
 K = OperationKind
 
@@ -52,6 +53,27 @@ def test_the_whole_road(world: World) -> None:
     operation, job = perform(world, job, K.DELETE, keep_replica="yes")
     assert operation.state is StepState.DONE
     assert world.replica is not None
+
+
+def test_a_plan_that_cannot_be_carried_out_stops_before_anything_is_made(world: World) -> None:
+    world.made_of = replace(INVENTORY, firmware=Firmware.UEFI)
+    operation, job = perform(world, record(), K.PROTECT)
+    assert operation.problem is not None
+    assert (operation.problem.code, job.state) == ("usage", JobState.PROTECT_FAILED)
+    assert operation.problem.message == "not supported yet: replicas that start by UEFI"
+    assert (job.layout, world.replica) == (None, None)
+
+
+def test_what_was_set_right_on_the_source_is_seen_when_protection_goes_on(world: World) -> None:
+    """What a replica was planned from stays, however the source changes later."""
+    world.made_of = replace(INVENTORY, firmware=Firmware.UEFI)
+    operation, job = perform(world, record(), K.PROTECT)
+    world.made_of = INVENTORY
+    operation, job = execute(resume(operation), job, world.surroundings())
+    assert (operation.problem, job.inventory) == (None, INVENTORY)
+    world.made_of = replace(INVENTORY, hostname="other")
+    operation, job = execute(resume(operation), job, world.surroundings())
+    assert (operation.problem, job.inventory) == (None, INVENTORY)
 
 
 def test_a_running_replica_is_never_destroyed(world: World) -> None:

@@ -108,6 +108,7 @@ class World:
     in_part: bool = False
     switch: ReplicationSwitch = ReplicationSwitch.ON
     bootable: bool = False
+    made_of: Inventory = INVENTORY
     offered: Offer = OFFER
     calls: int = 0
     die_at: int = 0
@@ -134,7 +135,7 @@ class World:
 
     def inventory(self) -> Inventory:
         self._source()
-        return INVENTORY
+        return self.made_of
 
     def start_mirror(self, request: MirrorRequest) -> MirrorStatus:
         self._source()
