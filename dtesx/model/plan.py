@@ -31,6 +31,7 @@ class DatastoreUse:
 class NicMapping:
     """A network card of the source and its counterpart; ``network`` is "" for one that is left out.
 
+    ``master`` is the bond, bridge or team that has the card, and whose addresses are told then.
     ``addresses``, ``gateways`` and ``name_servers`` are those after failover; ``changed`` tells whether
     they are others than the source's.
     """
@@ -39,10 +40,19 @@ class NicMapping:
     mac: str
     network: str
     distributed: bool = False
+    master: str = ""
     addresses: tuple[str, ...] = ()
     gateways: tuple[str, ...] = ()
     name_servers: tuple[str, ...] = ()
     changed: bool = False
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A mount of the source whose data do not travel; ``reason`` is a sentence without its full stop."""
+
+    mount_point: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -58,8 +68,8 @@ class Deviation:
 class JobPlan:
     """What a job makes. It can be carried out when there are no ``obstacles``.
 
-    ``warnings`` are sentences about what may surprise later. ``left_out`` are mount points that are not
-    protected, ``excluded`` paths within those that are, first the one that never travels.
+    ``warnings`` are sentences about what may surprise later. ``excluded`` are paths that do
+    not travel within what is protected, first the one that never does.
     """
 
     job: str
@@ -67,7 +77,7 @@ class JobPlan:
     layout: Layout
     datastores: tuple[DatastoreUse, ...]
     nics: tuple[NicMapping, ...]
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
     excluded: tuple[str, ...] = ()
     deviations: tuple[Deviation, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -101,8 +101,6 @@ def _volumes(workload: Workload, layout: Layout) -> Iterator[Deviation]:
                 yield Deviation(title, f"a {kind.value} volume", "none")
             elif kind not in _PLAIN:
                 yield Deviation(title, f"a {kind.value} volume", "a linear volume")
-    for mount_point in workload.left_out:
-        yield Deviation(mount_point, "a file system", "none; it is not protected")
 
 
 def _cards(nics: tuple[NicMapping, ...]) -> Iterator[Deviation]:

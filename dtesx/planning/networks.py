@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dtesx.model.inventory import Inventory
 from dtesx.model.network import Nic
 from dtesx.model.plan import NicMapping
@@ -17,21 +19,18 @@ def map_nics(inventory: Inventory, replica: ReplicaSpec, offer: Offer) -> tuple[
 
 def _mapping(nic: Nic, inventory: Inventory, replica: ReplicaSpec, distributed: set[str]) -> NicMapping:
     network = replica.network_for(nic.name) or ""
+    found = NicMapping(nic.name, nic.mac, network, network in distributed, nic.master)
     if not network:
-        return NicMapping(nic.name, nic.mac, "")
+        return found
     wanted = replica.addresses.get(nic.name)
     if wanted is not None:
-        return NicMapping(
-            nic.name,
-            nic.mac,
-            network,
-            network in distributed,
-            wanted.addresses,
-            wanted.gateways,
-            wanted.dns,
+        return replace(
+            found,
+            addresses=wanted.addresses,
+            gateways=wanted.gateways,
+            name_servers=wanted.dns,
             changed=True,
         )
+    holder = next((link for link in inventory.network.links if link.name == nic.master), nic)
     servers = inventory.network.name_servers
-    return NicMapping(
-        nic.name, nic.mac, network, network in distributed, nic.addresses, nic.gateways, servers
-    )
+    return replace(found, addresses=holder.addresses, gateways=holder.gateways, name_servers=servers)

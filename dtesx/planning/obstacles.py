@@ -13,6 +13,8 @@ from dtesx.model.vmware import Offer, ReplicaPlan
 from dtesx.planning import space
 from dtesx.planning.workload import Workload
 
+_ARCHITECTURES = ("x86_64", "i686", "i586")
+
 
 def obstacles(
     spec: JobSpec,
@@ -27,6 +29,7 @@ def obstacles(
         *_networks(replica, offer),
         *space.obstacles(replica, uses, offer),
         *_capacity(replica, offer),
+        *_architecture(inventory),
         *_firmware(inventory, replica),
         *_volumes(workload),
         *_options(spec, replica),
@@ -51,6 +54,15 @@ def _capacity(replica: ReplicaPlan, offer: Offer) -> Iterator[Problem]:
             Conflict.code,
             f"the replica has {len(replica.disks)} disks; the appliance has room for {max(0, free)} more",
             "delete jobs of this appliance that are not needed, or deploy another appliance for new jobs",
+        )
+
+
+def _architecture(inventory: Inventory) -> Iterator[Problem]:
+    if inventory.architecture not in _ARCHITECTURES:
+        yield Problem(
+            UsageError.code,
+            f"the source has {inventory.architecture} processors, on which ESXi for x86 cannot start it",
+            "protect servers with x86-64 processors only",
         )
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from dtesx.model.inventory import Inventory
 from dtesx.model.job import JobSpec
 from dtesx.model.layout import Layout
-from dtesx.model.plan import JobPlan
+from dtesx.model.plan import JobPlan, LeftOut
 from dtesx.model.specs import OWN_STATE
+from dtesx.model.storage import EXPLANATIONS
 from dtesx.model.vmware import Offer
 from dtesx.planning import deviations, obstacles, space
 from dtesx.planning.disks import plan_layout
 from dtesx.planning.machine import replica_plan
 from dtesx.planning.networks import map_nics
-from dtesx.planning.workload import select
+from dtesx.planning.workload import Workload, select
 
 
 def plan_job(
@@ -36,9 +39,16 @@ def plan_job(
         layout=layout,
         datastores=uses,
         nics=nics,
-        left_out=workload.left_out,
+        left_out=tuple(_left_out(inventory, workload)),
         excluded=(OWN_STATE, *spec.mirror.exclude),
         deviations=tuple(deviations.deviations(inventory, workload, layout, replica, nics)),
         warnings=(*deviations.warnings(inventory, workload, layout, replica), *space.warnings(uses)),
         obstacles=() if kept else obstacles.obstacles(spec, inventory, workload, replica, uses, offer),
     )
+
+
+def _left_out(inventory: Inventory, workload: Workload) -> Iterator[LeftOut]:
+    for mount_point in workload.left_out:
+        yield LeftOut(mount_point, "the job does not name it")
+    for mount in inventory.unprotected:
+        yield LeftOut(mount.mount_point, EXPLANATIONS[mount.reason])

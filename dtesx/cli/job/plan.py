@@ -53,6 +53,7 @@ def print_plan(plan: JobPlan) -> None:
     output.line("")
     _cards(plan)
     _notes("Different from the source:", (f"{d.subject}: {d.source} -> {d.replica}" for d in plan.deviations))
+    _notes("Not protected:", (f"{left.mount_point}: {left.reason}" for left in plan.left_out))
     _notes("Warnings:", plan.warnings, style="yellow")
     _notes(
         "This plan cannot be carried out:",
@@ -71,7 +72,6 @@ def _replica(plan: JobPlan) -> list[tuple[str, str]]:
         ("memory", f"{machine.memory_mib} MiB"),
         ("starts by", machine.firmware.value.upper()),
         ("guest", machine.guest_id),
-        ("left out", ", ".join(plan.left_out)),
         ("excluded", ", ".join(plan.excluded)),
     ]
 
@@ -151,7 +151,7 @@ def _cards(plan: JobPlan) -> None:
         ("NIC", "MAC NOW", "PORT GROUP", "ADDRESSES", "GATEWAYS", "NAME SERVERS"),
         [
             (
-                nic.name,
+                f"{nic.name} ({nic.master})" if nic.master else nic.name,
                 nic.mac,
                 f"{nic.network}{' (distributed)' if nic.distributed else ''}" or "left out",
                 " ".join(nic.addresses),

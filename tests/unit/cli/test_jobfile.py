@@ -13,12 +13,20 @@ from hypothesis import strategies as st
 from dtesx.base.errors import ExitCode, UsageError
 from dtesx.cli import jobfile
 from dtesx.management.schema import job_schema
+from dtesx.model.inventory import Firmware
 from dtesx.model.job import JobSpec
 from dtesx.model.layout import DiskFormat
 from dtesx.model.link import LinkSpec, QueueSpec, RateSpec
 from dtesx.model.mirror import Compare
-from dtesx.model.replica import ReplicaSpec
-from dtesx.model.specs import MirrorSpec, ReplicationSpec
+from dtesx.model.replica import (
+    AddressSpec,
+    DiskSpec,
+    DiskStrategy,
+    GroupSpec,
+    ReplicaSpec,
+    StorageSpec,
+)
+from dtesx.model.specs import MirrorSpec, ReplicationSpec, WorkloadSpec
 
 from .conftest import Run
 
@@ -125,6 +133,70 @@ def test_an_unknown_field_is_never_ignored(key: str, block: str) -> None:
 def test_no_text_makes_the_reader_fall_over(text: str) -> None:
     with pytest.raises(UsageError):
         jobfile.parse(text, "job.yaml")
+
+
+WHOLE = """\
+name: web
+source: alpha
+vmware: vc1
+workload: {volumes: [/srv]}
+replica:
+  datastore: ds1
+  cluster: Gold
+  firmware: uefi
+  networks: {eth0: Office, eth1: null}
+  addresses:
+    eth0: {addresses: [192.0.2.5/24], gateways: [192.0.2.1], dns: [192.0.2.53]}
+  storage:
+    strategy: per-volume
+    partitions:
+      /boot: {size: 2GiB, format: thick}
+    groups:
+      vg0:
+        disk_size: 2TiB
+        volumes: {root: 30GiB}
+"""
+
+
+def test_every_option_of_the_replica() -> None:
+    spec = jobfile.parse(WHOLE, "job.yaml")
+    assert spec.workload == WorkloadSpec(("/srv",))
+    assert spec.replica == ReplicaSpec(
+        "ds1",
+        cluster="Gold",
+        firmware=Firmware.UEFI,
+        networks={"eth0": "Office", "eth1": None},
+        addresses={"eth0": AddressSpec(("192.0.2.5/24",), ("192.0.2.1",), ("192.0.2.53",))},
+        storage=StorageSpec(
+            DiskStrategy.PER_VOLUME,
+            partitions={"/boot": DiskSpec(size="2GiB", format=DiskFormat.THICK)},
+            groups={"vg0": GroupSpec(disk_size="2TiB", volumes={"root": "30GiB"})},
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "disk_size:",
+            "disc_size:",
+            "job.yaml:18: unknown field replica.storage.groups.vg0.disc_size; did you",
+        ),
+        (
+            "size: 2GiB",
+            "size: 2k",
+            "job.yaml:14: replica.storage.partitions[...].size: 2k is less than 1 MiB",
+        ),
+        ("per-volume", "match-source", "replica.storage.partitions: belongs to the strategy per-volume"),
+        ("192.0.2.5/24", "192.0.2.5", "has no prefix length"),
+        ("cluster: Gold", "cluster: Gold\n  host: esx1", "job.yaml:8: replica.host: name a host, a cluster"),
+        ("[/srv]", "[srv]", "job.yaml:4: workload.volumes: 'srv' is not a mount point"),
+    ],
+)
+def test_mistakes_deep_within(old: str, new: str, message: str) -> None:
+    assert old in WHOLE
+    assert message in _message(WHOLE.replace(old, new))
 
 
 def test_a_file_that_is_not_there(run: Run, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dtesx.base.errors import UsageError
 from dtesx.model.inventory import Firmware, Inventory
 from dtesx.model.layout import GIB, MIB, TIB, DiskFormat, Layout, LogicalVolume, Partition, PartitionRole
+from dtesx.model.quantities import parse_size
 from dtesx.model.replica import DiskSpec, DiskStrategy, GroupSpec, ReplicaSpec, StorageSpec
 from dtesx.model.specs import WorkloadSpec
 from dtesx.model.storage import Reason, Swap, Unprotected, VolumeKind
@@ -29,6 +30,13 @@ BOTH = st.sampled_from([StorageSpec(), PER_VOLUME])
 def layout(source: Inventory, storage: StorageSpec | None = None, **options: Any) -> Layout:
     workload = select(source, options.pop("workload", WorkloadSpec()))
     return plan_layout(source, workload, ReplicaSpec("ds", storage=storage or StorageSpec(), **options))
+
+
+def attempted(source: Inventory, storage: StorageSpec) -> Layout | UsageError:
+    try:
+        return layout(source, storage)
+    except UsageError as error:
+        return error
 
 
 def partitions(planned: Layout) -> list[Partition]:
@@ -91,6 +99,39 @@ def test_a_volume_group_has_room_for_its_volumes_on_its_disks(
     assert all(volume.size_bytes % group.extent_bytes == 0 for volume in group.volumes)
     if storage.groups:
         assert all(disk.size_bytes <= (most + 200_000) * MIB for disk in planned.disks if disk.holds == "vg0")
+
+
+@st.composite
+def sized(draw: st.DrawFn) -> tuple[Inventory, StorageSpec]:
+    """A source with volumes on partitions and in a group, and whatever sizes for them."""
+    source = lvm(*draw(st.lists(st.integers(1, 64).map(GIB.__mul__), min_size=1, max_size=4)))
+    asked = st.integers(1, 200).map(lambda size: f"{size}GiB") | st.just("")
+    volumes = {f"lv{n}": draw(asked) for n in range(len(source.file_systems) - 1)}
+    group = GroupSpec(size=draw(asked), disk_size=draw(asked), volumes=volumes)
+    return source, replace(
+        PER_VOLUME, groups={"vg0": group}, partitions={"/boot": DiskSpec(size=draw(asked))}
+    )
+
+
+@given(sized())
+def test_sizes_are_as_asked_for_or_refused_by_name(asked: tuple[Inventory, StorageSpec]) -> None:
+    source, storage = asked
+    spec = storage.groups["vg0"]
+    planned = attempted(source, storage)
+    if isinstance(planned, UsageError):
+        assert planned.message.startswith("replica.storage.groups.vg0.")
+        assert planned.hint
+        return
+    (group,) = planned.groups
+    used = {fs.uuid: fs.used_bytes for fs in source.file_systems}
+    assert all(volume.size_bytes >= used[volume.uuid] for volume in volumes(planned) if volume.uuid)
+    for volume in group.volumes:
+        wanted = spec.volumes[volume.name]
+        assert not wanted or volume.size_bytes == parse_size(wanted)
+    assert not spec.size or group.size_bytes == parse_size(spec.size)
+    if spec.disk_size:
+        disks = [disk for disk in planned.disks if disk.holds == "vg0"]
+        assert all(disk.size_bytes <= parse_size(spec.disk_size) for disk in disks)
 
 
 @given(plain(), BOTH)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,9 @@ from dtesx.base.errors import UsageError
 from dtesx.model.inventory import Firmware, Inventory, OperatingSystem, Processor
 from dtesx.model.job import JobSpec
 from dtesx.model.layout import GIB, MIB, DiskFormat
-from dtesx.model.plan import JobPlan
+from dtesx.model.network import Link, LinkKind
+from dtesx.model.network import Network as SourceNetwork
+from dtesx.model.plan import JobPlan, LeftOut
 from dtesx.model.replica import (
     AddressSpec,
     DiskSpec,
@@ -23,7 +26,7 @@ from dtesx.model.replica import (
     StorageSpec,
 )
 from dtesx.model.specs import MirrorSpec, WorkloadSpec
-from dtesx.model.storage import DiskFacts, TableKind
+from dtesx.model.storage import DiskFacts, Reason, TableKind, Unprotected
 from dtesx.model.vmware import NicPlan, Offer
 from dtesx.planning.machine import guest_id
 from dtesx.planning.plan import plan_job
@@ -159,6 +162,7 @@ OLD = StorageSpec(disks={"sda": DiskSpec(existing="[ds] old/old.vmdk")})
     [
         (UEFI, {}, "not supported yet: replicas that start by UEFI"),
         (UEFI, {"firmware": Firmware.BIOS}, "starts by uefi as a replica that starts by bios"),
+        (replace(UEFI, architecture="aarch64"), {}, "the source has aarch64 processors"),
         (lvm(GIB), {}, "not supported yet: volume groups (vg0)"),
         (RAID, {}, "not supported yet: /: volumes on raid1"),
         (SUBVOLUME, {}, "not supported yet: /: btrfs subvolumes"),
@@ -191,8 +195,28 @@ def test_what_is_not_as_on_the_source_is_told() -> None:
     plan = planned(source, spec={"workload": WorkloadSpec(())})
     assert "disk sda: partition table: mbr -> partition table: gpt" in told(plan)
     assert "disk sdb: 1.0 GiB -> none of its own" in told(plan)
-    assert "/srv: a file system -> none; it is not protected" in told(plan)
-    assert plan.left_out == ("/srv",)
+
+
+def test_what_stays_behind_is_told_with_the_reason() -> None:
+    away = Unprotected("/nfs", "filer:/x", "nfs", Reason.NETWORK)
+    source = replace(inventory(fs("/"), fs("/srv")), unprotected=(away,))
+    assert planned(source, spec={"workload": WorkloadSpec(())}).left_out == (
+        LeftOut("/srv", "the job does not name it"),
+        LeftOut("/nfs", "its data are on another server"),
+    )
+
+
+def test_a_card_in_a_bond_is_called_by_what_the_bond_is() -> None:
+    source = inventory(fs("/"))
+    bond = Link("bond0", LinkKind.BOND, "52:54:00:00:00:01", ("eth0", "eth1"), ("10.0.0.9/24",))
+    cards = tuple(replace(nic, master="bond0", addresses=(), gateways=()) for nic in source.nics)
+    plan = planned(replace(source, nics=cards, network=SourceNetwork(links=(bond,))))
+    assert [(nic.master, nic.addresses) for nic in plan.nics] == [("bond0", ("10.0.0.9/24",))] * 2
+
+
+def test_a_plan_is_the_same_after_it_crossed_the_api() -> None:
+    plan = planned(lvm(GIB, members=(8 * GIB, 8 * GIB)))
+    assert msgspec.json.decode(msgspec.json.encode(plan), type=JobPlan) == plan
 
 
 def test_smaller_volumes_are_told_and_warned_of() -> None:
