@@ -14,7 +14,7 @@ from dtesx.model.job import Operation
 from dtesx.model.record import JobRecord
 from dtesx.model.vmware import VmwareServer
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 T = TypeVar("T")
 
