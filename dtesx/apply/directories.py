@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from dtesx.apply import flags
 from dtesx.apply.names import check_name, components
 from dtesx.apply.opening import open_directory
+from dtesx.model.paths import join
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _KEEP = 256
@@ -95,7 +96,7 @@ class Directories:
         fd = parent.fd
         try:
             for name in names:
-                path = path + b"/" + name if path else name
+                path = join(path, name)
                 below = open_directory(fd, self.staged.get(path, name))
                 if fd != parent.fd:
                     os.close(fd)

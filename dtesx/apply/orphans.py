@@ -15,6 +15,7 @@ from dtesx.apply.removal import Spares, Swept, remove, sweep
 from dtesx.apply.workplace import Workplace
 from dtesx.base.errors import Refused
 from dtesx.base.log import get_logger
+from dtesx.model.paths import join
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.operations import Protect, Remove
 
@@ -112,7 +113,7 @@ class Orphans:
         real = b""
         for name in components(path):
             for candidate in _numbered(name):
-                below = real + b"/" + candidate if real else candidate
+                below = join(real, candidate)
                 try:
                     beside.get(below)
                 except FileNotFoundError:

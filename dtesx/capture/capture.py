@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from dtesx.base.log import get_logger
 from dtesx.capture.batch import Batch
-from dtesx.capture.changes import CaptureStatistics, Changes, FileId, Names, join, split
+from dtesx.capture.changes import CaptureStatistics, Changes, FileId, Names
 from dtesx.capture.dirtied import Dirtied, DirtyRanges
 from dtesx.capture.errors import NotWatchable
 from dtesx.capture.events import FSID, OVERFLOW, Entry
@@ -23,6 +23,7 @@ from dtesx.capture.settling import write_back_all
 from dtesx.capture.sweep import in_writing
 from dtesx.capture.tree import MountedTree
 from dtesx.model.capture import Rung
+from dtesx.model.paths import join, split
 
 log = get_logger(__name__)
 

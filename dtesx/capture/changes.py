@@ -10,21 +10,10 @@ from dataclasses import dataclass, field
 from dtesx.model.spans import Spans
 
 Names = dict[bytes, set[bytes]]
-"""Names by the path of their directory, relative to the watched root, as ``mirror.scan`` puts it.
+"""Names by the path of their directory, relative to the watched root.
 
 The root's own attributes are the name ``b""`` in the directory ``b""``.
 """
-
-
-def join(directory: bytes, name: bytes) -> bytes:
-    """The path of a name in a directory, both relative to the root."""
-    return directory + b"/" + name if directory else name
-
-
-def split(path: bytes) -> tuple[bytes, bytes]:
-    """The directory and the name of a path relative to the root."""
-    directory, _, name = path.rpartition(b"/")
-    return directory, name
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from dtesx.base import unattached
 from dtesx.base.mountinfo import Mount, mounts
 from dtesx.capture.errors import NotWatchable
 from dtesx.capture.handles import handle_of, inode_of
@@ -24,11 +25,6 @@ _BTRFS_IOC_FS_INFO = 0x8400941F
 _FS_INFO_BYTES = 1024
 _FS_UUID = slice(16, 32)
 _TOP_SUBVOLUME = 5
-
-# Numbers from the kernel's unified system call table (the same on every 64-bit architecture).
-_SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT = 430, 431, 432
-_SET_FLAG, _SET_STRING, _CMD_CREATE = 0, 1, 6
-_CLOEXEC = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -118,31 +114,14 @@ def _uuid_at(point: bytes) -> bytes | None:
 
 
 def _mount_top(mount: Mount) -> int:
-    """Mount the top subvolume of a mounted btrfs where nobody sees it (fsmount(2))."""
-    context = _call(_SYS_FSOPEN, b"btrfs", _CLOEXEC)
+    """Mount the top subvolume of a mounted btrfs where nobody sees it."""
+    # As writable as it is mounted already, so that nothing changes for anybody.
+    options: dict[bytes, bytes | None] = {b"ro": None} if mount.read_only else {}
+    options |= {b"source": mount.source, b"subvolid": b"%d" % _TOP_SUBVOLUME}
     try:
-        # As writable as it is mounted already, so that nothing changes for anybody.
-        if mount.read_only:
-            _call(_SYS_FSCONFIG, context, _SET_FLAG, b"ro", None, 0)
-        _call(_SYS_FSCONFIG, context, _SET_STRING, b"source", mount.source, 0)
-        _call(_SYS_FSCONFIG, context, _SET_STRING, b"subvolid", b"%d" % _TOP_SUBVOLUME, 0)
-        _call(_SYS_FSCONFIG, context, _CMD_CREATE, None, None, 0)
-        top = _call(_SYS_FSMOUNT, context, _CLOEXEC, 0)
-    finally:
-        os.close(context)
-    try:
-        return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=top)
-    finally:
-        os.close(top)
-
-
-def _call(number: int, *arguments: int | bytes | None) -> int:
-    typed = [ctypes.c_long(a) if isinstance(a, int) else ctypes.c_char_p(a) for a in arguments]
-    done: int = _libc.syscall(ctypes.c_long(number), *typed)
-    if done < 0:
-        error = ctypes.get_errno()
+        return unattached.mount(b"btrfs", options)
+    except OSError as error:
         raise NotWatchable(
-            f"the top of a btrfs cannot be opened: {os.strerror(error)}",
+            f"the top of a btrfs cannot be opened: {error.strerror}",
             hint="see the kernel log (dmesg); mounting it with subvolid=5 helps, too",
-        )
-    return done
+        ) from error

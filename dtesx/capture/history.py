@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, KeysView
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from dtesx.capture.changes import join
 from dtesx.capture.events import CREATE, DELETE, ON_DIRECTORY, RENAME, Entry, Event
+from dtesx.model.paths import join
 
 Move = tuple[bytes, bytes]
 """The old and the new path of a thing."""

@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator, KeysView
 from contextlib import contextmanager
 
-from dtesx.capture.changes import split
 from dtesx.capture.events import FSID, Entry
 from dtesx.capture.handles import handle_and_mount, handle_of, open_handle
 from dtesx.capture.paths import shown
+from dtesx.model.paths import split
 
 _LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOATIME
 

@@ -6,27 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dtesx.base.errors import ExitCode, Interrupted
-from dtesx.cli import mirror_view, one_shot, output, teach
+from dtesx.cli import mirror_view, output, teach
 from dtesx.cli.formats import seconds, size
-from dtesx.cli.mirror_options import (
-    Bandwidth,
-    CalcSize,
-    CompareBy,
-    Compress,
-    InPlace,
-    NewerOnly,
-    OlderThan,
-    Orphans,
-    Rebind,
-    Streams,
-    Tls,
-    Transmit,
-    link_options,
-    orphan_policy,
-)
-from dtesx.cli.one_shot import ClientState, Exclude, Include, RemapLinks, RulesFile, Source, TargetToken, Url
+from dtesx.cli.mirror_options import CalcSize, MirrorChoice, Rebind, TimedLinkChoice
+from dtesx.cli.one_shot import Credentials, Selection, Source, Url
 from dtesx.cli.params import Json
-from dtesx.model.mirror import Compare, LinkOptions, MirrorOptions
+from dtesx.model.mirror import LinkOptions
 from dtesx.model.stats import MirrorStats
 
 if TYPE_CHECKING:
@@ -38,24 +23,13 @@ _SHOWN_PROBLEMS = 20
 def mirror(
     source: Source,
     url: Url,
-    rules: RulesFile = None,
-    include: Include = None,
-    exclude: Exclude = None,
-    compare: CompareBy = Compare.ATTRIBUTES,
-    newer_only: NewerOnly = False,
-    in_place: InPlace = False,
-    orphans: Orphans = "delete",
-    orphans_older_than: OlderThan = "",
-    remap_links: RemapLinks = False,
-    compress: Compress = "off",
-    bandwidth: Bandwidth = "",
-    streams: Streams = 1,
-    tls: Tls = True,
-    transmit: Transmit = None,
+    *,
+    selection: Selection,
+    choice: MirrorChoice,
+    link: TimedLinkChoice,
     calc_size: CalcSize = True,
     rebind: Rebind = False,
-    token_file: TargetToken = None,
-    state: ClientState = None,
+    credentials: Credentials,
     json: Json = False,
 ) -> int:
     """Make a directory on a target equal to SRC.
@@ -68,20 +42,12 @@ def mirror(
 
     Exit code 1 says that all is done but for some paths, which are listed with the reason.
     """
-    options = MirrorOptions(
-        compare,
-        rules=one_shot.rules(rules, include, exclude),
-        newer_only=newer_only,
-        orphans=orphan_policy(orphans, orphans_older_than),
-        remap_links=remap_links,
-        in_place=in_place,
-    )
-    link = link_options(compress, bandwidth, streams, transmit, tls=tls)
-    way = one_shot.way(source, url, token_file, state, options, tls=tls)
+    options, how = choice.options(selection.chosen()), link.options()
+    way = credentials.way(source, url, options, tls=link.tls)
     stopped = Interrupted(
         "the mirror was stopped", hint="run the same command again: it goes on with what differs"
     )
-    stats = run(way, link=link, rebind=rebind, calculate=calc_size, as_json=json, stopped=stopped)
+    stats = run(way, link=how, rebind=rebind, calculate=calc_size, as_json=json, stopped=stopped)
     if json:
         output.document(stats)
     else:

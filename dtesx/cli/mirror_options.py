@@ -1,7 +1,8 @@
-"""The options of ``dtesx mirror`` that say how: what they are called, and what they stand for."""
+"""The options of ``dtesx mirror`` and the like: what they are called, and what they stand for."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -9,15 +10,18 @@ import typer
 
 from dtesx.base.errors import UsageError
 from dtesx.cli import transmission_file
+from dtesx.cli.one_shot import RemapLinks
 from dtesx.model.mirror import (
     MAX_STREAMS,
     Compare,
     Compression,
     LinkOptions,
+    MirrorOptions,
     OrphanAction,
     OrphanPolicy,
 )
 from dtesx.model.quantities import parse_duration, parse_rate
+from dtesx.model.rules import Rule
 
 CompareBy = Annotated[
     Compare,
@@ -111,13 +115,58 @@ def orphan_policy(text: str, age: str) -> OrphanPolicy:
     return policy
 
 
-def link_options(
-    compress: str, bandwidth: str, streams: int, transmit: Path | None, *, tls: bool
-) -> LinkOptions:
-    """What ``--compress``, ``--bandwidth`` (empty: no limit) and so on stand for; raises UsageError."""
-    plan, ahead = transmission_file.load(transmit) if transmit is not None else (None, None)
-    try:
-        rate = parse_rate(bandwidth) if bandwidth else 0
-        return LinkOptions(Compression.parse(compress), rate, streams, tls, ahead=ahead, plan=plan)
-    except ValueError as error:
-        raise UsageError(str(error), hint="write --compress auto, --bandwidth 80Mbit/s") from error
+@dataclass(frozen=True)
+class LinkChoice:
+    """The options that say how data travel."""
+
+    compress: Compress = "off"
+    bandwidth: Bandwidth = ""
+    streams: Streams = 1
+    tls: Tls = True
+
+    def options(self) -> LinkOptions:
+        """What they stand for; raises UsageError."""
+        return self._options(None)
+
+    def _options(self, transmit: Path | None) -> LinkOptions:
+        plan, ahead = transmission_file.load(transmit) if transmit is not None else (None, None)
+        try:
+            rate = parse_rate(self.bandwidth) if self.bandwidth else 0
+            compress = Compression.parse(self.compress)
+            return LinkOptions(compress, rate, self.streams, self.tls, ahead=ahead, plan=plan)
+        except ValueError as error:
+            raise UsageError(str(error), hint="write --compress auto, --bandwidth 80Mbit/s") from error
+
+
+@dataclass(frozen=True)
+class TimedLinkChoice(LinkChoice):
+    """The options that say how data travel, and when."""
+
+    transmit: Transmit = None
+
+    def options(self) -> LinkOptions:
+        """What they stand for; raises UsageError."""
+        return self._options(self.transmit)
+
+
+@dataclass(frozen=True)
+class MirrorChoice:
+    """The options that say what a mirror does about what differs."""
+
+    compare: CompareBy = Compare.ATTRIBUTES
+    newer_only: NewerOnly = False
+    in_place: InPlace = False
+    orphans: Orphans = "delete"
+    orphans_older_than: OlderThan = ""
+    remap_links: RemapLinks = False
+
+    def options(self, rules: tuple[Rule, ...]) -> MirrorOptions:
+        """What they stand for; raises UsageError."""
+        return MirrorOptions(
+            self.compare,
+            rules=rules,
+            newer_only=self.newer_only,
+            orphans=orphan_policy(self.orphans, self.orphans_older_than),
+            remap_links=self.remap_links,
+            in_place=self.in_place,
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,40 +67,47 @@ RemapLinks = Annotated[
 ]
 
 
-def rules(file: Path | None, include: list[str] | None, exclude: list[str] | None) -> tuple[Rule, ...]:
-    """The rules of ``--rules``, ``--include`` and ``--exclude``; raises UsageError and NotFound."""
-    given = [(text, RuleType.INCLUDE) for text in include or ()]
-    given += [(text, RuleType.EXCLUDE) for text in exclude or ()]
-    try:
-        rules = tuple(written(text, kind) for text, kind in given)
-    except ValueError as error:
-        raise UsageError(str(error), hint="docs/rules.md says how rules are written") from error
-    if file is None:
-        return rules
-    from dtesx.mirror.rules_file import load
+@dataclass(frozen=True)
+class Selection:
+    """The options that say what of a tree is meant."""
 
-    return (*load(file).rules, *rules)
+    rules: RulesFile = None
+    include: Include = None
+    exclude: Exclude = None
+
+    def chosen(self) -> tuple[Rule, ...]:
+        """The rules that they stand for; raises UsageError and NotFound."""
+        given = [(text, RuleType.INCLUDE) for text in self.include or ()]
+        given += [(text, RuleType.EXCLUDE) for text in self.exclude or ()]
+        try:
+            rules = tuple(written(text, kind) for text, kind in given)
+        except ValueError as error:
+            raise UsageError(str(error), hint="docs/rules.md says how rules are written") from error
+        if self.rules is None:
+            return rules
+        from dtesx.mirror.rules_file import load
+
+        return (*load(self.rules).rules, *rules)
 
 
-def way(
-    source: str,
-    url: str,
-    token_file: Path | None,
-    state: Path | None,
-    options: MirrorOptions,
-    *,
-    tls: bool = True,
-) -> Way:
-    """The way to a target; UsageError when what was given makes no sense."""
-    from dtesx.model.location import parse_target
-    from dtesx.replication import one_shot
+@dataclass(frozen=True)
+class Credentials:
+    """The options by which a source and a target know each other."""
 
-    try:
-        place = parse_target(url)
-    except ValueError as error:
-        raise UsageError(str(error), hint="write dtesx://HOST:PORT/NAME") from error
-    token = ask.secret("token", file=token_file) if token_file is not None else ""
-    return one_shot.way(source, place, state or default_state(), options, token=token, tls=tls)
+    token_file: TargetToken = None
+    state: ClientState = None
+
+    def way(self, source: str, url: str, options: MirrorOptions, *, tls: bool) -> Way:
+        """The way from ``source`` to the target at ``url``; UsageError when what was given makes no sense."""
+        from dtesx.model.location import parse_target
+        from dtesx.replication import one_shot
+
+        try:
+            place = parse_target(url)
+        except ValueError as error:
+            raise UsageError(str(error), hint="write dtesx://HOST:PORT/NAME") from error
+        token = ask.secret("token", file=self.token_file) if self.token_file is not None else ""
+        return one_shot.way(source, place, self.state or default_state(), options, token=token, tls=tls)
 
 
 def verify(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import signal
-import threading
 import time
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -18,12 +17,15 @@ from dtesx.base.errors import UsageError
 from dtesx.base.files import replace_volatile
 from dtesx.cli import one_shot, output, teach
 from dtesx.cli.formats import seconds, size
-from dtesx.cli.mirror_options import Bandwidth, Compress, Rebind, Streams, Tls, Transmit, link_options
-from dtesx.cli.one_shot import ClientState, Exclude, Include, RulesFile, Source
+from dtesx.cli.mirror_options import Rebind, TimedLinkChoice
+from dtesx.cli.one_shot import ClientState, Credentials, Selection, Source
 from dtesx.model.mirror import MirrorOptions, OrphanAction, OrphanPolicy
 from dtesx.model.replication import Remirror, ReplicationOptions, ReplicationPhase, ReplicationStatus
+from dtesx.model.specs import MIN_EPOCH
 
-_LEAST = 0.1
+if TYPE_CHECKING:
+    from dtesx.replication.continuous.quiescing import Applications
+
 _LINE_SECONDS = 10.0
 
 Urls = Annotated[
@@ -85,26 +87,54 @@ StatusFile = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class Epochs:
+    """The options about what travels when."""
+
+    epoch: EpochSeconds = 2.0
+    consistent_every: ConsistentEvery = 15.0
+    freeze_budget: FreezeBudget = 0.2
+    remirror: RemirrorBy = Remirror.ATTRIBUTES
+    mirror_ratio: MirrorRatio = 5.0
+
+    def options(self) -> ReplicationOptions:
+        """What they stand for; raises UsageError."""
+        if self.epoch < MIN_EPOCH:
+            raise UsageError(f"--epoch: at least {MIN_EPOCH} seconds")
+        if self.consistent_every < 0 or self.freeze_budget <= 0:
+            raise UsageError("--consistent-every: 0 or more seconds; --freeze-budget: more than 0")
+        return ReplicationOptions(
+            self.epoch, self.consistent_every, self.freeze_budget, self.remirror, self.mirror_ratio
+        )
+
+
+@dataclass(frozen=True)
+class HookChoice:
+    """The options about the applications of SRC."""
+
+    quiesce: Quiesce = ""
+    release: Release = ""
+    hook_timeout: HookTimeout = 10.0
+
+    def applications(self) -> Callable[[Path], Applications] | None:
+        """What prepares them (services.fan_out); None: nothing does. Raises UsageError."""
+        from dtesx.replication.continuous.quiescing import Applications
+
+        if self.hook_timeout <= 0 or (self.release and not self.quiesce):
+            raise UsageError("--release comes with --quiesce; --hook-timeout: more than 0")
+        prepares, lets_go = _argv("--quiesce", self.quiesce), _argv("--release", self.release)
+        return partial(Applications, prepares, lets_go, self.hook_timeout) if prepares else None
+
+
 def replicate(
     source: Source,
     urls: Urls,
-    rules: RulesFile = None,
-    include: Include = None,
-    exclude: Exclude = None,
-    epoch: EpochSeconds = 2.0,
-    consistent_every: ConsistentEvery = 15.0,
-    freeze_budget: FreezeBudget = 0.2,
-    remirror: RemirrorBy = Remirror.ATTRIBUTES,
-    mirror_ratio: MirrorRatio = 5.0,
+    *,
+    selection: Selection,
+    epochs: Epochs,
     ignore_deletes: IgnoreDeletes = False,
-    quiesce: Quiesce = "",
-    release: Release = "",
-    hook_timeout: HookTimeout = 10.0,
-    compress: Compress = "off",
-    bandwidth: Bandwidth = "",
-    streams: Streams = 1,
-    tls: Tls = True,
-    transmit: Transmit = None,
+    hooks: HookChoice,
+    link: TimedLinkChoice,
     rebind: Rebind = False,
     status: StatusFile = None,
     token_files: TokenFiles = None,
@@ -123,42 +153,36 @@ def replicate(
     here tells about changes, and what it does not: dtesx capture probe. While it runs: dtesx status,
     dtesx point, dtesx replication.
     """
-    from dtesx.replication.continuous.quiescing import Applications
     from dtesx.services.fan_out import Branch, replicate_to
+    from dtesx.services.waiting import stopped_by_signals
 
-    if epoch < _LEAST:
-        raise UsageError(f"--epoch: at least {_LEAST} seconds")
-    if consistent_every < 0 or freeze_budget <= 0:
-        raise UsageError("--consistent-every: 0 or more seconds; --freeze-budget: more than 0")
-    if hook_timeout <= 0 or (release and not quiesce):
-        raise UsageError("--release comes with --quiesce; --hook-timeout: more than 0")
-    prepares, lets_go = _argv("--quiesce", quiesce), _argv("--release", release)
-    if len(urls) > 1 and (status or quiesce):
+    options, applications, how = epochs.options(), hooks.applications(), link.options()
+    if len(urls) > 1 and (status or applications):
         raise UsageError(
             "--status and --quiesce: for one URL alone", hint="look at each with: dtesx status --to NAME"
         )
-    if token_files and len(token_files) != len(urls):
-        raise UsageError("--token-file: one for each URL, or none", hint="give them in the order of the URLs")
     orphans = OrphanPolicy(OrphanAction.KEEP if ignore_deletes else OrphanAction.DELETE)
-    options = MirrorOptions(rules=one_shot.rules(rules, include, exclude), orphans=orphans)
+    mirror = MirrorOptions(rules=selection.chosen(), orphans=orphans)
     branches = []
-    tokens = [*token_files] if token_files else [None] * len(urls)
-    for url, token in zip(urls, tokens, strict=True):
-        way = one_shot.way(source, url, token, state, options, tls=tls)
+    for url, token in zip(urls, _tokens(token_files, len(urls)), strict=True):
+        way = Credentials(token, state).way(source, url, mirror, tls=link.tls)
         way = replace(way, request=replace(way.request, rebind=rebind))
         branches.append(Branch(url, way, _Teller(status, url if len(urls) > 1 else "")))
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     replicate_to(
         tuple(branches),
         state or one_shot.default_state(),
-        options=ReplicationOptions(epoch, consistent_every, freeze_budget, remirror, mirror_ratio),
-        link=link_options(compress, bandwidth, streams, transmit, tls=tls),
-        stop=stop,
-        applications=partial(Applications, prepares, lets_go, hook_timeout) if quiesce else None,
+        options=options,
+        link=how,
+        stop=stopped_by_signals(),
+        applications=applications,
     )
     output.line("stopped; the same command goes on with what differs")
+
+
+def _tokens(files: list[Path] | None, count: int) -> Sequence[Path | None]:
+    if files and len(files) != count:
+        raise UsageError("--token-file: one for each URL, or none", hint="give them in the order of the URLs")
+    return files or [None] * count
 
 
 def _argv(option: str, command: str) -> list[str]:

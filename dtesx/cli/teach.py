@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import MISSING, fields, is_dataclass
+from functools import wraps
+from typing import Any, get_type_hints
 
 import typer
 
@@ -35,7 +37,11 @@ def command(name: str, function: Callable[..., Any], *examples: str) -> typer.Ty
 
 
 def add(parent: typer.Typer, name: str, function: Callable[..., Any], *examples: str) -> None:
-    """Register ``function`` as the command ``name``; its docstring and ``examples`` are its help."""
+    """Register ``function`` as the command ``name``; its docstring and ``examples`` are its help.
+
+    A parameter of it may be a group of options: a dataclass, the fields of which are written as
+    parameters are.
+    """
     lines = "\n".join(f"  {example}" for example in examples)
     title = "Example:" if len(examples) == 1 else "Examples:"
     text = f"{inspect.cleandoc(function.__doc__ or '')}\n\n{VERBATIM}\n{title}\n{lines}"
@@ -44,7 +50,42 @@ def add(parent: typer.Typer, name: str, function: Callable[..., Any], *examples:
         help=text,
         epilog="Exit codes: dtesx help exit-codes",
         context_settings=_HELP,
-    )(function)
+    )(_spread(function))
+
+
+def _spread(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` with the fields of its groups of options as parameters."""
+    hints = get_type_hints(function, include_extras=True)
+    groups = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name in groups:
+            parameters += _members(groups[name])
+        else:
+            parameters.append(parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=hints[name]))
+
+    @wraps(function)
+    def called(**given: Any) -> Any:
+        for name, kind in groups.items():
+            given[name] = kind(**{field.name: given.pop(field.name) for field in fields(kind)})
+        return function(**given)
+
+    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer looks at
+    called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return called
+
+
+def _members(group: Any) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(group)
+    ]
 
 
 def _settings(summary: str) -> dict[str, Any]:

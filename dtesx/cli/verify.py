@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +12,8 @@ import typer
 from dtesx.base.errors import ExitCode, Interrupted, UsageError
 from dtesx.cli import failures, mirror, one_shot, output, teach
 from dtesx.cli.formats import seconds, size
-from dtesx.cli.mirror_options import Bandwidth, Compress, NewerOnly, Streams, Tls, link_options
-from dtesx.cli.one_shot import ClientState, Exclude, Include, RemapLinks, RulesFile, Source, TargetToken, Url
+from dtesx.cli.mirror_options import LinkChoice, NewerOnly
+from dtesx.cli.one_shot import Credentials, RemapLinks, Selection, Source, Url
 from dtesx.cli.params import Json
 from dtesx.cli.repeating import repeat, times
 from dtesx.model.mirror import Compare, LinkOptions, MirrorOptions, OrphanAction, OrphanPolicy
@@ -50,27 +52,44 @@ Start = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class LogChoice:
+    """The options about the log."""
+
+    log: Log = None
+    log_length: LogLength = 1 << 20
+    append: Append = True
+
+    def options(self) -> VerifyLogOptions | None:
+        """What they stand for; None: there is to be no log."""
+        return VerifyLogOptions(str(self.log), self.log_length, self.append) if self.log is not None else None
+
+
+@dataclass(frozen=True)
+class When:
+    """The options that say when."""
+
+    every: Every = ""
+    start: Start = ""
+
+    def times(self) -> tuple[datetime, timedelta] | None:
+        """What they stand for (cli.repeating); None: now."""
+        return times(self.every, self.start)
+
+
 def verify(
     source: Source,
     url: Url,
+    *,
     data: Data = False,
     remirror: Remirror = False,
     newer_only: NewerOnly = False,
-    log: Log = None,
-    log_length: LogLength = 1 << 20,
-    append: Append = True,
-    every: Every = "",
-    start: Start = "",
-    rules: RulesFile = None,
-    include: Include = None,
-    exclude: Exclude = None,
+    log: LogChoice,
+    when: When,
+    selection: Selection,
     remap_links: RemapLinks = False,
-    compress: Compress = "off",
-    bandwidth: Bandwidth = "",
-    streams: Streams = 1,
-    tls: Tls = True,
-    token_file: TargetToken = None,
-    state: ClientState = None,
+    link: LinkChoice,
+    credentials: Credentials,
     json: Json = False,
 ) -> int:
     """Compare SRC with its copy on a target.
@@ -87,16 +106,14 @@ def verify(
     """
     if newer_only and not remirror:
         raise UsageError("--newer-only is about what is mirrored", hint="give --remirror, too")
-    plan = times(every, start)
+    plan, kept = when.times(), log.options()
     compare = Compare.DATA if data else Compare.ATTRIBUTES
-    selected = one_shot.rules(rules, include, exclude)
-    options = MirrorOptions(compare, selected, newer_only, OrphanPolicy(OrphanAction.KEEP), remap_links)
-    link = link_options(compress, bandwidth, streams, None, tls=tls)
-    way = one_shot.way(source, url, token_file, state, options, tls=tls)
-    kept = VerifyLogOptions(str(log), log_length, append) if log is not None else None
+    keep = OrphanPolicy(OrphanAction.KEEP)
+    options, how = MirrorOptions(compare, selection.chosen(), newer_only, keep, remap_links), link.options()
+    way = credentials.way(source, url, options, tls=link.tls)
 
     def once() -> int:
-        return _once(way, link, url, kept, remirror=remirror, json=json)
+        return _once(way, how, url, kept, remirror=remirror, json=json)
 
     if plan is not None:
         repeat(

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from dtesx.mirror import content
 from dtesx.mirror.delta import pieces_of
 from dtesx.mirror.directories import Directories
-from dtesx.mirror.scan import join
 from dtesx.model.changes import Changes, Touch
+from dtesx.model.paths import join
 from dtesx.model.spans import Spans
 
 WHOLE = 1 << 20

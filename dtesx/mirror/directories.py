@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 
+from dtesx.model.paths import join
+
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _KEEP = 64
 
@@ -47,7 +49,7 @@ class Directories:
         fd = start
         try:
             for name in path[len(known) :].lstrip(b"/").split(b"/"):
-                known = known + b"/" + name if known else name
+                known = join(known, name)
                 flags = _OPEN & ~os.O_NOFOLLOW if known in self.followed else _OPEN
                 below = os.open(name, flags, dir_fd=fd)
                 if fd != start:

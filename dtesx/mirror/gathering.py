@@ -19,9 +19,10 @@ from dtesx.base.errors import DtesxError
 from dtesx.mirror import content
 from dtesx.mirror.ahead import WHOLE, Ahead, copy_parts, exactly
 from dtesx.mirror.partial import walk_changed
-from dtesx.mirror.scan import Visit, WalkOptions, is_mount_root, join, own_item
+from dtesx.mirror.scan import Visit, WalkOptions, is_mount_root, own_item
 from dtesx.mirror.selection import Scope
 from dtesx.model.changes import Changes, Touch
+from dtesx.model.paths import join
 from dtesx.model.spans import Spans
 from dtesx.wire.items import Item
 

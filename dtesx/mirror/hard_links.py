@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 
 from dtesx.mirror.directories import Directories
-from dtesx.mirror.scan import join
 from dtesx.model.changes import Changes, Names, Touch
+from dtesx.model.paths import join
 
 
 class LinkNames:

@@ -24,7 +24,7 @@ from dtesx.mirror.packing import FRAME_BLOB, Packer, weight_of
 from dtesx.mirror.pieces import Piece
 from dtesx.mirror.protection import may_protect, protection, scope_of
 from dtesx.mirror.reading import Reader, Reading
-from dtesx.mirror.scan import Scanner, Visit, WalkOptions, join, own_item, reason
+from dtesx.mirror.scan import Scanner, Visit, WalkOptions, own_item, reason
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.state import changed_since
 from dtesx.mirror.tally import Tally
@@ -32,6 +32,7 @@ from dtesx.mirror.view import View
 from dtesx.mirror.window import Asker
 from dtesx.model.changes import Touch
 from dtesx.model.mirror import Compare, MirrorOptions
+from dtesx.model.paths import join
 from dtesx.model.spans import Spans
 from dtesx.wire.items import Item, in_transit
 from dtesx.wire.messages import Directory

@@ -12,10 +12,11 @@ from dtesx.mirror.diff import Listings, pair
 from dtesx.mirror.orphans import OrphanRule
 from dtesx.mirror.packing import Packer
 from dtesx.mirror.protection import may_protect, protection
-from dtesx.mirror.scan import Visit, WalkOptions, join
+from dtesx.mirror.scan import Visit, WalkOptions
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.walking import walk
 from dtesx.model.mirror import OrphanPolicy
+from dtesx.model.paths import join
 from dtesx.wire.items import Item
 from dtesx.wire.messages import Directory
 from dtesx.wire.operations import Finish

@@ -9,10 +9,11 @@ from contextlib import closing
 
 from dtesx.mirror.directories import Directories
 from dtesx.mirror.protection import scope_of
-from dtesx.mirror.scan import Scanner, Visit, WalkOptions, join, reason
+from dtesx.mirror.scan import Scanner, Visit, WalkOptions, reason
 from dtesx.mirror.selection import Scope, Verdict
 from dtesx.mirror.walking import walk_below
 from dtesx.model.changes import Names, Touch
+from dtesx.model.paths import join
 from dtesx.wire.items import reserved
 
 

@@ -18,6 +18,7 @@ from dtesx.mirror.mounts import mounts_below
 from dtesx.mirror.selection import Choice, Scope, Verdict
 from dtesx.mirror.state import State
 from dtesx.model.changes import Touch
+from dtesx.model.paths import join
 from dtesx.wire.items import HIDDEN_XATTRS, OWN_XATTRS, TEMPORARY_PREFIX, UNSURE, Item, Xattrs
 
 _LOST_AND_FOUND = b"lost+found"
@@ -89,11 +90,6 @@ class Visit(msgspec.Struct, eq=False):
             return False
         choice = self.scope.choose(target.name)
         return choice.verdict(target.mode) is Verdict.EXCLUDED
-
-
-def join(directory: bytes, name: bytes) -> bytes:
-    """The path of a name in a directory, both relative to the root."""
-    return directory + b"/" + name if directory else name
 
 
 def own_item(fd: int) -> Item:

@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager, suppress
 from dtesx.mirror import content
 from dtesx.mirror.directories import Directories
 from dtesx.mirror.gathering import Gathering, Kept, NotStill
-from dtesx.mirror.scan import join
+from dtesx.model.paths import join
 from dtesx.wire.items import SETTABLE_FLAGS
 
 _FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC

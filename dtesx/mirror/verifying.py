@@ -12,11 +12,12 @@ from dtesx.mirror.data_check import Compared, DataCheck
 from dtesx.mirror.diff import Listings, pair
 from dtesx.mirror.differences import HardLinks, differences, kind
 from dtesx.mirror.protection import Protected
-from dtesx.mirror.scan import Visit, WalkOptions, join, own_item, reason
+from dtesx.mirror.scan import Visit, WalkOptions, own_item, reason
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.tally import MAX_PROBLEMS, readable
 from dtesx.mirror.walking import walk
 from dtesx.mirror.window import Asker
+from dtesx.model.paths import join
 from dtesx.model.stats import PathProblem
 from dtesx.model.verify import Aspect, Difference, FileState, Finding, VerifyStats
 from dtesx.wire.items import Item

@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from dtesx.mirror.scan import Scanner, Visit, WalkOptions, join, reason
+from dtesx.mirror.scan import Scanner, Visit, WalkOptions, reason
 from dtesx.mirror.selection import Scope
+from dtesx.model.paths import join
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _HELD = 64

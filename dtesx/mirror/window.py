@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 from dtesx.mirror.delta import Segment
 from dtesx.mirror.sums import SEGMENT, Reader, Summer
 from dtesx.wire.errors import ProtocolError
-from dtesx.wire.sums import Sums
+from dtesx.wire.sums import Sums, SumsRequest
 
 AHEAD = 4 * SEGMENT
 """Bytes that may be asked for without an answer."""
@@ -22,26 +22,18 @@ _REQUESTS = 128
 _FILES = 64
 
 
-class Asker(Protocol):
-    """The way to the target's sums, which are of ``summer``'s kind."""
+@dataclass(frozen=True)
+class Asker:
+    """The way to the sums of what is below the target's ``root``; they are of ``summer``'s kind.
 
+    ``ask`` sends a request; answers come in the order of the requests. ``answer`` gives the next one, or
+    None when there is none yet and it is not told to wait.
+    """
+
+    root: int
     summer: Summer
-
-    def ask(
-        self,
-        number: int,
-        directory: bytes,
-        name: bytes,
-        segment: Segment,
-        sums: bytes,
-        *,
-        stage: bool,
-        chunks: bool,
-    ) -> None:
-        """Send a request (see SumsRequest); answers come in the order of the requests."""
-
-    def answer(self, *, wait: bool) -> Sums | None:
-        """The next answer; without ``wait`` None when there is none yet."""
+    ask: Callable[[SumsRequest], None]
+    answer: Callable[[bool], Sums | None]
 
 
 @dataclass(slots=True, eq=False)
@@ -185,7 +177,7 @@ class Window(Generic[F]):
         file.segments, file.asked, file.ahead = segments, False, _SLOWLY
 
     def _listen(self, *, wait: bool) -> bool:
-        answer = self._asker.answer(wait=wait)
+        answer = self._asker.answer(wait)
         if answer is None:
             return False
         question = self._unanswered.popleft() if self._unanswered else Question(Segment(0, 0))
@@ -237,10 +229,20 @@ class Window(Generic[F]):
     def _send(self, file: F, question: Question, sums: bytes, *, chunks: bool = False) -> None:
         self._number += 1
         question.number = self._number
-        stage = file.stage and not chunks
-        self._asker.ask(
-            self._number, file.directory, file.name, question.segment, sums, stage=stage, chunks=chunks
+        segment = question.segment
+        request = SumsRequest(
+            root=self._asker.root,
+            number=self._number,
+            directory=file.directory,
+            name=file.name,
+            offset=segment.offset,
+            length=segment.length,
+            sums=sums,
+            shift=segment.shift,
+            stage=file.stage and not chunks,
+            chunks=chunks,
         )
+        self._asker.ask(request)
         self._unanswered.append(question)
 
     def _guarded(self, file: F, action: Callable[[], None]) -> None:

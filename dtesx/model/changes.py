@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntFlag
 
+from dtesx.model.paths import join, split
 from dtesx.model.spans import Spans, merge
 
 
@@ -63,13 +64,13 @@ class Changes:
         for directory, names in later.names.items():
             self.names.setdefault(directory, {})
             for name, touch in names.items():
-                path = directory + b"/" + name if directory else name
+                path = join(directory, name)
                 if Touch.CONTENT in touch and path not in later.spans:
                     self.spans.pop(path, None)
                 self.touch(directory, name, touch)
 
     def _touch(self, path: bytes) -> Touch:
-        directory, _, name = path.rpartition(b"/")
+        directory, name = split(path)
         return self.names.get(directory, {}).get(name, Touch(0))
 
     def __bool__(self) -> bool:

@@ -22,7 +22,6 @@ from dtesx.model.queue import QueueLimits, QueueStatus
 from dtesx.model.request import MirrorPhase
 from dtesx.model.roots import ReplicaRoot, SourceRoot
 from dtesx.model.tasks import TaskResult
-from dtesx.replication.asking import SumsAsker
 from dtesx.replication.control import MirrorControl
 from dtesx.replication.dialing import Dialer, Route, call
 from dtesx.replication.queue.source_queue import SourceQueue
@@ -291,7 +290,7 @@ class SourceSession:
         def ask(request: SumsRequest) -> None:
             self._bond.send(self._protocol.ask_sums(request))
 
-        return SumsAsker(index, self._summer, ask, self._answer)
+        return Asker(index, self._summer, ask, self._answer)
 
     def _answer(self, wait: bool) -> Sums | None:
         while not self._sums:

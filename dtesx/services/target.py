@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
 import socket
 import ssl
 import sys
@@ -32,7 +31,7 @@ from dtesx.replication.orders import Orders
 from dtesx.replication.receiving import receive
 from dtesx.replication.sources import Sources
 from dtesx.replication.tasks import Tasks
-from dtesx.services.waiting import wait_or_end
+from dtesx.services.waiting import stopped_by_signals, wait_or_end
 from dtesx.wire import pairing
 from dtesx.wire.identity import fingerprint, load_or_create
 from dtesx.wire.messages import Hello
@@ -65,9 +64,7 @@ def run(
             f"the state directory {state} lies in the data directory, where sources write",
             hint="give --state a directory outside of --data",
         )
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stopped_by_signals()
     private_directory(state)
     with ExitStack() as stack:
         stack.enter_context(alone(state))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -27,7 +26,7 @@ from dtesx.replication.keeper import Keeper
 from dtesx.replication.orders import Orders
 from dtesx.replication.receiving import serve
 from dtesx.replication.tasks import Tasks
-from dtesx.services.waiting import wait_or_end
+from dtesx.services.waiting import stopped_by_signals, wait_or_end
 from dtesx.volumes.disks import find_disk
 from dtesx.volumes.mounts import mounted_layout
 from dtesx.wire.identity import load_or_create
@@ -76,9 +75,7 @@ def run(directory: Path) -> None:
     cannot be found or mounted or the port is taken; status.json then says why.
     """
     spec = msgspec.json.decode((directory / "worker.json").read_bytes(), type=WorkerSpec)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stopped_by_signals()
     with _locked(directory / "worker.lock"):
         reporter = Reporter(
             directory / "status.json", WorkerStatus(WorkerPhase.STARTING, os.getpid(), spec.port)

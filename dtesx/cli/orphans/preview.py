@@ -7,8 +7,8 @@ import time
 from dtesx.base.errors import Interrupted
 from dtesx.cli import one_shot, output
 from dtesx.cli.formats import moment, seconds, size
-from dtesx.cli.mirror_options import Bandwidth, Compress, Streams, Tls, link_options
-from dtesx.cli.one_shot import ClientState, Exclude, Include, RulesFile, Source, TargetToken, Url
+from dtesx.cli.mirror_options import LinkChoice
+from dtesx.cli.one_shot import Credentials, Selection, Source, Url
 from dtesx.cli.params import Json
 from dtesx.model.mirror import MirrorOptions
 from dtesx.model.verify import FileState, Finding
@@ -17,15 +17,9 @@ from dtesx.model.verify import FileState, Finding
 def preview(
     source: Source,
     url: Url,
-    rules: RulesFile = None,
-    include: Include = None,
-    exclude: Exclude = None,
-    compress: Compress = "off",
-    bandwidth: Bandwidth = "",
-    streams: Streams = 1,
-    tls: Tls = True,
-    token_file: TargetToken = None,
-    state: ClientState = None,
+    selection: Selection,
+    link: LinkChoice,
+    credentials: Credentials,
     json: Json = False,
 ) -> None:
     """List what only the target has, with size and age.
@@ -34,9 +28,8 @@ def preview(
     """
     from dtesx.replication.verify_log import printable
 
-    options = MirrorOptions(rules=one_shot.rules(rules, include, exclude))
-    link = link_options(compress, bandwidth, streams, None, tls=tls)
-    way = one_shot.way(source, url, token_file, state, options, tls=tls)
+    options, how = MirrorOptions(rules=selection.chosen()), link.options()
+    way = credentials.way(source, url, options, tls=link.tls)
     orphans: list[Finding] = []
 
     def report(found: Finding) -> None:
@@ -44,7 +37,7 @@ def preview(
             orphans.append(found)
 
     stopped = Interrupted("the preview was stopped", hint="run it again: it starts anew")
-    stats = one_shot.verify(way, link, report, stopped)
+    stats = one_shot.verify(way, how, report, stopped)
     if json:
         output.document(orphans)
         return

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from dtesx.base.errors import ExitCode, Interrupted
-from dtesx.cli import one_shot, output
+from dtesx.cli import output
 from dtesx.cli.formats import size
-from dtesx.cli.mirror_options import Bandwidth, Compress, Streams, Tls, link_options, orphan_policy
-from dtesx.cli.one_shot import ClientState, Exclude, Include, RulesFile, Source, TargetToken, Url
+from dtesx.cli.mirror_options import LinkChoice, orphan_policy
+from dtesx.cli.one_shot import Credentials, Selection, Source, Url
 from dtesx.cli.params import Json
 from dtesx.model.mirror import MirrorOptions
 
@@ -32,17 +32,12 @@ OlderThan = Annotated[
 def remove(
     source: Source,
     url: Url,
+    *,
     move_to: MoveTo = "",
     older_than: OlderThan = "",
-    rules: RulesFile = None,
-    include: Include = None,
-    exclude: Exclude = None,
-    compress: Compress = "off",
-    bandwidth: Bandwidth = "",
-    streams: Streams = 1,
-    tls: Tls = True,
-    token_file: TargetToken = None,
-    state: ClientState = None,
+    selection: Selection,
+    link: LinkChoice,
+    credentials: Credentials,
     json: Json = False,
 ) -> int:
     """Remove what only the target has; nothing else changes.
@@ -54,11 +49,10 @@ def remove(
     from dtesx.replication.verifying import remove_orphans
 
     options = MirrorOptions(
-        rules=one_shot.rules(rules, include, exclude),
+        rules=selection.chosen(),
         orphans=orphan_policy(f"move:{move_to}" if move_to else "delete", older_than),
     )
-    link = link_options(compress, bandwidth, streams, None, tls=tls)
-    way = one_shot.way(source, url, token_file, state, options, tls=tls)
+    how, way = link.options(), credentials.way(source, url, options, tls=link.tls)
     try:
         stats = remove_orphans(
             way.request,
@@ -66,7 +60,7 @@ def remove(
             stop=threading.Event(),
             opener=open_tree,
             options=way.options,
-            link=link,
+            link=how,
         )
     except KeyboardInterrupt:
         raise Interrupted("the removal was stopped", hint="run it again: it goes on") from None

@@ -19,9 +19,9 @@ from dtesx.capture.ranges import END
 from dtesx.capture.settling import write_back, write_back_all
 from dtesx.mirror.content import opened
 from dtesx.mirror.directories import Directories
-from dtesx.mirror.scan import join
 from dtesx.model.capture import CaptureStatus, Rung
 from dtesx.model.changes import Changes, Touch
+from dtesx.model.paths import join
 from dtesx.model.spans import Spans, merge
 
 log = get_logger(__name__)

@@ -12,7 +12,8 @@ import pytest
 
 from dtesx.base.run import run
 from dtesx.capture.capture import Capture
-from dtesx.capture.changes import Changes, join
+from dtesx.capture.changes import Changes
+from dtesx.model.paths import join
 
 from .conftest import NAME, Watch, Watched, exchange, opened
 

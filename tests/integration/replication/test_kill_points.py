@@ -18,13 +18,13 @@ import pytest
 from dtesx.apply.applying import Applier
 from dtesx.apply.staging import Staging
 from dtesx.base.run import run
-from dtesx.mirror.delta import Segment
 from dtesx.mirror.mirroring import TreeMirror
 from dtesx.mirror.packing import Packer
 from dtesx.mirror.protection import protected
 from dtesx.mirror.sums import Summer
 from dtesx.mirror.tally import Tally
 from dtesx.mirror.view import View
+from dtesx.mirror.window import Asker
 from dtesx.model.mirror import MirrorOptions, OrphanAction, OrphanPolicy
 from dtesx.replication.answering import Answering
 from dtesx.replication.summing import Summing
@@ -66,32 +66,16 @@ def _answers(answering: Answering) -> Iterator[int | Directory]:
         yield from answering.answer().directories
 
 
-class _Asker:
+def _asker(target: int, staging: Staging) -> Asker:
     """Asks the target's side at once."""
+    summer, answers = Summer(b""), deque[Sums]()
+    summing = Summing(lambda _: target, summer, staging)
 
-    summer = Summer(b"")
+    def ask(request: SumsRequest) -> None:
+        summing.ask(request)
+        answers.append(summing.answer())
 
-    def __init__(self, target: int, staging: Staging) -> None:
-        self._summing = Summing(lambda _: target, self.summer, staging)
-        self._answers: deque[Sums] = deque()
-
-    def ask(
-        self,
-        number: int,
-        directory: bytes,
-        name: bytes,
-        segment: Segment,
-        sums: bytes,
-        *,
-        stage: bool,
-        chunks: bool,
-    ) -> None:
-        offset, length = segment.offset, segment.length
-        self._summing.ask(SumsRequest(0, number, directory, name, offset, length, sums, stage))
-        self._answers.append(self._summing.answer())
-
-    def answer(self, *, wait: bool) -> Sums | None:
-        return self._answers.popleft() if self._answers else None
+    return Asker(0, summer, ask, lambda _wait: answers.popleft() if answers else None)
 
 
 def _mirror(
@@ -111,7 +95,7 @@ def _mirror(
         def ask(directories: list[Question], last: bool) -> None:
             answering.ask(Ask(0, directories, last))
 
-        asker = _Asker(theirs, staging)
+        asker = _asker(theirs, staging)
         packer = Packer(send)
         answers = _answers(answering)
         mirror = TreeMirror(ours, ask, answers, packer, asker, tally, options=options, view=View(), kept=kept)

@@ -26,6 +26,7 @@ from dtesx.mirror.scan import Visit
 from dtesx.mirror.shifting import WIDTHS, Alignment, Ask, Changed, Search
 from dtesx.mirror.sums import SUM, Summer
 from dtesx.mirror.tally import Tally
+from dtesx.mirror.window import Asker
 from dtesx.replication.summing import Summing
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.items import Item
@@ -42,7 +43,6 @@ class Target:
     """The target's directory, and what is on its way there: dealt with only when an answer is waited for."""
 
     path: Path
-    summer: Summer = SUMMER
     sent: int = 0
     asked: int = 0
     frames: deque[SumsRequest | tuple[list[Operation], bytes]] = field(default_factory=deque)
@@ -72,22 +72,11 @@ class Target:
         self.sent += len(content)
         self.frames.append((operations, content))
 
-    def ask(
-        self,
-        number: int,
-        directory: bytes,
-        name: bytes,
-        segment: Segment,
-        sums: bytes,
-        *,
-        stage: bool,
-        chunks: bool,
-    ) -> None:
-        self.asked += segment.length
-        place = (segment.offset, segment.length, sums, segment.shift)
-        self.frames.append(SumsRequest(0, number, directory, name, *place, stage=stage, chunks=chunks))
+    def ask(self, request: SumsRequest) -> None:
+        self.asked += request.length
+        self.frames.append(request)
 
-    def answer(self, *, wait: bool) -> Sums | None:
+    def answer(self, wait: bool) -> Sums | None:
         while wait and not self.answers:
             self.serve()
         return self.answers.popleft() if self.answers else None
@@ -118,7 +107,7 @@ def mirrored(old: bytes, new: bytes) -> Target:
         target, source = Target(there), os.open(here, os.O_RDONLY)
         packer, tally = Packer(target.send), Tally()
         comparison = Comparison(
-            target,
+            Asker(0, SUMMER, target.ask, target.answer),
             FileSender(packer, tally, lambda: None, lambda: comparison.let_begin(), kept=False),
             packer,
             tally,

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from pathlib import Path
 
 import pytest
@@ -10,10 +9,10 @@ from hypothesis import strategies as st
 
 from dtesx.apply.staging import Staging
 from dtesx.mirror.data_check import Compared, DataCheck
-from dtesx.mirror.delta import Segment
 from dtesx.mirror.scan import Visit, WalkOptions
 from dtesx.mirror.sums import BLOCK, SEGMENT, Summer
 from dtesx.mirror.walking import walk
+from dtesx.mirror.window import Asker
 from dtesx.replication.summing import Summing
 from dtesx.wire.items import Item
 from dtesx.wire.sums import Sums, SumsRequest
@@ -27,26 +26,15 @@ class Target:
     def __init__(self, root: Path, *, late: bool = False) -> None:
         self._fd = os.open(root, os.O_RDONLY)
         self.summing = Summing(lambda _root: self._fd, self.summer, Staging())
-        self.asked: deque[int] = deque()
         self._late = late
+        self.asker = Asker(0, self.summer, self.ask, self.answer)
 
-    def ask(
-        self,
-        number: int,
-        directory: bytes,
-        name: bytes,
-        segment: Segment,
-        sums: bytes,
-        *,
-        stage: bool,
-        chunks: bool,
-    ) -> None:
-        assert not stage
-        assert not chunks
-        self.asked.append(number)
-        self.summing.ask(SumsRequest(0, number, directory, name, segment.offset, segment.length, sums))
+    def ask(self, request: SumsRequest) -> None:
+        assert not request.stage
+        assert not request.chunks
+        self.summing.ask(request)
 
-    def answer(self, *, wait: bool) -> Sums | None:
+    def answer(self, wait: bool) -> Sums | None:
         if self._late and not wait:
             return None
         return self.summing.answer()
@@ -59,7 +47,7 @@ class Target:
 def compare(source: Path, target: Path, *, late: bool = False) -> dict[bytes, Compared]:
     found: dict[bytes, Compared] = {}
     there = Target(target, late=late)
-    check = DataCheck(there, pause=lambda: None)
+    check = DataCheck(there.asker, pause=lambda: None)
     root = os.open(source, os.O_RDONLY)
     for visit in walk(root, WalkOptions(problem=lambda path, reason: pytest.fail(f"{path!r}: {reason}"))):
         if visit.entered:
@@ -142,7 +130,9 @@ def test_a_file_that_vanished_on_the_target_is_told(trees: tuple[Path, Path]) ->
     (target / "f").write_bytes(bytes(BLOCK))
     there = Target(target)
     found: dict[bytes, Compared] = {}
-    check = DataCheck(there, pause=lambda: (target / "f").unlink(missing_ok=True))
+    check = DataCheck(
+        Asker(0, there.summer, there.ask, there.answer), pause=lambda: (target / "f").unlink(missing_ok=True)
+    )
     root = os.open(source, os.O_RDONLY)
     for visit in walk(root, WalkOptions(problem=lambda path, reason: None)):
         for item in visit.entries:

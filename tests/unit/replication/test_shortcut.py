@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 
 from dtesx.mirror.catalogue import Catalogue
-from dtesx.mirror.delta import Segment
 from dtesx.mirror.mirroring import TreeMirror
 from dtesx.mirror.packing import Packer
 from dtesx.mirror.sums import Summer
 from dtesx.mirror.tally import Tally
 from dtesx.mirror.view import View
+from dtesx.mirror.window import Asker
 from dtesx.model.changes import Changes
 from dtesx.model.mirror import MirrorOptions
 from dtesx.model.stats import MirrorStats
@@ -27,31 +27,14 @@ from dtesx.replication.answering import Answering
 from dtesx.wire.messages import Ask, Directory, Question
 from dtesx.wire.operations import End, Enter, Finish, Operation, Put
 from dtesx.wire.parts import Content
-from dtesx.wire.sums import Sums
+from dtesx.wire.sums import SumsRequest
 
 from ..mirror.trees import Change, carry_out, changes, later, next_tick
 
 
-class NoSums:
+def no_sums(request: SumsRequest) -> None:
     """These trees have no large files, so no sums are asked for."""
-
-    summer = Summer(b"")
-
-    def ask(
-        self,
-        number: int,
-        directory: bytes,
-        name: bytes,
-        segment: Segment,
-        sums: bytes,
-        *,
-        stage: bool,
-        chunks: bool,
-    ) -> None:
-        raise AssertionError(name)
-
-    def answer(self, *, wait: bool) -> Sums | None:
-        return None
+    raise AssertionError(request.name)
 
 
 def plan(
@@ -83,10 +66,10 @@ def plan(
             while True:
                 yield from answering.answer().directories
 
-        options = MirrorOptions()
+        asker = Asker(0, Summer(b""), no_sums, lambda _wait: None)
         TreeMirror(
-            *(fds[0], ask, answers(), Packer(send), NoSums(), tally),
-            options=options,
+            *(fds[0], ask, answers(), Packer(send), asker, tally),
+            options=MirrorOptions(),
             view=View(catalogue=catalogue, changed=Changes(everything=True) if changed is None else changed),
         ).run()
         answering.keep()
