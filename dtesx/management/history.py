@@ -18,7 +18,8 @@ INTERVAL = 10.0
 _FILE = "history"
 _STATES = tuple(ReplicationState)
 _KINDS = {"float": "d", "int": "Q", "ReplicationState": "B"}
-_SAMPLE = struct.Struct("<" + "".join(_KINDS[str(field.type)] for field in fields(ReplicationSample)))
+_TYPES = tuple(str(field.type) for field in fields(ReplicationSample))
+_SAMPLE = struct.Struct("<" + "".join(_KINDS[kind] for kind in _TYPES))
 
 
 class History:
@@ -44,5 +45,7 @@ def read(directory: Path, since: float = 0.0) -> list[ReplicationSample]:
 
 
 def _sample(record: bytes) -> ReplicationSample:
-    at, state, *rest = _SAMPLE.unpack(record)
-    return ReplicationSample(at, _STATES[state], *rest)
+    values = zip(_TYPES, _SAMPLE.unpack(record), strict=True)
+    return ReplicationSample(
+        *(_STATES[value] if kind == "ReplicationState" else value for kind, value in values)
+    )

@@ -178,20 +178,38 @@ class TargetDataState(StrEnum):
 
 
 @dataclass(frozen=True)
-class ReplicationReport:
+class ReplicationCounts:
+    """What a replication counted from its start to the Unix time ``at``, and what waited then.
+
+    ``sent_bytes`` are content of files, ``sent_compressed_bytes`` what crossed the link for it, both ways
+    and with all that frames it.
+    """
+
+    at: float
+    overflows: int
+    changed_names: int
+    queue_bytes: int
+    queue_operations: int
+    disk_queue_bytes: int
+    disk_queue_operations: int
+    sent_files: int
+    sent_bytes: int
+    sent_compressed_bytes: int
+
+
+@dataclass(frozen=True)
+class ReplicationReport(ReplicationCounts):
     """What a replication tells. Times are Unix seconds, 0 for never; counts are since ``started``.
 
-    ``at`` is when this was so; ``running``: the process that replicates answered. ``epoch`` is the
-    last one applied on the target; all that was written before ``current`` is there (0: it never was
-    whole), that is ``recovery_point_latency`` seconds ago (None: the same). ``sent_bytes`` are content of
-    files, ``sent_compressed_bytes`` what crossed the link for it, both ways and with all that frames it.
-    ``consistent``, ``fuzzy``, ``unquiesced`` and ``freezes`` are those of ReplicationStatus.
+    ``running``: the process that replicates answered. ``epoch`` is the last one applied on the target;
+    all that was written before ``current`` is there (0: it never was whole), that is
+    ``recovery_point_latency`` seconds ago (None: the same). ``consistent``, ``fuzzy``, ``unquiesced`` and
+    ``freezes`` are those of ReplicationStatus.
     """
 
     source: str
     target: str
     running: bool
-    at: float
     started: float
     mirror_status: MirrorState
     replication_status: ReplicationState
@@ -204,15 +222,6 @@ class ReplicationReport:
     connected_since: float
     capture_rung: Rung
     events_per_second: float
-    overflows: int
-    changed_names: int
-    queue_bytes: int
-    queue_operations: int
-    disk_queue_bytes: int
-    disk_queue_operations: int
-    sent_files: int
-    sent_bytes: int
-    sent_compressed_bytes: int
     orphans_removed: int
     failed_paths: int
     problems_total: int
@@ -225,24 +234,14 @@ class ReplicationReport:
 
 
 @dataclass(frozen=True)
-class ReplicationSample:
-    """A line of a replication's history: ReplicationReport's fields of these names at the Unix time ``at``.
+class ReplicationSample(ReplicationCounts):
+    """A line of a replication's history.
 
     ``epoch`` is the number of the last one, 0 for none; ``latency`` is -1 while there is none;
     ``events`` counts since the start.
     """
 
-    at: float
     state: ReplicationState
     epoch: int
     latency: float
     events: int
-    overflows: int
-    changed_names: int
-    queue_bytes: int
-    queue_operations: int
-    disk_queue_bytes: int
-    disk_queue_operations: int
-    sent_files: int
-    sent_bytes: int
-    sent_compressed_bytes: int

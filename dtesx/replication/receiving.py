@@ -23,7 +23,7 @@ from dtesx.replication.backlog import Backlog
 from dtesx.replication.binding import Binding
 from dtesx.replication.orders import Orders
 from dtesx.replication.pausing import Gate
-from dtesx.replication.target_session import TargetSession
+from dtesx.replication.target_session import Service, TargetSession
 from dtesx.replication.tasks import Tasks
 from dtesx.wire.channel import TICK
 from dtesx.wire.errors import StreamUnknown
@@ -220,14 +220,14 @@ class _Lane:
 
     def _serve(self, guest: Guest) -> tuple[WorkerPhase, str]:
         place, stream = guest.place, guest.hello.stream
-        session = TargetSession(
-            guest,
+        service = Service(
             tick=lambda: self._tick(place),
             report=lambda stats: self._report(place, stats),
             held=lambda why, reason: self._say_held(place, why, reason),
             options=self._options,
             backlog=self._backlog,
         )
+        session = TargetSession(guest, service)
         with self._lock:
             self._session = session
         try:

@@ -158,11 +158,11 @@ class _Mirror:
             session.greet()
             left = [root for root in enumerate(self._roots) if root[1] not in self._done]
             for index, mount_point in left:
-                replica = session.replicas[index]
+                replica = session.target.replicas[index]
                 session.bind(index, self._guard.look(mount_point, self._scope(mount_point), replica))
             remap = None
             if self._options.remap_links:
-                remap = LinkRemap(self._roots, session.replicas, self._scope)
+                remap = LinkRemap(self._roots, session.target.replicas, self._scope)
             for index, mount_point in left:
                 self._mirror_root(session, index, mount_point, remap)
             session.finish()
@@ -252,7 +252,7 @@ class _Mirror:
         if self._control.paused:
             return MirrorPhase.PAUSED
         if self._session is not None and self._session.connected:
-            return self._session.held or self._phase
+            return self._session.target.held or self._phase
         return self._phase
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -19,37 +18,26 @@ from dtesx.mirror.window import Asker
 from dtesx.model.epoch import Epoch, InsertedTask
 from dtesx.model.mirror import Compare, LinkOptions, MirrorOptions
 from dtesx.model.queue import QueueLimits, QueueStatus
-from dtesx.model.request import MirrorPhase
-from dtesx.model.roots import ReplicaRoot, SourceRoot
-from dtesx.model.tasks import TaskResult
+from dtesx.model.roots import SourceRoot
 from dtesx.replication.control import MirrorControl
 from dtesx.replication.dialing import Dialer, Route, call
 from dtesx.replication.queue.source_queue import SourceQueue
 from dtesx.replication.schedule import Queued
 from dtesx.replication.sent import Sent
 from dtesx.replication.timetable import Timetable
+from dtesx.replication.told import REASON, Told
 from dtesx.wire.bond import Bond
 from dtesx.wire.channel import TICK
 from dtesx.wire.compression import Compressor
-from dtesx.wire.errors import ProtocolError
 from dtesx.wire.frames import Frame
 from dtesx.wire.limiter import Limiter
 from dtesx.wire.messages import (
-    Answer,
     Bind,
     Directory,
-    EpochApplied,
     EpochBegin,
-    EpochKept,
     Goodbye,
-    Hold,
-    Listing,
-    Paused,
     Question,
-    Replicas,
     Report,
-    Resumed,
-    TaskEnded,
 )
 from dtesx.wire.operations import Moves, Operation, Operations
 from dtesx.wire.parts import Content
@@ -58,11 +46,9 @@ from dtesx.wire.sums import Sums, SumsRequest
 
 log = get_logger(__name__)
 
-_HELD = {Hold.FULL: MirrorPhase.TARGET_FULL, Hold.PAUSED: MirrorPhase.TARGET_PAUSED}
 _STREAM_BYTES = 16
 _PARTING = 5.0
 _PATH = 16 << 10  # what a target tells is kept, so it must not be of any length
-_REASON = 300
 
 
 class SourceSession:
@@ -70,13 +56,9 @@ class SourceSession:
 
     Connections that are lost are made again; StreamUnknown says that the target forgot the stream.
     ``tick`` is called at least five times a second and may raise to stop; ``waits`` tells it whether
-    we wait for the target or for room. While ``control`` pauses the mirror, ``mirror`` does not go on;
-    ``held`` says why the target does not, if it said so. ``replicas`` are the roots as they were on the
-    target when it let us in; with ``existing`` it lets us in only when it has them. ``epoch`` is the one
-    that it had applied last then, ``waiting`` the last one that waited there after that; ``applied`` is the
-    number of the last one that it carried out since, 0 for none, ``kept`` of the last one that it has on
-    disk; ``in_epoch``: one has begun and not ended. ``reason`` is why the target waits, if it said so.
-    ``sent`` is an account of what was sent.
+    we wait for the target or for room. While ``control`` pauses the mirror, ``mirror`` does not go on.
+    With ``existing`` the target lets us in only when it has the roots. ``target`` is what it told,
+    ``sent`` an account of what was sent; ``in_epoch``: one has begun and not ended.
     """
 
     def __init__(
@@ -121,17 +103,8 @@ class SourceSession:
         self._wire_before = tally.bytes_wire
         self._shown = b""
         self.sent = Sent()
-        self._listed: list[Listing] = []
-        self._answered: deque[Answer] = deque()
-        self._sums: deque[Sums] = deque()
-        self._early = self._stopped = False
-        self.held: MirrorPhase | None = None
-        self.replicas: tuple[ReplicaRoot, ...] = ()
-        self.reason = ""
-        self.epoch: Epoch | None = None
-        self.waiting: Epoch | None = None
-        self.applied = self.kept = 0
-        self.results: deque[TaskResult] = deque()
+        self.target = Told(len(roots))
+        self._early = False
         self.in_epoch = False
         self.waits = True
 
@@ -174,7 +147,7 @@ class SourceSession:
         return not self._early
 
     def _hold_back(self) -> None:
-        self._bond.held = self._early or self._stopped
+        self._bond.held = self._early or self.target.stopped
 
     def greet(self) -> None:
         """Introduce ourselves; returns when the target let us in."""
@@ -219,9 +192,9 @@ class SourceSession:
         packer.flush()
 
     def end_epoch(self, epoch: Epoch, tasks: Sequence[InsertedTask] = ()) -> None:
-        """The epoch is complete; ``applied`` tells when the target has carried it out.
+        """The epoch is complete; the target tells when it has carried it out.
 
-        Then it runs ``tasks``, what becomes of which comes into ``results``.
+        Then it runs ``tasks``, and tells what becomes of them.
         """
         self.in_epoch = False
         self._bond.send(self._protocol.end_epoch(epoch, tasks))
@@ -266,9 +239,9 @@ class SourceSession:
         self._bond.send(self._protocol.list_root(index, sums=sums))
         last = False
         while not last:
-            while not self._listed:
+            while not self.target.listings:
                 self._receive()
-            listing = self._listed.pop(0)
+            listing = self.target.listings.popleft()
             last = listing.last
             yield from listing.directories
             if not last:
@@ -279,9 +252,9 @@ class SourceSession:
 
     def _answers(self) -> Iterator[int | Directory]:
         while True:
-            while not self._answered:
+            while not self.target.answers:
                 self._receive()
-            yield from self._answered.popleft().directories
+            yield from self.target.answers.popleft().directories
             self._bond.send(self._protocol.more())
 
     def asker(self, index: int) -> Asker:
@@ -293,14 +266,14 @@ class SourceSession:
         return Asker(index, self._summer, ask, self._answer)
 
     def _answer(self, wait: bool) -> Sums | None:
-        while not self._sums:
+        while not self.target.sums:
             if wait:
                 self._receive()
             elif (frame := self._bond.poll()) is not None:
                 self._handle(frame)
             else:
                 return None
-        return self._sums.popleft()
+        return self.target.sums.popleft()
 
     def _take(self) -> None:
         """Deal with what has arrived."""
@@ -316,47 +289,17 @@ class SourceSession:
     def _handle(self, frame: Frame) -> None:
         message = self._protocol.receive(frame)
         self._bond.acknowledge(frame.sequence, frame.sequence)
-        if isinstance(message, Replicas):
-            if len(message.roots) != len(self._roots):
-                raise ProtocolError("the target tells of other roots than it was asked for")
-            self.replicas, self.epoch = message.roots, message.epoch
-            self.waiting = message.kept if message.kept != message.epoch else None
-        elif isinstance(message, (EpochApplied, EpochKept, TaskEnded)):
-            self._went_on(message)
-        elif isinstance(message, Listing):
-            self._listed.append(message)
-        elif isinstance(message, Answer):
-            self._answered.append(message)
-        elif isinstance(message, Sums):
-            self._sums.append(message)
-        elif isinstance(message, Report):
+        if isinstance(message, Report):
             self._reported(message)
-        elif isinstance(message, (Paused, Resumed)):
-            self._waits_or_not(message)
-
-    def _went_on(self, message: EpochApplied | EpochKept | TaskEnded) -> None:
-        if isinstance(message, TaskEnded):
-            self.results.append(message.result)
-            return
-        self.kept = message.number
-        if isinstance(message, EpochApplied):
-            self.applied = message.number
-
-    def _waits_or_not(self, message: Paused | Resumed) -> None:
-        if isinstance(message, Resumed):
-            self.held, self.reason, self._stopped = None, "", False
         else:
-            if self.held is None:
-                log.warning("the target waits", why=message.why, reason=message.reason[:_REASON])
-            self.held, self._stopped = _HELD.get(message.why), message.stop
-            self.reason = message.reason[:_REASON]
-        self._hold_back()
+            self.target.take(message)
+            self._hold_back()
 
     def _reported(self, report: Report) -> None:
         self._tally.orphans_removed += report.removed
         self._tally.orphans_bytes += report.removed_bytes
         for path, reason in report.problems:
-            self._tally.problem(self._shown + b"/" + path[:_PATH], f"on the target: {reason[:_REASON]}")
+            self._tally.problem(self._shown + b"/" + path[:_PATH], f"on the target: {reason[:REASON]}")
 
     def _waiting(self) -> None:
         self.waits = True

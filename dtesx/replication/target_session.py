@@ -6,11 +6,10 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from dtesx import __version__
 from dtesx.apply.epochs import EpochLog
-from dtesx.apply.outlook import Outlook
 from dtesx.apply.staging import Staged, Staging
 from dtesx.base.errors import ConnectionFailed, DtesxError, Interrupted
 from dtesx.mirror.roots import is_empty
@@ -26,8 +25,7 @@ from dtesx.replication.durability import Durability
 from dtesx.replication.epochs import Epochs
 from dtesx.replication.marks import Marks
 from dtesx.replication.outcome import REASON, Outcome
-from dtesx.replication.summing import Summing
-from dtesx.replication.telling import Telling
+from dtesx.replication.questions import Questions
 from dtesx.wire.bond import Bond
 from dtesx.wire.channel import TICK
 from dtesx.wire.frames import Frame
@@ -54,7 +52,7 @@ from dtesx.wire.messages import (
 from dtesx.wire.operations import Operations
 from dtesx.wire.protocol import PROTOCOL, TargetProtocol, failure
 from dtesx.wire.stream import WINDOW
-from dtesx.wire.sums import Basis, Sums, SumsRequest
+from dtesx.wire.sums import Basis, SumsRequest
 
 _LINGER = 5.0
 _KEEP = 900.0
@@ -62,25 +60,30 @@ _PAUSED = "the target is paused"
 _HARMLESS = (EpochBegin, Bind, Credit, Goodbye)  # to what a paused target holds
 
 
+@dataclass(frozen=True)
+class Service:
+    """What has sessions serve, and is told of them.
+
+    ``tick`` is called while waiting and may raise to end the session; ``report`` gets the counts after
+    every frame, ``held`` why the target does not go on, and a reason for people. ``backlog`` counts what
+    waits in all sessions together.
+    """
+
+    tick: Callable[[], None]
+    report: Callable[[MirrorStats], None]
+    held: Callable[[Hold, str], None]
+    options: TargetOptions
+    backlog: Backlog
+
+
 class TargetSession:
     """Serves one stream of a source until its end.
 
-    ``tick`` is called while waiting and may raise to end the session; ``report`` gets the counts
-    after every frame, ``held`` why the target does not go on, and a reason for people. When its
-    connections are lost, the session waits for the source to come back.
+    When its connections are lost, the session waits for the source to come back.
     """
 
-    def __init__(
-        self,
-        guest: Guest,
-        *,
-        tick: Callable[[], None],
-        report: Callable[[MirrorStats], None],
-        held: Callable[[Hold, str], None],
-        options: TargetOptions,
-        backlog: Backlog,
-    ) -> None:
-        self._tick = tick
+    def __init__(self, guest: Guest, service: Service) -> None:
+        self._service = service
         self._bond = Bond(tick=self._waiting, queue=WINDOW)
         self.stream = guest.hello.stream
         self._protocol = TargetProtocol(guest.hello.roots)
@@ -102,25 +105,23 @@ class TargetSession:
             beat=lambda: self._bond.step(0.0),  # a source that hears nothing for long takes us for dead
             idle=lambda: self._idle(TICK, Hold.BUSY, "a task runs"),
             resting=lambda: self._gate.shut,
-            options=options,
+            options=service.options,
         )
         self._stack.callback(self._epochs.close)
         self._rests = self._stack.enter_context(ExitStack())
         self._resting = self._said = self._discarded = False
         self._told = 0
-        self._report, self._held = report, held
         self._reason = ""
-        self._retry_delay = options.retry_delay
-        self._backlog = backlog
         self._stopped = False
-        self._stack.callback(backlog.note, self, 0)
+        self._stack.callback(service.backlog.note, self, 0)
         self._marks = Marks(self._protocol.names, self._root, self._hold)
-        catalogue = guest.place.catalogue
-        self._telling = Telling(
-            self._protocol, self._root, self._problem, outlook=self._outlook, catalogue=catalogue
+        self._questions = Questions(
+            *(self._protocol, self._epochs, self._root, self._problem),
+            summer=Summer(self.stream),
+            staging=self._staging,
+            catalogue=guest.place.catalogue,
         )
-        self._summing = Summing(self._root, Summer(self.stream), self._staging, self._foreseen)
-        self._stack.callback(self._summing.close)
+        self._stack.callback(self._questions.close)
         self._outcome = Outcome(self._appliers.counts)
         self._durability = Durability(self._bond.wake)
         self._applied = Durability(self._bond.wake)
@@ -154,7 +155,6 @@ class TargetSession:
             with self._stack:
                 self._stack.callback(self._durability.close)
                 self._stack.callback(self._applied.close)
-                self._stack.callback(self._telling.close)
                 self._stack.enter_context(self._orders.held(self._bond.wake))
                 self._stack.enter_context(self._gate.working())
                 self._serve()
@@ -181,15 +181,11 @@ class TargetSession:
         while not self._ended:
             self._follow()
             self._go_on()
-            telling = self._telling.due
-            frame = self._bond.poll(0.0 if telling or self._summing.asked else TICK)
+            frame = self._bond.poll(0.0 if self._questions.due else TICK)
             if frame is not None:
                 self._handle(self._protocol.receive(frame), frame)
-            # Not only when nothing else arrives: a source waits for sums while it sends.
-            if self._summing.asked:
-                self._bond.send(self._summing.answer())
-            elif frame is None and telling:
-                self._bond.send(self._telling.tell())
+            if (answer := self._questions.answer(idle=frame is None)) is not None:
+                self._bond.send(answer)
             self._settle()
 
     def _handle(self, message: Message, frame: Frame) -> None:
@@ -230,8 +226,7 @@ class TargetSession:
             self._applied.applied(epoch.number, 0, fd)
         self._applied.applied(epoch.number, 0)
         self._tell_stats()
-        self._telling.renew()
-        self._summing.close()
+        self._questions.renew()
 
     def _tell_applied(self) -> None:
         """Tell what was applied, and what became of tasks, as soon as somebody is there to hear it."""
@@ -243,23 +238,13 @@ class TargetSession:
         while self._epochs.results and self.connected:
             self._bond.send(TaskEnded(self._epochs.results.popleft()))
 
-    def _outlook(self, root: int) -> Outlook | None:
-        return self._epochs.outlook(self._protocol.names[root])
-
-    def _foreseen(self, request: SumsRequest) -> SumsRequest | Sums:
-        return self._epochs.foreseen(self._protocol.names[request.root], request)
-
     def _adopt(self, root: str, directory: bytes, name: bytes, basis: Basis) -> Staged:
         return self._staging.adopt((self._protocol.names.index(root), directory, name), basis)
 
     def _answer(self, message: Message) -> None:
         """Deal with what changes no file."""
-        if isinstance(message, Ask):
-            self._telling.ask(message)
-        elif isinstance(message, List):
-            self._telling.list(message)
-        elif isinstance(message, SumsRequest):
-            self._summing.ask(message)
+        if isinstance(message, (Ask, List, SumsRequest)):
+            self._questions.ask(message)
         elif isinstance(message, Bind):
             self._binding.bind(replace(message.seen, path=self._protocol.names[message.root]))
         elif isinstance(message, Commit):
@@ -271,7 +256,7 @@ class TargetSession:
     def _settle(self) -> None:
         """See what has become durable meanwhile, and whether anybody is still there."""
         self._tell_applied()
-        self._backlog.note(self, self._bond.incoming.held)
+        self._service.backlog.note(self, self._bond.incoming.held)
         durability = self._durability
         try:
             durability.look()
@@ -284,7 +269,7 @@ class TargetSession:
         self._bond.acknowledge(durability.last, durability.durable)
 
     def _waiting(self) -> None:
-        self._tick()
+        self._service.tick()
         if self.connected:
             self._abandoned = 0.0
         elif not self._abandoned:
@@ -296,7 +281,7 @@ class TargetSession:
         """Tell the source that an operation waits, and let it wait."""
         why, reason = Hold.FULL if full else Hold.BUSY, reason[:REASON]
         self._say_held(why, reason)
-        deadline, shut = time.monotonic() + self._retry_delay, self._gate.shut
+        deadline, shut = time.monotonic() + self._service.options.retry_delay, self._gate.shut
         while (left := deadline - time.monotonic()) > 0 and self._gate.shut is shut:
             self._idle(min(left, TICK), why, reason)
             if self._epochs.arriving and not self._epochs.applying:
@@ -342,20 +327,19 @@ class TargetSession:
         kept = self._epochs.kept
         queue = self._epochs.obey(order)
         self._discarded = self._epochs.kept != kept
-        self._telling.renew()
-        self._summing.close()
+        self._questions.renew()
         return queue
 
     def _idle(self, seconds: float, why: Hold, reason: str) -> None:
         """Wait for a moment, and see that what arrives meanwhile does not become too much."""
         self._bond.step(seconds)
-        if self._backlog.note(self, self._bond.incoming.held) != self._stopped and self.connected:
+        if self._service.backlog.note(self, self._bond.incoming.held) != self._stopped and self.connected:
             self._stopped = not self._stopped
             self._say_held(why, reason)
 
     def _say_held(self, why: Hold, reason: str) -> None:
         self._reason = reason
-        self._held(why, reason)
+        self._service.held(why, reason)
         if self.connected:  # what was arranged goes on without the source, too
             self._bond.send(Paused(why, reason, self._stopped))
 
@@ -395,4 +379,4 @@ class TargetSession:
             self._bond.send(report)
 
     def _tell_stats(self) -> None:
-        self._report(self._outcome.stats(self._bond.wire_bytes))
+        self._service.report(self._outcome.stats(self._bond.wire_bytes))

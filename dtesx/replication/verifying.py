@@ -64,7 +64,7 @@ def run_verify(
 
     scope = partial(_scope, options)
     with _session(request, identity, link, Tally(), tick) as (session, roots):
-        remap = LinkRemap(roots, session.replicas, scope) if options.remap_links else None
+        remap = LinkRemap(roots, session.target.replicas, scope) if options.remap_links else None
         for index, mount_point in enumerate(roots):
             with opener(mount_point) as root:
                 TreeVerify(
@@ -104,7 +104,7 @@ def remove_orphans(
     guard.begin(request.mount_points)
     with _session(request, identity, link, tally, tick) as (session, roots):
         for index, mount_point in enumerate(roots):
-            guard.look(mount_point, _scope(options, mount_point), session.replicas[index])
+            guard.look(mount_point, _scope(options, mount_point), session.target.replicas[index])
             with guard.open(mount_point) as root:
                 OrphanRemoval(
                     root,

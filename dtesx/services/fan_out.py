@@ -19,7 +19,7 @@ from dtesx.model.queue import QueueLimits
 from dtesx.model.replication import ReplicationOptions, ReplicationStatus
 from dtesx.replication.continuous.following import Follower
 from dtesx.replication.continuous.quiescing import Applications
-from dtesx.replication.continuous.replicating import Replication
+from dtesx.replication.continuous.replicating import Assignment, Replication
 from dtesx.replication.continuous.sharing import Reader, Shared
 from dtesx.replication.control import MirrorControl
 from dtesx.replication.one_shot import Way, open_tree
@@ -99,20 +99,17 @@ def _prepared(
         desk = stack.enter_context(
             Desk(directory, way.request.roots[0], branch.url, follower.status, branch.tell)
         )
-        replication = Replication(
+        assignment = Assignment(
             way.request,
             way.identity,
-            reader,
             mirror=way.options,
             options=options,
             link=link,
             opener=open_tree,
-            status=desk.note,
-            stop=stop,
             catalogue=way.catalogue,
-            control=control,
             applications=applications(directory / "quiesced") if applications is not None else None,
         )
+        replication = Replication(assignment, reader, status=desk.note, stop=stop, control=control)
 
         def run() -> None:
             orders = controls.answers(control, replication.request_mirror)

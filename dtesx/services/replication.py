@@ -13,7 +13,7 @@ from dtesx.model.location import TargetUrl
 from dtesx.model.request import ReplicationRequest
 from dtesx.replication.continuous.following import Follower
 from dtesx.replication.continuous.leaving import Without
-from dtesx.replication.continuous.replicating import Replication
+from dtesx.replication.continuous.replicating import Assignment, Replication
 from dtesx.replication.control import MirrorControl
 from dtesx.replication.sending import OWN_STATE, job_options
 from dtesx.volumes.views import open_view
@@ -42,19 +42,17 @@ def run_replication(
         Follower(mirror.roots, open_view) as follower,
         Desk(directory, source, target.endpoint, follower.status, lambda _status: None) as desk,
     ):
-        replication = Replication(
+        assignment = Assignment(
             mirror,
             identity,
-            Without(follower, mirror.roots, OWN_STATE.path),
             mirror=job_options(mirror.mirror),
             options=request.replication.options(),
             link=mirror.link.options(),
             opener=open_view,
-            status=desk.note,
-            stop=stop,
             catalogue=state / "catalogues",
-            control=control,
         )
+        capture = Without(follower, mirror.roots, OWN_STATE.path)
+        replication = Replication(assignment, capture, status=desk.note, stop=stop, control=control)
         with desk.answering(replication, controls.refusals()):
             tell(desk.report)
             replication.run()

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dtesx.base.errors import DtesxError, Interrupted
@@ -54,48 +54,51 @@ _DRAIN = 5.0
 _LEAST_WAIT = 0.001
 
 
+@dataclass(frozen=True)
+class Assignment:
+    """What is to be replicated where, as ``request`` says, and how.
+
+    ``opener`` opens a root, ``identity`` is what the target knows us by. In the directory ``catalogue``
+    what was read is kept for the next start. ``applications`` are prepared for epochs of one moment.
+    """
+
+    request: MirrorRequest
+    identity: Identity
+    mirror: MirrorOptions
+    options: ReplicationOptions
+    link: LinkOptions
+    opener: Callable[[str], AbstractContextManager[int]]
+    catalogue: Path | None = None
+    backoff: Backoff = RECONNECT
+    applications: Applications | None = None
+
+
 class Replication:
-    """Keeps a request's roots equal on its target, as ``options`` say.
+    """Keeps the roots of an assignment equal on its target; ``capture`` tells what changes.
 
     ``status`` is called at every change and about once a second. Whatever happens to the link or
     the target, it goes on by itself; what the target has confirmed is not compared again.
-    ``applications`` are prepared for epochs of one moment.
     """
 
     def __init__(
         self,
-        request: MirrorRequest,
-        identity: Identity,
+        assignment: Assignment,
         capture: Capture,
         *,
-        mirror: MirrorOptions,
-        options: ReplicationOptions,
-        link: LinkOptions,
-        opener: Callable[[str], AbstractContextManager[int]],
         status: Callable[[ReplicationStatus], None],
         stop: threading.Event,
-        catalogue: Path | None = None,
-        backoff: Backoff = RECONNECT,
         control: MirrorControl | None = None,
-        applications: Applications | None = None,
     ) -> None:
-        self._request = request
-        self._route = route(request, identity, tls=link.tls)
+        self._given = given = assignment
+        self._route = route(given.request, given.identity, tls=given.link.tls)
         self._capture = capture
-        self._mirror = mirror
-        self._options = options
-        self._link = link
         self._control = control or MirrorControl()
-        self._permission = Permission(link, self._control)
-        self._opener = opener
+        self._permission = Permission(given.link, self._control)
         self._status = status
         self._stop = stop
-        self._catalogue = catalogue
-        self._backoff = backoff
-        self._applications = applications
-        self._roots = request.roots
-        self._guard = Guard(opener, mirror.orphans, rebind=request.rebind)
-        self._pending = Pending(self._roots, (link.ahead or QueueLimits()).memory)
+        self._roots = given.request.roots
+        self._guard = Guard(given.opener, given.mirror.orphans, rebind=given.request.rebind)
+        self._pending = Pending(self._roots, (given.link.ahead or QueueLimits()).memory)
         self._points = Points()
         self._session: SourceSession | None = None
         self._tally = Tally(failed=self._pending.failed)
@@ -104,13 +107,13 @@ class Replication:
             self._roots,
             self._guard,
             scope=self._scope,
-            mirror=mirror,
-            remirror=options.remirror.compare,
-            catalogue=self._catalogue_of if catalogue is not None else None,
+            mirror=given.mirror,
+            remirror=given.options.remirror.compare,
+            catalogue=self._catalogue_of if given.catalogue is not None else None,
             tick=self._tick,
         )
         self._shipping = Shipping(
-            self._roots, self._pending, self._points, self._updater, mirror=mirror, scope=self._scope
+            self._roots, self._pending, self._points, self._updater, mirror=given.mirror, scope=self._scope
         )
         self._drain_at = self._taken = self._told = 0.0
         self._leaving = False
@@ -134,13 +137,13 @@ class Replication:
 
         Raises UsageError when the queue has no folder, Halted, Refused and what ``opener`` raises.
         """
-        if self._link.ahead is not None:
-            check_folder(self._link.ahead)
+        if self._given.link.ahead is not None:
+            check_folder(self._given.link.ahead)
         self._guard.begin(self._roots)
         with ExitStack() as stack:
             stack.callback(self._updater.close)
             with ExitStack() as opened:
-                fds = [opened.enter_context(self._opener(root)) for root in self._roots]
+                fds = [opened.enter_context(self._given.opener(root)) for root in self._roots]
                 self._consistent = stack.enter_context(closing(self._consistent_epochs(fds)))
             self._run()
 
@@ -148,19 +151,19 @@ class Replication:
         return ConsistentEpochs(
             self._roots,
             directories,
-            options=self._options,
+            options=self._given.options,
             capture=self._capture,
             pending=self._pending,
             points=self._points,
             shipping=self._shipping,
-            applications=self._applications,
+            applications=self._given.applications,
             opened=self._guard.open,
             scope=self._scope,
             links=self._updater.names,
         )
 
     def _run(self) -> None:
-        delays = self._backoff.delays()
+        delays = self._given.backoff.delays()
         while not self._stop.is_set():
             try:
                 self._stream()
@@ -170,10 +173,10 @@ class Replication:
                 if not error.recoverable:
                     raise
                 if self._state.phase is not ReplicationPhase.CONNECTING:
-                    delays = self._backoff.delays()
+                    delays = self._given.backoff.delays()
                 log.warning("the target does not go on; replication does when it does", reason=error.message)
                 self._say(ReplicationPhase.CONNECTING, problem=error.message)
-                if not self._wait(next(delays, self._backoff.cap)):
+                if not self._wait(next(delays, self._given.backoff.cap)):
                     return
 
     def _wait(self, seconds: float) -> bool:
@@ -190,21 +193,21 @@ class Replication:
         self._say(ReplicationPhase.CONNECTING)
         session = SourceSession(
             self._route,
-            job=self._request.job,
+            job=self._given.request.job,
             roots=self._roots,
-            link=self._link,
+            link=self._given.link,
             limiter=self._permission.limiter,
             tally=self._tally,
             tick=self._tick,
-            backoff=self._backoff,
+            backoff=self._given.backoff,
             control=self._control,
         )
         self._session = session
         try:
             session.greet()
             for index, root in enumerate(self._roots):
-                session.bind(index, self._guard.look(root, self._scope(root), session.replicas[index]))
-            self._shipping.take_up(session.epoch, session.waiting)
+                session.bind(index, self._guard.look(root, self._scope(root), session.target.replicas[index]))
+            self._shipping.take_up(session.target.epoch, session.target.waiting)
             self._confirmed()
             while True:
                 self._cycle(session)
@@ -226,9 +229,9 @@ class Replication:
         if sends:
             self._ship(session, began)
         self._confirm(session)
-        left = 0.0 if sends and self._shipping.mirroring else self._options.epoch
+        left = 0.0 if sends and self._shipping.mirroring else self._given.options.epoch
         while left > 0 and not self._points.asked:
-            left = began + self._options.epoch - time.monotonic()
+            left = began + self._given.options.epoch - time.monotonic()
             session.wait(max(left, _LEAST_WAIT))  # once at least: it is what notices a stop
             self._confirm(session)
 
@@ -237,8 +240,8 @@ class Replication:
         if self._shipping.changes(session, self._taken):
             self._state = replace(self._state, current=self._taken)
         now = time.monotonic()
-        share = (now - began) / self._options.mirror_ratio
-        self._shipping.slice(session, max(began + self._options.epoch, now + share))
+        share = (now - began) / self._given.options.mirror_ratio
+        self._shipping.slice(session, max(began + self._given.options.epoch, now + share))
         if not self._shipping.mirroring:
             assert self._consistent is not None
             if self._consistent.due(began):
@@ -251,7 +254,7 @@ class Replication:
             return held
         if self._shipping.mirroring:
             return ReplicationPhase.MIRRORING
-        if self._options.remirror is Remirror.NONE and self._pending.lost_track:
+        if self._given.options.remirror is Remirror.NONE and self._pending.lost_track:
             return ReplicationPhase.UNMIRRORED
         return ReplicationPhase.REPLICATING
 
@@ -272,17 +275,17 @@ class Replication:
         for root, some in changes.items():
             self._updater.names(root).dismiss(some)
         self._pending.add(changes)
-        self._drain_at = time.monotonic() + max(_DRAIN, self._options.epoch)
+        self._drain_at = time.monotonic() + max(_DRAIN, self._given.options.epoch)
 
     def _catalogue_of(self, root: str) -> Path:
-        assert self._catalogue is not None
-        return catalogue_path(self._catalogue, f"{self._request.job}:{root}")
+        assert self._given.catalogue is not None
+        return catalogue_path(self._given.catalogue, f"{self._given.request.job}:{root}")
 
     def _confirm(self, session: SourceSession) -> None:
-        self._pending.kept(session.kept)
-        while session.results:
-            self._points.ended(session.results.popleft(), self._pending.failing)
-        if self._pending.confirm(session.applied):
+        self._pending.kept(session.target.kept)
+        while session.target.results:
+            self._points.ended(session.target.results.popleft(), self._pending.failing)
+        if self._pending.confirm(session.target.applied):
             self._confirmed()
 
     def _confirmed(self) -> None:
@@ -294,7 +297,7 @@ class Replication:
             self._points.applied(known.number, self._pending.failing)
 
     def _scope(self, root: str) -> Scope | None:
-        return select((*self._mirror.rules, OWN_STATE), root)
+        return select((*self._given.mirror.rules, OWN_STATE), root)
 
     @property
     def _stopped(self) -> bool:
@@ -315,7 +318,7 @@ class Replication:
         self._state = replace(
             self._state,
             phase=phase,
-            problem=problem or (self._session.reason if self._session is not None else ""),
+            problem=problem or (self._session.target.reason if self._session is not None else ""),
             stats=self._tally.stats(),
             waiting=self._pending.waiting,
             busy=self._pending.on_its_way,
@@ -338,7 +341,7 @@ class Replication:
             return
         self._state = replace(
             self._state,
-            target=_TARGET[session.held],
+            target=_TARGET[session.target.held],
             connected_since=self._state.connected_since or time.time(),
             queue=session.queued,
             last_file=readable(session.sent.last) or self._state.last_file,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from dtesx.model.capture import CaptureStatus
 from dtesx.model.replication import (
     MirrorState,
+    ReplicationCounts,
     ReplicationPhase,
     ReplicationReport,
     ReplicationSample,
@@ -114,21 +115,13 @@ def ended(last: ReplicationReport, now: float) -> ReplicationReport:
 
 def sample(told: ReplicationReport, events: int) -> ReplicationSample:
     """What of a report goes into the history."""
+    counts = {field.name: getattr(told, field.name) for field in fields(ReplicationCounts)}
     return ReplicationSample(
-        at=told.at,
+        **counts,
         state=told.replication_status,
         epoch=told.epoch.number if told.epoch is not None else 0,
         latency=-1.0 if told.recovery_point_latency is None else told.recovery_point_latency,
         events=events,
-        overflows=told.overflows,
-        changed_names=told.changed_names,
-        queue_bytes=told.queue_bytes,
-        queue_operations=told.queue_operations,
-        disk_queue_bytes=told.disk_queue_bytes,
-        disk_queue_operations=told.disk_queue_operations,
-        sent_files=told.sent_files,
-        sent_bytes=told.sent_bytes,
-        sent_compressed_bytes=told.sent_compressed_bytes,
     )
 
 

@@ -16,7 +16,7 @@ from dtesx.model.replication import Point, ReplicationOptions, ReplicationStatus
 from dtesx.model.request import MirrorRequest
 from dtesx.model.target import TargetOptions
 from dtesx.replication.continuous.following import Follower
-from dtesx.replication.continuous.replicating import Replication
+from dtesx.replication.continuous.replicating import Assignment, Replication
 from dtesx.replication.source_session import SourceSession
 from dtesx.wire.errors import StreamUnknown
 from tests.integration.capture.conftest import exchange
@@ -35,18 +35,16 @@ def replicating(site: Site, states: list[ReplicationStatus]) -> Iterator[Replica
     stop = threading.Event()
     request = MirrorRequest("job", "127.0.0.1", site.port, site.them.certificate, ("/data",))
     with Follower(["/data"], site.view) as follower:
-        replication = Replication(
+        assignment = Assignment(
             request,
             site.us,
-            follower,
             mirror=MirrorOptions(),
             options=ReplicationOptions(epoch=RARELY),
             link=LinkOptions(),
             opener=site.view,
-            status=states.append,
-            stop=stop,
             backoff=QUICK,
         )
+        replication = Replication(assignment, follower, status=states.append, stop=stop)
         thread = threading.Thread(target=replication.run)
         thread.start()
         try:

@@ -21,7 +21,8 @@ from dtesx.model.replication import ReplicationOptions, ReplicationPhase, Replic
 from dtesx.model.request import MirrorRequest
 from dtesx.replication.continuous.consistent import Capture
 from dtesx.replication.continuous.following import Follower
-from dtesx.replication.continuous.replicating import Replication
+from dtesx.replication.continuous.replicating import Assignment, Replication
+from dtesx.replication.control import MirrorControl
 
 from .conftest import DEFAULT_ACL, QUICK, Site
 
@@ -59,23 +60,25 @@ def replicating(
     *,
     scans: bool = False,
     through: Callable[[Capture], Capture] = lambda capture: capture,
+    status: Callable[[ReplicationStatus], None] | None = None,
+    control: MirrorControl | None = None,
     **given: Any,
 ) -> Iterator[Running]:
-    """Replicate the site; ``given`` are other arguments of Replication than a test usually needs."""
+    """Replicate the site; ``given`` is what of its assignment is other than usual."""
     stop, running = threading.Event(), Running()
     request = MirrorRequest("job", "127.0.0.1", site.port, site.them.certificate, ("/data",))
-    arguments: dict[str, Any] = {
+    usual: dict[str, Any] = {
         "mirror": MirrorOptions(),
         "options": ReplicationOptions(epoch=0.2),
         "link": LinkOptions(),
         "opener": site.view,
-        "status": running.states.append,
-        "stop": stop,
         "backoff": QUICK,
     }
+    assignment = Assignment(request, site.us, **(usual | given))
     with Follower(["/data"], site.view) as follower:
         capture = Scans() if scans else through(follower)
-        replication = Replication(request, site.us, capture, **(arguments | given))
+        told = status or running.states.append
+        replication = Replication(assignment, capture, status=told, stop=stop, control=control)
         thread = threading.Thread(target=replication.run)
         thread.start()
         try:

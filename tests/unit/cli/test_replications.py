@@ -81,9 +81,8 @@ def test_the_screen_of_a_target_that_is_away_and_of_a_process_that_ended() -> No
 
 
 def sample(at: float, sent: int, latency: float = 1.0) -> ReplicationSample:
-    return ReplicationSample(
-        at, ReplicationState.READY, 5, latency, 10 * sent, 0, 0, 0, 0, 0, 0, 1, sent, 2 * sent
-    )
+    counts = (0, 0, 0, 0, 0, 0, 1, sent, 2 * sent)
+    return ReplicationSample(at, *counts, ReplicationState.READY, 5, latency, events=10 * sent)
 
 
 def test_the_rates_are_those_between_samples_of_one_process() -> None:
@@ -115,7 +114,7 @@ def test_the_commands_without_a_process(run: Run, state: Path) -> None:
     assert (found["running"], found["epoch"]["number"]) == (False, 812)
     assert "stopped since" in run("status").out
     csv = run("stats", "--csv").out.splitlines()
-    assert csv[0].startswith("at,state,epoch,latency,events")
+    assert csv[0].startswith("at,overflows,changed_names,queue_bytes")
     assert len(json.loads(run("stats", "--json", "--since", "40000d").out)) >= 1
     done = run("point", "--json")
     assert (done.code, json.loads(done.out)["error"]["code"]) == (3, "not-running")

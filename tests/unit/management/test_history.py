@@ -7,9 +7,8 @@ from dtesx.model.replication import ReplicationSample, ReplicationState
 
 
 def sample(at: float) -> ReplicationSample:
-    return ReplicationSample(
-        at, ReplicationState.READY, 7, 1.5, 2**40, 1, 2, 3, 4, 5, 6, 8, 9, sent_compressed_bytes=2**63
-    )
+    counts = (1, 2, 3, 4, 5, 6, 8, 9)
+    return ReplicationSample(at, *counts, 2**63, ReplicationState.READY, 7, latency=1.5, events=2**40)
 
 
 def test_what_was_added_is_read_again(tmp_path: Path) -> None:

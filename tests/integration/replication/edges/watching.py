@@ -23,7 +23,7 @@ from dtesx.model.replication import ReplicationOptions, ReplicationStatus
 from dtesx.model.request import MirrorRequest
 from dtesx.replication.continuous.following import Follower
 from dtesx.replication.continuous.quiescing import Applications
-from dtesx.replication.continuous.replicating import Replication
+from dtesx.replication.continuous.replicating import Assignment, Replication
 from dtesx.replication.epochs import Epochs
 from tests.integration.replication.conftest import QUICK, Site
 
@@ -127,19 +127,18 @@ def replicating(
 
     request = MirrorRequest("job", "127.0.0.1", site.port, site.them.certificate, tuple(roots))
     with Follower(roots, opener) as follower:
-        replication = Replication(
+        assignment = Assignment(
             request,
             site.us,
-            OnlyAtEdges(follower) if only else follower,
             mirror=MirrorOptions(),
             options=ReplicationOptions(0.2, every, budget),
             link=LinkOptions(),
             opener=opener,
-            status=watched.states.append,
-            stop=stop,
             backoff=QUICK,
             applications=applications,
         )
+        capture = OnlyAtEdges(follower) if only else follower
+        replication = Replication(assignment, capture, status=watched.states.append, stop=stop)
         watched.replication = replication
         thread = threading.Thread(target=replication.run)
         thread.start()
