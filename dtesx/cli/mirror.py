@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dtesx.base.errors import ExitCode, Interrupted
@@ -43,11 +42,11 @@ def mirror(
     Exit code 1 says that all is done but for some paths, which are listed with the reason.
     """
     options, how = choice.options(selection.chosen()), link.options()
-    way = credentials.way(source, url, options, tls=link.tls)
+    way = credentials.way(source, url, options, tls=link.tls, rebind=rebind)
     stopped = Interrupted(
         "the mirror was stopped", hint="run the same command again: it goes on with what differs"
     )
-    stats = run(way, link=how, rebind=rebind, calculate=calc_size, as_json=json, stopped=stopped)
+    stats = run(way, link=how, calculate=calc_size, as_json=json, stopped=stopped)
     if json:
         output.document(stats)
     else:
@@ -59,7 +58,6 @@ def run(
     way: Way,
     *,
     link: LinkOptions,
-    rebind: bool = False,
     calculate: bool = True,
     as_json: bool,
     stopped: Interrupted,
@@ -72,7 +70,7 @@ def run(
     view = mirror_view.view(as_json=as_json)
     try:
         return run_mirror(
-            replace(way.request, rebind=rebind),
+            way.request,
             way.identity,
             progress=view.show,
             control=MirrorControl(),

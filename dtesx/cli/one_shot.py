@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -97,8 +97,11 @@ class Credentials:
     token_file: TargetToken = None
     state: ClientState = None
 
-    def way(self, source: str, url: str, options: MirrorOptions, *, tls: bool) -> Way:
-        """The way from ``source`` to the target at ``url``; UsageError when what was given makes no sense."""
+    def way(self, source: str, url: str, options: MirrorOptions, *, tls: bool, rebind: bool = False) -> Way:
+        """The way from ``source`` to the target at ``url``; UsageError when what was given makes no sense.
+
+        With ``rebind`` the source may be another directory than before.
+        """
         from dtesx.model.location import parse_target
         from dtesx.replication import one_shot
 
@@ -107,7 +110,8 @@ class Credentials:
         except ValueError as error:
             raise UsageError(str(error), hint="write dtesx://HOST:PORT/NAME") from error
         token = ask.secret("token", file=self.token_file) if self.token_file is not None else ""
-        return one_shot.way(source, place, self.state or default_state(), options, token=token, tls=tls)
+        way = one_shot.way(source, place, self.state or default_state(), options, token=token, tls=tls)
+        return replace(way, request=replace(way.request, rebind=rebind))
 
 
 def verify(

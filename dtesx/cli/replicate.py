@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -165,8 +165,7 @@ def replicate(
     mirror = MirrorOptions(rules=selection.chosen(), orphans=orphans)
     branches = []
     for url, token in zip(urls, _tokens(token_files, len(urls)), strict=True):
-        way = Credentials(token, state).way(source, url, mirror, tls=link.tls)
-        way = replace(way, request=replace(way.request, rebind=rebind))
+        way = Credentials(token, state).way(source, url, mirror, tls=link.tls, rebind=rebind)
         branches.append(Branch(url, way, _Teller(status, url if len(urls) > 1 else "")))
     replicate_to(
         tuple(branches),
