@@ -15,11 +15,14 @@ from dtesx.model.api import (
     ServerInventory,
     ServiceStatus,
     SnapshotInfo,
+    TaskInsertion,
     VmwareInfo,
 )
 from dtesx.model.job import JobSpec, Operation
 from dtesx.model.plan import JobPlan
+from dtesx.model.replication import ReplicationSample
 from dtesx.model.target import Paused
+from dtesx.model.tasks import TaskRequest
 
 
 class Api(Protocol):
@@ -68,6 +71,12 @@ class Api(Protocol):
     def pause_target(self, name: str) -> Paused: ...
 
     def resume_target(self, name: str) -> Paused: ...
+
+    def insert_task(self, name: str, request: TaskRequest) -> TaskInsertion: ...
+
+    def task(self, name: str, number: str) -> TaskInsertion: ...
+
+    def history(self, name: str, since: float) -> Sequence[ReplicationSample]: ...
 
     def take_snapshot(self, name: str, request: NewSnapshot) -> Operation: ...
 

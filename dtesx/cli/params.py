@@ -62,6 +62,14 @@ Thumbprint = Annotated[
 TokenFile = Annotated[Path | None, typer.Option("--token-file", help="File that holds the token.")]
 ListenAddress = Annotated[str, typer.Option("--address", help="Address to listen on.")]
 ListenPort = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on.")]
+TasksFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--tasks",
+        metavar="FILE",
+        help="The commands that any known source may have run here: dtesx task insert.",
+    ),
+]
 State = Annotated[Path, typer.Option("--state", help="Directory for the service's state.")]
 
 Rebind = Annotated[

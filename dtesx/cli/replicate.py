@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 import typer
@@ -19,12 +18,10 @@ from dtesx.cli import one_shot, output, teach
 from dtesx.cli.formats import seconds, size
 from dtesx.cli.mirror_options import Rebind, TimedLinkChoice
 from dtesx.cli.one_shot import ClientState, Credentials, Selection, Source
+from dtesx.model.hooks import Hooks
 from dtesx.model.mirror import MirrorOptions, OrphanAction, OrphanPolicy
 from dtesx.model.replication import Remirror, ReplicationOptions, ReplicationPhase, ReplicationStatus
 from dtesx.model.specs import MIN_EPOCH
-
-if TYPE_CHECKING:
-    from dtesx.replication.continuous.quiescing import Applications
 
 _LINE_SECONDS = 10.0
 
@@ -109,21 +106,19 @@ class Epochs:
 
 
 @dataclass(frozen=True)
-class HookChoice:
+class ApplicationChoice:
     """The options about the applications of SRC."""
 
     quiesce: Quiesce = ""
     release: Release = ""
     hook_timeout: HookTimeout = 10.0
 
-    def applications(self) -> Callable[[Path], Applications] | None:
-        """What prepares them (services.fan_out); None: nothing does. Raises UsageError."""
-        from dtesx.replication.continuous.quiescing import Applications
-
+    def hooks(self) -> Hooks | None:
+        """What they stand for; None: nothing prepares them. Raises UsageError."""
         if self.hook_timeout <= 0 or (self.release and not self.quiesce):
             raise UsageError("--release comes with --quiesce; --hook-timeout: more than 0")
         prepares, lets_go = _argv("--quiesce", self.quiesce), _argv("--release", self.release)
-        return partial(Applications, prepares, lets_go, self.hook_timeout) if prepares else None
+        return Hooks(prepares, lets_go, self.hook_timeout) if prepares else None
 
 
 def replicate(
@@ -133,7 +128,7 @@ def replicate(
     selection: Selection,
     epochs: Epochs,
     ignore_deletes: IgnoreDeletes = False,
-    hooks: HookChoice,
+    applications: ApplicationChoice,
     link: TimedLinkChoice,
     rebind: Rebind = False,
     status: StatusFile = None,
@@ -156,8 +151,8 @@ def replicate(
     from dtesx.services.fan_out import Branch, replicate_to
     from dtesx.services.waiting import stopped_by_signals
 
-    options, applications, how = epochs.options(), hooks.applications(), link.options()
-    if len(urls) > 1 and (status or applications):
+    options, hooks, how = epochs.options(), applications.hooks(), link.options()
+    if len(urls) > 1 and (status or hooks):
         raise UsageError(
             "--status and --quiesce: for one URL alone", hint="look at each with: dtesx status --to NAME"
         )
@@ -173,7 +168,7 @@ def replicate(
         options=options,
         link=how,
         stop=stopped_by_signals(),
-        applications=applications,
+        hooks=hooks,
     )
     output.line("stopped; the same command goes on with what differs")
 
@@ -184,9 +179,9 @@ def _tokens(files: list[Path] | None, count: int) -> Sequence[Path | None]:
     return files or [None] * count
 
 
-def _argv(option: str, command: str) -> list[str]:
+def _argv(option: str, command: str) -> tuple[str, ...]:
     try:
-        return shlex.split(command)
+        return tuple(shlex.split(command))
     except ValueError as error:
         raise UsageError(f"{option}: {error}", hint="quote it as for a shell") from error
 

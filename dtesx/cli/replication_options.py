@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from dtesx.base.errors import UsageError
 from dtesx.cli import one_shot
+from dtesx.cli.params import complete_job
 
 State = Annotated[
     Path | None,
@@ -27,8 +29,22 @@ To = Annotated[
     ),
 ]
 
+Job = Annotated[
+    str,
+    typer.Option(
+        "--job", help="The replication of a job, through its appliance.", autocompletion=complete_job
+    ),
+]
+
 LONGEST = 7 * 86400.0
 """Seconds that a command may wait for a replication."""
+
+
+def only_job(job: str, state: Path | None, to: str) -> bool:
+    """Whether a job is meant. Raises UsageError when one of this machine is named, too."""
+    if job and (to or state):
+        raise UsageError("--job is one of an appliance, --to and --state name one here: give one of them")
+    return bool(job)
 
 
 def directory(state: Path | None, to: str) -> Path:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, fields
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,7 +17,7 @@ from dtesx.base.errors import UsageError
 from dtesx.cli import output, teach
 from dtesx.cli.formats import moment, seconds, size
 from dtesx.cli.params import Json
-from dtesx.cli.replication_options import State, To, directory
+from dtesx.cli.replication_options import Job, State, To, directory, only_job
 from dtesx.model.quantities import parse_duration
 from dtesx.model.replication import ReplicationSample
 
@@ -33,20 +34,19 @@ def stats(
     as_csv: Csv = False,
     since: Since = "1h",
     state: State = None,
+    job: Job = "",
     json: Json = False,
 ) -> None:
-    """Show the history of a replication on this machine.
+    """Show the history of a replication.
 
-    There is a line for every ten seconds that it ran. The table has rates; the counts behind them,
+    It is one on this machine, or with --job that of a job, which its source keeps. There is a line for every ten seconds that it ran. The table has rates; the counts behind them,
     which begin anew with every start, are in the CSV and the JSON.
     """
-    from dtesx.management import replications
-
     try:
         begin = time.time() - parse_duration(since)
     except ValueError as error:
         raise UsageError(f"--since: {error}", hint="write --since 15m or 12h") from error
-    samples = replications.samples(directory(state, to), begin)
+    samples = _job_samples(job, begin) if only_job(job, state, to) else _samples(directory(state, to), begin)
     if json:
         output.document(samples)
     elif as_csv:
@@ -55,6 +55,18 @@ def stats(
         writer.writerows(astuple(sample) for sample in samples)
     else:
         output.table(_COLUMNS, rows(samples), empty="nothing is known of that time")
+
+
+def _samples(place: Path, begin: float) -> Sequence[ReplicationSample]:
+    from dtesx.management import replications
+
+    return replications.samples(place, begin)
+
+
+def _job_samples(job: str, begin: float) -> Sequence[ReplicationSample]:
+    from dtesx.cli import session
+
+    return session.appliance().history(job, begin)
 
 
 def rows(samples: Sequence[ReplicationSample]) -> Iterator[tuple[str, ...]]:
@@ -84,5 +96,9 @@ def _rate(
 
 
 app = teach.command(
-    "stats", stats, "dtesx stats", "dtesx stats --to www --since 12h", "dtesx stats --csv > stats.csv"
+    "stats",
+    stats,
+    "dtesx stats",
+    "dtesx stats --to www --since 12h",
+    "dtesx stats --job alpha --csv > stats.csv",
 )

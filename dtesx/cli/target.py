@@ -10,6 +10,7 @@ import typer
 from dtesx.base import log
 from dtesx.base.errors import UsageError
 from dtesx.cli import tasks_file, teach
+from dtesx.cli.params import TasksFile
 
 Listen = Annotated[
     str, typer.Option("--listen", metavar="HOST:PORT", help="Where to listen; port 0: any free one.")
@@ -52,14 +53,6 @@ QueueLimit = Annotated[
 QueueFree = Annotated[
     str,
     typer.Option("--queue-free", metavar="SIZE", help="How much space the queue leaves where --state is."),
-]
-TasksFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--tasks",
-        metavar="FILE",
-        help="The commands that any known source may have run here: dtesx task insert.",
-    ),
 ]
 
 

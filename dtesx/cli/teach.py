@@ -56,7 +56,7 @@ def add(parent: typer.Typer, name: str, function: Callable[..., Any], *examples:
 def _spread(function: Callable[..., Any]) -> Callable[..., Any]:
     """``function`` with the fields of its groups of options as parameters."""
     hints = get_type_hints(function, include_extras=True)
-    groups = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(function).parameters.items():
         if name in groups:

@@ -19,11 +19,14 @@ from dtesx.model.api import (
     ServerInventory,
     ServiceStatus,
     SnapshotInfo,
+    TaskInsertion,
     VmwareInfo,
 )
 from dtesx.model.job import JobSpec, Operation
 from dtesx.model.plan import JobPlan
+from dtesx.model.replication import ReplicationSample
 from dtesx.model.target import Paused
+from dtesx.model.tasks import TaskRequest
 
 _POLL_SECONDS = 10.0
 
@@ -120,6 +123,17 @@ class Appliance:
 
     def resume_target(self, name: str) -> Paused:
         return self._http.call("POST", f"/v1/jobs/{_part(name)}/target/resume", Paused)
+
+    def insert_task(self, name: str, request: TaskRequest) -> TaskInsertion:
+        return self._http.call("POST", f"/v1/jobs/{_part(name)}/tasks", TaskInsertion, request)
+
+    def task(self, name: str, number: str) -> TaskInsertion:
+        path = f"/v1/jobs/{_part(name)}/tasks/{_part(number)}"
+        return self._http.call("GET", path, TaskInsertion)
+
+    def history(self, name: str, since: float) -> tuple[ReplicationSample, ...]:
+        path = f"/v1/jobs/{_part(name)}/history?since={since}"
+        return self._http.call("GET", path, tuple[ReplicationSample, ...])
 
     def take_snapshot(self, name: str, request: NewSnapshot) -> Operation:
         return self._http.call("POST", f"/v1/jobs/{_part(name)}/snapshots", Operation, request)

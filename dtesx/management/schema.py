@@ -179,6 +179,11 @@ FIELDS: dict[type, dict[str, dict[str, Any]]] = {
             "minimum": 0,
             "maximum": MAX_EPOCH,
         },
+        "hooks": {
+            "description": "The hooks of the source that prepare its applications for consistent epochs,"
+            " as its administrator named them: `dtesx service source --hooks FILE`; empty: none.",
+            "examples": ["postgresql"],
+        },
     },
     LinkSpec: {
         "bandwidth": {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from dtesx.management.source_client import SourceClient
 from dtesx.management.store import Store
 from dtesx.management.vmware import Vmware
 from dtesx.model.record import JobRecord
+from dtesx.model.tasks import Task
 from dtesx.recovery.ports import Surroundings, Workers
 from dtesx.volumes.disks import find_disk
 from dtesx.volumes.mounts import release
@@ -23,7 +24,10 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class ApplianceSite:
-    """Makes surroundings; ``jobs`` is the directory of all jobs, ``identity`` the appliance's."""
+    """Makes surroundings; ``jobs`` is the directory of all jobs, ``identity`` the appliance's.
+
+    ``tasks`` are those that any job may have run.
+    """
 
     store: Store
     vmware: Vmware
@@ -31,6 +35,7 @@ class ApplianceSite:
     certificate: str
     jobs: Path
     identity: Path
+    tasks: Mapping[str, Task]
 
     @contextmanager
     def __call__(self, record: JobRecord, cancel: threading.Event) -> Iterator[Surroundings]:
@@ -47,6 +52,7 @@ class ApplianceSite:
                 appliance_vm=known.appliance_vm,
                 directory=self.jobs / record.id,
                 identity_directory=self.identity,
+                tasks=self.tasks,
                 cancel=cancel,
             )
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from dtesx import __version__
 from dtesx.base.errors import Conflict
 from dtesx.base.log import get_logger
+from dtesx.management import replications as kept
+from dtesx.management.insertions import Insertions
 from dtesx.management.job_replications import JobReplications
 from dtesx.management.mirrors import Mirrors
 from dtesx.management.pairings import Pairings
@@ -19,9 +22,12 @@ from dtesx.model.api import (
     PairRequest,
     ServiceStatus,
     SourceReplication,
+    TaskInsertion,
 )
 from dtesx.model.inventory import Inventory
+from dtesx.model.replication import ReplicationSample
 from dtesx.model.request import MirrorRequest, ReplicationRequest
+from dtesx.model.tasks import TaskRequest
 
 log = get_logger(__name__)
 
@@ -33,8 +39,12 @@ def rules(
     *,
     inventory: Callable[[], Inventory],
     power_off: Callable[[], None],
+    state: Path,
 ) -> tuple[Rule, ...]:
-    """All calls of the source API; all but pairing need the bearer that pairing gave."""
+    """All calls of the source API; all but pairing need the bearer that pairing gave.
+
+    ``state`` is the service's state directory, in which replications can be asked.
+    """
 
     def pair(call: Call) -> PairReply:
         return pairings.pair(call.decoded(PairRequest))
@@ -55,6 +65,7 @@ def rules(
         Rule("GET", "/v1/inventory", take_inventory),
         *_mirror_rules(mirrors, replications),
         *_replication_rules(replications, mirrors),
+        *_replicating_rules(state),
         Rule("POST", "/v1/shutdown", shut_down),
     )
 
@@ -113,4 +124,23 @@ def _replication_rules(replications: JobReplications, mirrors: Mirrors) -> tuple
         Rule("GET", "/v1/replications/{job}", show),
         Rule("DELETE", "/v1/replications/{job}", stop),
         Rule("DELETE", "/v1/replications/{job}/history", forget),
+    )
+
+
+def _replicating_rules(state: Path) -> tuple[Rule, ...]:
+    insertions = Insertions(state)
+
+    def history(call: Call) -> Sequence[ReplicationSample]:
+        return kept.samples(kept.find(state, call.path["job"]), call.number("since"))
+
+    def insert(call: Call) -> TaskInsertion:
+        return insertions.insert(call.path["job"], call.decoded(TaskRequest))
+
+    def task(call: Call) -> TaskInsertion:
+        return insertions.look(call.path["job"], call.path["id"])
+
+    return (
+        Rule("GET", "/v1/replications/{job}/history", history),
+        Rule("POST", "/v1/replications/{job}/tasks", insert),
+        Rule("GET", "/v1/replications/{job}/tasks/{id}", task),
     )

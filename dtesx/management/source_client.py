@@ -16,9 +16,12 @@ from dtesx.model.api import (
     ServerInfo,
     ServiceStatus,
     SourceReplication,
+    TaskInsertion,
 )
 from dtesx.model.inventory import Inventory
+from dtesx.model.replication import ReplicationSample
 from dtesx.model.request import MirrorRequest, ReplicationRequest
+from dtesx.model.tasks import TaskRequest
 from dtesx.wire import pairing
 from dtesx.wire.identity import fingerprint
 from dtesx.wire.tls import presented_certificate
@@ -110,6 +113,16 @@ class SourceClient:
 
     def forget_replication(self, job: str) -> None:
         self._http.send("DELETE", f"/v1/replications/{job}/history")
+
+    def replication_history(self, job: str, since: float) -> tuple[ReplicationSample, ...]:
+        path = f"/v1/replications/{job}/history?since={since}"
+        return self._http.call("GET", path, tuple[ReplicationSample, ...])
+
+    def insert_task(self, job: str, request: TaskRequest) -> TaskInsertion:
+        return self._http.call("POST", f"/v1/replications/{job}/tasks", TaskInsertion, request)
+
+    def task(self, job: str, number: str) -> TaskInsertion:
+        return self._http.call("GET", f"/v1/replications/{job}/tasks/{number}", TaskInsertion)
 
     def shut_down(self) -> None:
         self._http.send("POST", "/v1/shutdown")

@@ -58,6 +58,13 @@ class Call:
             )
         return value
 
+    def number(self, name: str) -> float:
+        """A query parameter that is a number, 0 when it is missing; UsageError."""
+        try:
+            return float(self.query.get(name, 0))
+        except ValueError as error:
+            raise UsageError(f"{name}: {self.query[name]!r} is no number", hint="write 1.5") from error
+
 
 Handler = Callable[[Call], object]
 

@@ -11,6 +11,7 @@ from dtesx.model.layout import Layout
 from dtesx.model.replication import ReplicationReport, ReplicationSwitch
 from dtesx.model.request import MirrorPhase
 from dtesx.model.stats import MirrorStats
+from dtesx.model.tasks import TaskReport
 from dtesx.model.transmission import check_bandwidth
 from dtesx.model.vmware import About, Datastore, Network, VirtualMachine
 
@@ -55,6 +56,20 @@ class SourceReplication:
     job: str
     report: ReplicationReport
     problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class TaskInsertion:
+    """A task that is inserted into a job's replication; both are null until it has ended or failed."""
+
+    id: str
+    report: TaskReport | None = None
+    problem: Problem | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.report is not None or self.problem is not None
 
 
 @dataclass(frozen=True)

@@ -54,12 +54,14 @@ class MirrorSpec:
 class ReplicationSpec:
     """What follows a mirror: while ``enabled``, what changes travels, an epoch every ``epoch`` seconds.
 
-    One every ``consistent_every`` seconds (0: never) is to be of one moment (ReplicationOptions).
+    One every ``consistent_every`` seconds (0: never) is to be of one moment (ReplicationOptions); the
+    source's hooks of the name ``hooks`` (empty: none) prepare its applications for it.
     """
 
     enabled: bool = True
     epoch: float = 2.0
     consistent_every: float = 15.0
+    hooks: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.consistent_every <= MAX_EPOCH:

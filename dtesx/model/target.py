@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dtesx.model.layout import Layout
 from dtesx.model.stats import MirrorStats
+from dtesx.model.tasks import Task
 
 EPOCHS = "epochs"
 """Where in its directory a worker keeps epochs until they are applied."""
@@ -49,7 +51,7 @@ class WorkerSpec:
 
     ``disk_uuids`` are the backing UUIDs of the layout's disks, in its order. ``address`` and
     ``port`` are where to listen; ``source_certificate`` is the only peer let in (PEM);
-    ``identity_directory`` holds the appliance's own certificate and key.
+    ``identity_directory`` holds the appliance's own certificate and key; ``tasks`` may be asked for.
     """
 
     job: str
@@ -60,6 +62,7 @@ class WorkerSpec:
     source_certificate: str
     identity_directory: str
     options: TargetOptions = TargetOptions()
+    tasks: Mapping[str, Task] = field(default_factory=dict)
 
 
 class WorkerPhase(StrEnum):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from dtesx.model.record import JobRecord
 from dtesx.model.replication import ReplicationSwitch
 from dtesx.model.request import MirrorRequest, ReplicationRequest
 from dtesx.model.target import Paused, WorkerSpec, WorkerStatus
+from dtesx.model.tasks import Task
 from dtesx.vsphere.client import VSphere
 
 
@@ -129,6 +130,7 @@ class Surroundings:
 
     ``directory`` is the job's own, below the service's state; ``identity_directory`` holds the
     appliance's certificate and key, which its workers use too; ``certificate`` is that certificate.
+    ``tasks`` are the commands that a job may have run between two epochs.
     """
 
     source: Source
@@ -140,6 +142,7 @@ class Surroundings:
     directory: Path
     identity_directory: Path
     listen: str = "0.0.0.0"
+    tasks: Mapping[str, Task] = field(default_factory=dict)
     cancel: threading.Event = field(default_factory=threading.Event)
 
 

@@ -112,6 +112,7 @@ def worker_spec(record: JobRecord, site: Surroundings) -> WorkerSpec:
         source_certificate=site.source.certificate,
         identity_directory=str(site.identity_directory),
         options=record.spec.target,
+        tasks=site.tasks,
     )
 
 

@@ -45,7 +45,7 @@ def serve(
     binding: Binding,
     status: Status,
     stop: threading.Event,
-    epochs: Path,
+    tasks: Tasks,
     catalogue: Path | None = None,
     gate: Gate | None = None,
     orders: Orders | None = None,
@@ -59,13 +59,13 @@ def serve(
     client's certificate: who gets through its handshake is the source. A new connection of the
     source ends the one before. No error of a connection ends the service; ``status`` is called at
     every change and about twice a second while data arrive. In the directory ``catalogue`` what was
-    read of the roots is kept for the next time, in ``epochs`` what arrives in epochs. While ``gate`` is
-    shut nothing is applied; ``orders`` takes orders about what waits then. With ``job`` no other job of
-    the source is let in: it may have one that was deleted while it was away, and go on replicating to
-    the port that was that job's.
+    read of the roots is kept for the next time, in the directory of ``tasks`` what arrives in epochs.
+    While ``gate`` is shut nothing is applied; ``orders`` takes orders about what waits then. With ``job``
+    no other job of the source is let in: it may have one that was deleted while it was away, and go on
+    replicating to the port that was that job's.
     """
     status(WorkerPhase.LISTENING, MirrorStats(), "")
-    kept = epochs, Tasks(epochs), catalogue
+    kept = tasks.epochs, tasks, catalogue
     place = Place("", roots, binding, status, *kept, gate or Gate(), orders or Orders())
     receive(listener, _Job(context, place, job), stop=stop, options=options)
     status(WorkerPhase.STOPPED, MirrorStats(), "")

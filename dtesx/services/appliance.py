@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from dtesx.base.files import private_directory, write_atomic
@@ -12,6 +13,7 @@ from dtesx.management import api
 from dtesx.management.jobs import Jobs
 from dtesx.management.plans import Plans
 from dtesx.management.process import alone, say_ready, stop_signals, wait_for_stop
+from dtesx.management.relay import Relay
 from dtesx.management.server import serving
 from dtesx.management.servers import Servers
 from dtesx.management.site import ApplianceSite, release_disks
@@ -21,6 +23,7 @@ from dtesx.management.tending import Tending
 from dtesx.management.vmware import Vmware
 from dtesx.management.web import application
 from dtesx.management.workers import LocalWorkers
+from dtesx.model.tasks import Task
 from dtesx.recovery import operations
 from dtesx.wire import pairing
 from dtesx.wire.identity import load_or_create
@@ -31,8 +34,8 @@ log = get_logger(__name__)
 _END_SECONDS = 30.0
 
 
-def run(address: str, port: int, state: Path) -> None:
-    """Serve until SIGTERM or SIGINT; prints one line when ready.
+def run(address: str, port: int, state: Path, tasks: Mapping[str, Task]) -> None:
+    """Serve until SIGTERM or SIGINT; prints one line when ready. Jobs may have ``tasks`` run.
 
     Makes identity, store and admin token in ``state`` at first start; later starts go on with what
     is there. Running operations are interrupted at the end and can be resumed. Raises Conflict when
@@ -47,12 +50,13 @@ def run(address: str, port: int, state: Path) -> None:
         directory = private_directory(state / "jobs")
         workers = LocalWorkers(directory, release=release_disks, cancel=cancel)
         vmware = Vmware(store)
-        site = ApplianceSite(store, vmware, workers, identity.certificate, directory, state)
+        site = ApplianceSite(store, vmware, workers, identity.certificate, directory, state, tasks)
         tending = Tending(store, workers, site, cancel)
         jobs = Jobs(store, operations, workers, site, tending, cancel)
         jobs.recover()
         servers, steering = Servers(store, identity.certificate), Steering(store, workers, site, cancel)
-        rules = api.rules(store, servers, vmware, jobs, Plans(store, site, cancel), steering)
+        plans, relay = Plans(store, site, cancel), Relay(store)
+        rules = api.rules(store, servers, vmware, jobs, plans, steering, relay)
         app = application(rules, authorised=lambda bearer: pairing.matches(bearer, token))
         with serving(app, address, port, server_context(identity)) as bound:
             say_ready("appliance", address, bound)

@@ -13,12 +13,13 @@ from dtesx.base.errors import DtesxError
 from dtesx.base.log import get_logger
 from dtesx.management import controls, replications
 from dtesx.management.desk import Desk
+from dtesx.model.hooks import Hooks
 from dtesx.model.location import parse_target
 from dtesx.model.mirror import LinkOptions
 from dtesx.model.queue import QueueLimits
 from dtesx.model.replication import ReplicationOptions, ReplicationStatus
 from dtesx.replication.continuous.following import Follower
-from dtesx.replication.continuous.quiescing import Applications
+from dtesx.replication.continuous.quiescing import QUIESCED, Applications
 from dtesx.replication.continuous.replicating import Assignment, Replication
 from dtesx.replication.continuous.sharing import Reader, Shared
 from dtesx.replication.control import MirrorControl
@@ -47,13 +48,13 @@ def replicate_to(
     options: ReplicationOptions,
     link: LinkOptions,
     stop: threading.Event,
-    applications: Callable[[Path], Applications] | None = None,
+    hooks: Hooks | None = None,
 ) -> None:
     """Replicate one tree to all of the targets until ``stop`` is set, or all were stopped by command.
 
     Each has a thread, a queue and connections of its own, so that none waits for another. One that
-    fails ends alone. ``applications`` makes what prepares applications for consistent epochs; it gets the
-    file to keep its state in. Raises what Follower and Desk raise, and at the end what one failed with.
+    fails ends alone. ``hooks`` prepare applications for consistent epochs. Raises what Follower and Desk
+    raise, and at the end what one failed with.
     """
     roots = branches[0].way.request.roots
     failed: list[DtesxError] = []
@@ -63,14 +64,11 @@ def replicate_to(
         runs = {
             branch.url: stack.enter_context(
                 _prepared(
-                    branch,
-                    reader,
-                    follower,
-                    state,
+                    *(branch, reader, follower, state),
                     options=options,
                     link=link,
                     stop=stop,
-                    applications=applications,
+                    hooks=hooks,
                 )
             )
             for branch, reader in zip(branches, shared.readers, strict=True)
@@ -90,7 +88,7 @@ def _prepared(
     options: ReplicationOptions,
     link: LinkOptions,
     stop: threading.Event,
-    applications: Callable[[Path], Applications] | None,
+    hooks: Hooks | None,
 ) -> Iterator[Callable[[], None]]:
     way, control = branch.way, MirrorControl()
     directory = replications.directory_for(state, parse_target(branch.url))
@@ -107,7 +105,7 @@ def _prepared(
             link=link,
             opener=open_tree,
             catalogue=way.catalogue,
-            applications=applications(directory / "quiesced") if applications is not None else None,
+            applications=Applications(hooks, directory / QUIESCED) if hooks is not None else None,
         )
         replication = Replication(assignment, reader, status=desk.note, stop=stop, control=control)
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dtesx.management import controls, replications
 from dtesx.management.desk import Desk
 from dtesx.management.job_replications import Told
+from dtesx.model.hooks import Hooks
 from dtesx.model.location import TargetUrl
 from dtesx.model.request import ReplicationRequest
 from dtesx.replication.continuous.following import Follower
 from dtesx.replication.continuous.leaving import Without
+from dtesx.replication.continuous.quiescing import QUIESCED, Applications, Quiescing, UnknownHooks
 from dtesx.replication.continuous.replicating import Assignment, Replication
 from dtesx.replication.control import MirrorControl
 from dtesx.replication.sending import OWN_STATE, job_options
@@ -25,13 +27,15 @@ def run_replication(
     identity: Identity,
     *,
     state: Path,
+    hooks: Mapping[str, Hooks],
     tell: Callable[[Told], None],
     control: MirrorControl,
     stop: threading.Event,
 ) -> None:
     """Replicate a job's file systems as ``control`` says until ``stop`` is set.
 
-    ``state`` is the service's state directory. Implements management.job_replications.RunReplication.
+    ``state`` is the service's state directory, ``hooks`` those of this source. Implements
+    management.job_replications.RunReplication.
     Raises what Desk, Follower and Replication raise.
     """
     mirror = request.mirror
@@ -50,9 +54,16 @@ def run_replication(
             link=mirror.link.options(),
             opener=open_view,
             catalogue=state / "catalogues",
+            applications=_applications(request.replication.hooks, hooks, directory / QUIESCED),
         )
         capture = Without(follower, mirror.roots, OWN_STATE.path)
         replication = Replication(assignment, capture, status=desk.note, stop=stop, control=control)
         with desk.answering(replication, controls.refusals()):
             tell(desk.report)
             replication.run()
+
+
+def _applications(name: str, hooks: Mapping[str, Hooks], mark: Path) -> Quiescing | None:
+    if not name:
+        return None
+    return Applications(hooks[name], mark) if name in hooks else UnknownHooks(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from dtesx.management.replications import forget
 from dtesx.management.server import serving
 from dtesx.management.source_api import rules
 from dtesx.management.web import application
+from dtesx.model.hooks import Hooks
 from dtesx.replication.sending import run_mirror
 from dtesx.services.replication import run_replication
 from dtesx.wire.identity import load_or_create
@@ -27,8 +29,8 @@ from dtesx.wire.tls import server_context
 log = get_logger(__name__)
 
 
-def run(address: str, port: int, state: Path) -> None:
-    """Serve until SIGTERM or SIGINT; prints one line when ready.
+def run(address: str, port: int, state: Path, hooks: Mapping[str, Hooks]) -> None:
+    """Serve until SIGTERM or SIGINT; prints one line when ready. Jobs may have ``hooks`` run.
 
     Makes identity and one-time pairing token in ``state`` at first start. Raises Conflict when the
     port or the state directory is in use.
@@ -38,11 +40,11 @@ def run(address: str, port: int, state: Path) -> None:
         hostname = socket.gethostname()
         identity = load_or_create(state, f"dtesx source {hostname}")
         mirrors = Mirrors(identity, partial(run_mirror, catalogue=state / "catalogues"))
-        replicate = partial(run_replication, state=state)
+        replicate = partial(run_replication, state=state, hooks=hooks)
         replications = JobReplications(identity, replicate, partial(forget, state))
         pairings = Pairings(state, identity, hostname)
         app = application(
-            rules(pairings, mirrors, replications, inventory=collect, power_off=power_off),
+            rules(pairings, mirrors, replications, inventory=collect, power_off=power_off, state=state),
             authorised=pairings.authorised,
         )
         with serving(app, address, port, server_context(identity)) as bound:

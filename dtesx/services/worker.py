@@ -100,7 +100,8 @@ def _serve(spec: WorkerSpec, directory: Path, reporter: Reporter, stop: threadin
         epochs = directory / EPOCHS
         pauses, orders = pausing.pauses(directory), Orders()
         gate, wait = pauses.gate(""), partial(wait_or_end, stop, spec.options.retry_delay)
-        keeper = Keeper(epochs, Tasks(epochs), roots.__getitem__, wait, gate, orders)
+        tasks = Tasks(epochs, spec.tasks, str(where))
+        keeper = Keeper(epochs, tasks, roots.__getitem__, wait, gate, orders)
         keeper.recover()
         listener = stack.enter_context(_listen(spec.address, spec.port))
         calls = pausing.answers(pauses, lambda _name: keeper.resumed()), queueing.answers(keeper.order)
@@ -115,7 +116,7 @@ def _serve(spec: WorkerSpec, directory: Path, reporter: Reporter, stop: threadin
             binding=binding,
             status=reporter.say,
             stop=stop,
-            epochs=epochs,
+            tasks=tasks,
             catalogue=catalogues,
             gate=gate,
             orders=orders,

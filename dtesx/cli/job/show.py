@@ -67,6 +67,8 @@ def _replication(job: JobInfo) -> list[tuple[str, str]]:
         rows.append(("last epoch", epoch_line(found.epoch)))
     if found.report is not None and found.report.recovery_point_latency is not None:
         rows.append(("recovery point", f"{seconds(found.report.recovery_point_latency)} behind"))
+    if found.report is not None and found.report.unquiesced:
+        rows.append(("not quiesced", found.report.unquiesced))
     if found.problem is not None:
         rows.append(("not replicating", found.problem.message))
     return rows

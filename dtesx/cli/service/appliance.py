@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dtesx.base import log
-from dtesx.cli.params import ListenAddress, ListenPort, State
+from dtesx.cli import tasks_file
+from dtesx.cli.params import ListenAddress, ListenPort, State, TasksFile
 from dtesx.model.api import API_PORT
 
 
@@ -13,6 +14,7 @@ def run_appliance(
     address: ListenAddress = "0.0.0.0",
     port: ListenPort = API_PORT,
     state: State = Path("/var/lib/dtesx/appliance"),
+    tasks: TasksFile = None,
 ) -> None:
     """Run the management service, on an appliance.
 
@@ -22,5 +24,6 @@ def run_appliance(
     """
     from dtesx.services import appliance
 
+    known = tasks_file.load(tasks) if tasks is not None else {}
     log.configure()
-    appliance.run(address, port, state)
+    appliance.run(address, port, state, known)

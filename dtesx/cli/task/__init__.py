@@ -11,5 +11,6 @@ teach.add(
     "insert",
     insert,
     "dtesx task insert snapshot",
+    "dtesx task insert snapshot --job alpha",
     "dtesx task insert backup --to www --consistent --wait 7200 --json",
 )

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dtesx.base.errors import ExitCode, NotFound, UsageError
+from dtesx.base.errors import ExitCode, NotFound, UsageError, from_code
 from dtesx.cli import output
 from dtesx.cli.formats import moment, seconds
 from dtesx.cli.params import Json
-from dtesx.cli.replication_options import LONGEST, State, To, directory
+from dtesx.cli.replication_options import LONGEST, Job, State, To, directory, only_job
 from dtesx.model.epoch import EpochKind
 from dtesx.model.tasks import TaskOutcome, TaskReport, TaskRequest, TaskResult
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A task of the target (dtesx target --tasks).")]
+_POLL = 0.5
+
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="A task of the target, or of the appliance: their --tasks."),
+]
 Wait = Annotated[
     float, typer.Option("--wait", metavar="SECONDS", min=0.0, help="Wait for its end at most so long.")
 ]
@@ -29,6 +36,7 @@ def insert(
     wait: Wait = 3600.0,
     consistent: Consistent = False,
     state: State = None,
+    job: Job = "",
     json: Json = False,
 ) -> int:
     """Run a command of the target between two epochs.
@@ -40,16 +48,13 @@ def insert(
     Exit code 1 says that it failed, or that the replica was not quite what it should be then: some
     paths could not be replicated, or the epoch is fuzzy although --consistent was given.
     """
-    from dtesx.management import replications
-
     if wait > LONGEST:
         raise UsageError(f"--wait: at most {LONGEST:.0f} seconds")
-    report = replications.task(directory(state, to), TaskRequest(name, consistent, wait))
+    request = TaskRequest(name, consistent, wait)
+    report = _in_job(job, request) if only_job(job, state, to) else _here(directory(state, to), request)
     result = report.result
     if result.outcome is TaskOutcome.UNKNOWN:
-        raise NotFound(
-            f"the target has no task {name}", hint="its administrator names tasks: dtesx target --tasks FILE"
-        )
+        raise NotFound(f"the target has no task {name}", hint="its administrator names tasks: --tasks FILE")
     if json:
         output.document(report)
     else:
@@ -58,6 +63,26 @@ def insert(
         output.line(describe(report))
     short = report.failed or (consistent and result.epoch.kind is EpochKind.FUZZY)
     return ExitCode.OK if result.well and not short else ExitCode.PROBLEMS
+
+
+def _here(place: Path, request: TaskRequest) -> TaskReport:
+    from dtesx.management import replications
+
+    return replications.task(place, request)
+
+
+def _in_job(job: str, request: TaskRequest) -> TaskReport:
+    from dtesx.cli import session
+
+    appliance = session.appliance()
+    insertion = appliance.insert_task(job, request)
+    while not insertion.over:
+        time.sleep(_POLL)
+        insertion = appliance.task(job, insertion.id)
+    if insertion.report is not None:
+        return insertion.report
+    assert insertion.problem is not None
+    raise from_code(insertion.problem.code, insertion.problem.message, insertion.problem.hint)
 
 
 def describe(report: TaskReport) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dtesx.management.api import jobs, operations, plans, servers, status, steering, vmware
+from dtesx.management.api import jobs, operations, plans, replications, servers, status, steering, vmware
 from dtesx.management.jobs import Jobs
 from dtesx.management.plans import Plans
+from dtesx.management.relay import Relay
 from dtesx.management.servers import Servers
 from dtesx.management.steering import Steering
 from dtesx.management.store import Store
@@ -19,6 +20,7 @@ def rules(
     all_jobs: Jobs,
     all_plans: Plans,
     all_steering: Steering,
+    relay: Relay,
 ) -> tuple[Rule, ...]:
     """All calls of the management API."""
     return (
@@ -28,5 +30,6 @@ def rules(
         *jobs.rules(all_jobs),
         *plans.rules(all_plans),
         *steering.rules(all_steering),
+        *replications.rules(relay),
         *operations.rules(store),
     )

@@ -17,7 +17,7 @@ from dtesx.model.replication import FreezeStats, ReplicationOptions
 from dtesx.replication.continuous.edges import Edges, Root
 from dtesx.replication.continuous.pending import Pending
 from dtesx.replication.continuous.points import Points
-from dtesx.replication.continuous.quiescing import Applications, NotQuiesced
+from dtesx.replication.continuous.quiescing import NotQuiesced, Quiescing
 from dtesx.replication.continuous.shipping import Shipping
 from dtesx.replication.source_session import SourceSession
 from dtesx.volumes.freezing import NotFrozen
@@ -53,7 +53,7 @@ class ConsistentEpochs:
         pending: Pending,
         points: Points,
         shipping: Shipping,
-        applications: Applications | None,
+        applications: Quiescing | None,
         opened: Callable[[str], AbstractContextManager[int]],
         scope: Callable[[str], Scope | None],
         links: Callable[[str], LinkNames],

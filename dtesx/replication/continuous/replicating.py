@@ -29,7 +29,7 @@ from dtesx.replication.continuous.consistent import Capture, ConsistentEpochs
 from dtesx.replication.continuous.pending import Pending
 from dtesx.replication.continuous.permission import Permission
 from dtesx.replication.continuous.points import Points, Ticket
-from dtesx.replication.continuous.quiescing import Applications
+from dtesx.replication.continuous.quiescing import Quiescing
 from dtesx.replication.continuous.shipping import Shipping
 from dtesx.replication.continuous.updating import Updater
 from dtesx.replication.control import MirrorControl
@@ -70,7 +70,7 @@ class Assignment:
     opener: Callable[[str], AbstractContextManager[int]]
     catalogue: Path | None = None
     backoff: Backoff = RECONNECT
-    applications: Applications | None = None
+    applications: Quiescing | None = None
 
 
 class Replication:

@@ -85,7 +85,12 @@ def source_site(state: Path, port: int = 0) -> Iterator[SourceSite]:
     pairings = Pairings(state, identity, "alpha")
     mirrors = Mirrors(identity, site.run_mirror)
     replications = JobReplications(identity, site.run_replication, lambda _job: None)
-    made = rules(pairings, mirrors, replications, inventory=lambda: INVENTORY, power_off=site.power_off)
+    made = rules(
+        *(pairings, mirrors, replications),
+        inventory=lambda: INVENTORY,
+        power_off=site.power_off,
+        state=state,
+    )
     app = application(made, authorised=pairings.authorised)
     with serving(app, "127.0.0.1", port, server_context(identity)) as bound:
         site.port = bound

@@ -22,6 +22,7 @@ from dtesx.management import api
 from dtesx.management.client import Appliance
 from dtesx.management.jobs import Jobs
 from dtesx.management.plans import Plans
+from dtesx.management.relay import Relay
 from dtesx.management.server import serving
 from dtesx.management.servers import Servers
 from dtesx.management.steering import Steering
@@ -106,9 +107,8 @@ def appliance(tmp_path: Path) -> Iterator[ApplianceSite]:
     jobs = Jobs(store, executor, site.workers, site, tending, cancel)
     vmware = Vmware(store, connect=connect, uuid_file=uuid_file)
     steering = Steering(store, site.workers, site, threading.Event())
-    rules = api.rules(
-        store, Servers(store, identity.certificate), vmware, jobs, Plans(store, site, cancel), steering
-    )
+    servers, plans = Servers(store, identity.certificate), Plans(store, site, cancel)
+    rules = api.rules(store, servers, vmware, jobs, plans, steering, Relay(store))
     app = application(rules, authorised=lambda bearer: pairing.matches(bearer, "the-token"))
     with serving(app, "127.0.0.1", 0, server_context(identity)) as port:
         url = f"https://127.0.0.1:{port}"

@@ -27,6 +27,7 @@ from dtesx.replication.orders import Orders
 from dtesx.replication.pausing import Gate
 from dtesx.replication.receiving import DEFAULTS, serve
 from dtesx.replication.sending import DEFAULT_LINK, run_mirror
+from dtesx.replication.tasks import Tasks
 from dtesx.wire.identity import Identity, create
 from dtesx.wire.tls import server_context
 
@@ -38,6 +39,7 @@ import socket, sys, threading
 from pathlib import Path
 from dtesx.replication.binding import Binding
 from dtesx.replication.receiving import serve
+from dtesx.replication.tasks import Tasks
 from dtesx.wire.identity import Identity
 from dtesx.wire.tls import server_context
 fd, target, own, key, trusted = sys.argv[1:]
@@ -48,7 +50,7 @@ serve(
     binding=Binding(Path(target).parent / "roots.json"),
     status=lambda phase, stats, message: None,
     stop=threading.Event(),
-    epochs=Path(target).parent / "epochs",
+    tasks=Tasks(Path(target).parent / "epochs"),
 )
 """
 
@@ -135,7 +137,7 @@ class Site:
                 "gate": gate,
                 "orders": orders,
                 "options": options,
-                "epochs": self.target.parent / "epochs",
+                "tasks": Tasks(self.target.parent / "epochs"),
                 "catalogue": self.catalogues and self.catalogues / "target",
             },
         )

@@ -29,10 +29,10 @@ class Service:
 
 
 @contextmanager
-def service(kind: str, state: Path, port: int = 0) -> Iterator[Service]:
+def service(kind: str, state: Path, port: int = 0, *options: str) -> Iterator[Service]:
     """Run ``dtesx service KIND`` on 127.0.0.1 until the context ends."""
     argv = [sys.executable, "-m", "dtesx", "service", kind]
-    argv += ["--address", "127.0.0.1", "--port", str(port), "--state", str(state)]
+    argv += ["--address", "127.0.0.1", "--port", str(port), "--state", str(state), *options]
     log = state.with_suffix(".log")
     with log.open("ab") as errors:
         process = subprocess.Popen(

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +18,10 @@ from dtesx.management.source_client import SourceClient, pair
 from dtesx.model.api import MirrorStatus, NewServer
 from dtesx.model.link import LinkSpec, QueueSpec
 from dtesx.model.request import MirrorPhase, MirrorRequest
+from dtesx.model.tasks import Task
 from dtesx.replication.binding import Binding
 from dtesx.replication.receiving import serve
+from dtesx.replication.tasks import Tasks
 from dtesx.wire.identity import create
 from dtesx.wire.tls import server_context
 from tests.integration.services.process import Service, service
@@ -54,7 +56,12 @@ def tree(tmp_path: Path) -> Iterator[Path]:
 
 @contextmanager
 def target(
-    certificate: str, mount_point: Path, replica: Path, port: int = 0, job: str | None = None
+    certificate: str,
+    mount_point: Path,
+    replica: Path,
+    port: int = 0,
+    job: str | None = None,
+    tasks: Mapping[str, Task] | None = None,
 ) -> Iterator[int]:
     """A real receiver for one mount point."""
     stop = threading.Event()
@@ -67,7 +74,7 @@ def target(
                 "binding": Binding(replica.parent / "roots.json"),
                 "status": lambda *_: None,
                 "stop": stop,
-                "epochs": replica.parent / "epochs",
+                "tasks": Tasks(replica.parent / "epochs", tasks or {}),
                 "job": job,
             },
             daemon=True,

@@ -24,6 +24,7 @@ from dtesx.model.api import (
     ServerInventory,
     ServiceStatus,
     SnapshotInfo,
+    TaskInsertion,
     VmwareInfo,
 )
 from dtesx.model.inventory import Firmware, Inventory, OperatingSystem
@@ -39,9 +40,11 @@ from dtesx.model.job import (
 from dtesx.model.network import Nic
 from dtesx.model.plan import JobPlan
 from dtesx.model.replica import ReplicaSpec
+from dtesx.model.replication import ReplicationSample
 from dtesx.model.stats import MirrorStats, PathProblem
 from dtesx.model.storage import BlockDevice, DeviceKind, FileSystem
 from dtesx.model.target import Paused
+from dtesx.model.tasks import TaskRequest
 from dtesx.model.vmware import About, Datastore, Network, Offer
 from dtesx.planning.plan import plan_job
 
@@ -81,6 +84,8 @@ class FakeApi:
     fail: DtesxError | None = None
     script: list[Operation | BaseException] = field(default_factory=list)
     calls: list[tuple[str, Any]] = field(default_factory=list)
+    insertions: list[TaskInsertion] = field(default_factory=list)
+    samples: tuple[ReplicationSample, ...] = ()
     job_info: JobInfo = field(
         default_factory=lambda: JobInfo(
             id="id1",
@@ -193,6 +198,18 @@ class FakeApi:
     def resume_target(self, name: str) -> Paused:
         self._called("resume_target", name)
         return Paused()
+
+    def insert_task(self, name: str, request: TaskRequest) -> TaskInsertion:
+        self._called("insert_task", (name, request))
+        return TaskInsertion("t1")
+
+    def task(self, name: str, number: str) -> TaskInsertion:
+        self._called("task", (name, number))
+        return self.insertions.pop(0)
+
+    def history(self, name: str, since: float) -> Sequence[ReplicationSample]:
+        self._called("history", name)
+        return self.samples
 
     def take_snapshot(self, name: str, request: NewSnapshot) -> Operation:
         self._called("take_snapshot", request)

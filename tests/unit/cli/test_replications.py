@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from dtesx.cli.status import screen
 from dtesx.management import replications
 from dtesx.management.desk import Desk
 from dtesx.management.history import History
+from dtesx.model.api import TaskInsertion
 from dtesx.model.capture import CaptureStatus, Rung
 from dtesx.model.epoch import Epoch, EpochKind
+from dtesx.model.job import Problem
 from dtesx.model.location import parse_target
 from dtesx.model.queue import QueueStatus
 from dtesx.model.replication import (
@@ -27,9 +30,10 @@ from dtesx.model.replication import (
     TargetStatus,
 )
 from dtesx.model.stats import MirrorStats
+from dtesx.model.tasks import TaskOutcome, TaskReport, TaskRequest, TaskResult
 from dtesx.replication.continuous.reporting import ended, report
 
-from .conftest import Run
+from .conftest import FakeApi, Run
 
 STATUS = ReplicationStatus(
     ReplicationPhase.REPLICATING,
@@ -126,3 +130,26 @@ def test_the_commands_without_a_process(run: Run, state: Path) -> None:
 )
 def test_what_makes_no_sense(run: Run, state: Path, words: tuple[str, ...]) -> None:
     assert run(*words).code == 2
+
+
+def test_a_task_of_a_job(run: Run, api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    result = TaskResult("t", "backup", Epoch(9, EpochKind.CRASH, 5.0), TaskOutcome.ENDED, output="done\n")
+    api.insertions = [TaskInsertion("t1"), TaskInsertion("t1", TaskReport(result))]
+    done = run("task", "insert", "backup", "--job", "web", "--consistent")
+    assert (done.code, done.out.splitlines()[0]) == (0, "done")
+    assert api.calls[0] == ("insert_task", ("web", TaskRequest("backup", consistent=True)))
+    assert api.calls[1:] == [("task", ("web", "t1"))] * 2
+
+    api.insertions = [TaskInsertion("t1", problem=Problem("not-connected", "no way there", "wait"))]
+    done = run("task", "insert", "backup", "--job", "web")
+    assert done.code != 0
+    assert "no way there" in done.err
+    assert run("task", "insert", "backup", "--job", "web", "--to", "www").code == 2
+
+
+def test_the_history_of_a_job(run: Run, api: FakeApi) -> None:
+    api.samples = (sample(1.0, 10), sample(2.0, 20))
+    assert len(run("stats", "--job", "web", "--csv").out.splitlines()) == 3
+    assert [row["at"] for row in json.loads(run("stats", "--job", "web", "--json").out)] == [1.0, 2.0]
+    assert run("stats", "--job", "web", "--to", "www").code == 2

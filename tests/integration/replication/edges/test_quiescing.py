@@ -9,6 +9,7 @@ import pytest
 
 from dtesx.base.retry import wait_until
 from dtesx.model.epoch import EpochKind
+from dtesx.model.hooks import Hooks
 from dtesx.replication.continuous.quiescing import Applications
 from tests.integration.replication.conftest import Site
 
@@ -25,9 +26,11 @@ class Application:
         self.state, self.mark = site.source / "state", place / "mark"
         self.state.write_text("busy")
         self.applications = Applications(
-            ["sh", "-c", f"printf quiet > {self.state}; {what}"],
-            ["sh", "-c", f"printf busy > {self.state}"],
-            2.0,
+            Hooks(
+                ("sh", "-c", f"printf quiet > {self.state}; {what}"),
+                ("sh", "-c", f"printf busy > {self.state}"),
+                2.0,
+            ),
             self.mark,
         )
 
