@@ -39,8 +39,9 @@ def stats(
 ) -> None:
     """Show the history of a replication.
 
-    It is one on this machine, or with --job that of a job, which its source keeps. There is a line for every ten seconds that it ran. The table has rates; the counts behind them,
-    which begin anew with every start, are in the CSV and the JSON.
+    It is one on this machine, or with --job that of a job, which its source keeps. There is a line for
+    every ten seconds that it ran. The table has rates; the counts behind them, which begin anew with
+    every start, are in the CSV and the JSON.
     """
     try:
         begin = time.time() - parse_duration(since)

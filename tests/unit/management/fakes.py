@@ -30,6 +30,7 @@ from dtesx.model.replica import ReplicaSpec
 from dtesx.model.replication import ReplicationPhase, ReplicationReport, ReplicationStatus
 from dtesx.model.request import MirrorPhase, ReplicationRequest
 from dtesx.model.target import Paused, WorkerPhase, WorkerSpec, WorkerStatus
+from dtesx.model.tasks import Task
 from dtesx.model.vmware import Snapshot, VmwareServer
 from dtesx.recovery.ports import Surroundings
 from dtesx.replication.continuous.reporting import report
@@ -43,6 +44,7 @@ REPORT = report(
     started=1.0,
     events_per_second=0.0,
 )
+TASKS = {"backup": Task(("true",))}
 SPEC = JobSpec("alpha", source="alpha", vmware="vc", replica=ReplicaSpec(datastore="ds1"))
 
 
@@ -236,6 +238,7 @@ class FakeSite:
             appliance_vm="appliance",
             directory=Path("/nonexistent"),
             identity_directory=Path("/nonexistent"),
+            tasks=TASKS,
             cancel=cancel,
         )
 

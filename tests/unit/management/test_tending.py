@@ -16,7 +16,7 @@ from dtesx.model.record import JobRecord
 from dtesx.model.replication import ReplicationState, ReplicationSwitch
 from dtesx.model.specs import ReplicationSpec
 from dtesx.model.target import WorkerPhase, WorkerStatus
-from tests.unit.management.fakes import REPORT, SPEC, FakeSite, furnished
+from tests.unit.management.fakes import REPORT, SPEC, TASKS, FakeSite, furnished
 
 RECORD = JobRecord(
     "id-1", SPEC, JobState.PROTECTED, time.time(), layout=Layout(Firmware.BIOS, ()), data_port=1500
@@ -39,7 +39,7 @@ def test_worker_and_source_are_started_again_and_what_is_told_is_shown(
     site: FakeSite, tending: Tending
 ) -> None:
     tending.tend(RECORD)
-    assert [spec.job for spec in site.workers.started] == ["id-1"]
+    assert [(spec.job, spec.tasks) for spec in site.workers.started] == [("id-1", TASKS)]
     assert [request.job for request in site.source.requests] == ["id-1"]
     tending.tend(RECORD)
     assert len(site.workers.started) == 1, "a worker that lives is left alone"
