@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from dtesx.model.target import WorkerPhase, WorkerSpec, WorkerStatus
 from dtesx.model.tasks import Task
 from dtesx.replication.continuous.following import Follower
 from dtesx.replication.continuous.replicating import Assignment, Replication
+from dtesx.replication.one_shot import open_tree
 from dtesx.services import worker
 from dtesx.volumes.prepare import prepare_disk
 from dtesx.wire.identity import create, load_or_create
@@ -87,16 +88,12 @@ def test_a_task_of_the_appliance_sees_the_replica(
         tasks={"look": Task(("sh", "-c", "cat $DTESX_REPLICA/0/hello"))},
     )
 
-    @contextmanager
-    def opener(_root: str) -> Iterator[int]:
-        fd = os.open(source, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            yield fd
-        finally:
-            os.close(fd)
-
     request = MirrorRequest("job-1", "127.0.0.1", port, them.certificate, ("/",))
     how = MirrorOptions(), ReplicationOptions(epoch=0.2), LinkOptions()
+
+    def opener(_root: str) -> AbstractContextManager[int]:
+        return open_tree(str(source))
+
     with running(spec, directory), Follower(("/",), opener) as follower:
         assignment = Assignment(request, us, *how, opener=opener)
         replication = Replication(assignment, follower, status=lambda _status: None, stop=stop)
