@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from dtesx.base.described import described
 from dtesx.base.errors import DtesxError, EpochDamaged
 from dtesx.base.files import private_directory, sync_directory, write_atomic
 from dtesx.model.epoch import Epoch, InsertedTask, KeptEpoch
@@ -65,7 +66,7 @@ class EpochLog:
     def last(self) -> Epoch | None:
         """The last epoch that was applied and is on disk; None when there was none."""
         try:
-            return msgspec.json.decode((self._directory / _APPLIED).read_bytes(), type=Epoch)
+            return msgspec.json.decode((self._directory / _APPLIED).read_bytes(), type=described(Epoch))
         except FileNotFoundError:
             return None
         except msgspec.MsgspecError as error:
@@ -131,7 +132,7 @@ class EpochLog:
         roots: tuple[str, ...] = ()
         for frame in self._frames(number):
             if frame.type is FrameType.EPOCH_BEGIN:
-                roots = msgspec.msgpack.decode(frame.table, type=_Head).roots
+                roots = msgspec.msgpack.decode(frame.table, type=described(_Head)).roots
             elif frame.type is FrameType.OPERATIONS:
                 yield roots, frame
             else:
@@ -219,7 +220,7 @@ class EpochLog:
                     frame = decoder.advance(len(room))
                 if frame is None or frame.type is not FrameType.EPOCH_END:
                     raise _damaged(file)
-                return msgspec.msgpack.decode(frame.table, type=_Tail)
+                return msgspec.msgpack.decode(frame.table, type=described(_Tail))
             except (OSError, struct.error, ProtocolError, msgspec.MsgspecError) as error:
                 raise _damaged(file) from error
 

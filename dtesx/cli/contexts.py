@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from dtesx.base.described import described
 from dtesx.base.errors import UsageError
 from dtesx.base.files import private_directory, write_atomic
 
@@ -41,7 +42,7 @@ def load(where: Path | None = None) -> Contexts:
 
     path = (where or directory()) / "contexts"
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Contexts)
+        return msgspec.json.decode(path.read_bytes(), type=described(Contexts))
     except FileNotFoundError:
         return Contexts()
     except (msgspec.DecodeError, OSError) as error:

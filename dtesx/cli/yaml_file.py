@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from dtesx.base.described import described
 from dtesx.base.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def parse(text: str, name: str, kind: type[T], what: str, *, hint: str) -> T:
     if (stranger := unknown_field(data, kind)) is not None:
         raise place.stranger(*stranger)
     try:
-        return msgspec.convert(data, kind, strict=True)
+        return msgspec.convert(data, described(kind), strict=True)
     except msgspec.ValidationError as error:
         raise place.explain(str(error)) from error
 

@@ -14,6 +14,7 @@ from types import FrameType
 import msgspec
 
 from dtesx.base import log as logs
+from dtesx.base.described import described
 from dtesx.base.errors import CommandFailed, DtesxError, NotFound, from_code
 from dtesx.base.files import private_directory, write_atomic
 from dtesx.base.run import spawn
@@ -74,7 +75,7 @@ def up(directory: Path, cache: Path, progress: Callable[[str], None]) -> SiteSta
     try:
         with os.fdopen(reading, "rb") as pipe:
             for line in pipe:
-                message = msgspec.json.decode(line, type=Message)
+                message = msgspec.json.decode(line, type=described(Message))
                 if message.code:
                     process.wait()
                     raise from_code(message.code, message.error, message.hint)
@@ -132,7 +133,7 @@ def _running(directory: Path) -> State | None:
     if not is_owned(directory):
         return None
     try:
-        return msgspec.json.decode(_state_file(directory).read_bytes(), type=State)
+        return msgspec.json.decode(_state_file(directory).read_bytes(), type=described(State))
     except FileNotFoundError:
         return None
 

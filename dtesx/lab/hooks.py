@@ -14,6 +14,7 @@ from typing import Protocol
 
 import msgspec
 
+from dtesx.base.described import described
 from dtesx.base.errors import DtesxError
 from dtesx.base.log import get_logger
 from dtesx.lab.machine import AttachedDisk, NetworkCard, ReplicaHardware
@@ -58,7 +59,7 @@ class HookRequest:
 def dispatch(line: bytes, site: Site) -> dict[str, object]:
     """Carry out one request line; the answer is ``{"ok": true}`` or ``{"error": text}``."""
     try:
-        request = msgspec.json.decode(line, type=HookRequest, dec_hook=_decode_path)
+        request = msgspec.json.decode(line, type=described(HookRequest), dec_hook=_decode_path)
         with explained(f"{request.call} {request.vm}", after=_LONG_SECONDS):
             _act(request, site)
     except msgspec.MsgspecError as error:

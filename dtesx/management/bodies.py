@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from dtesx.base.described import described
 from dtesx.base.errors import UsageError
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ def convert(plain: object, kind: type[T]) -> T:
         hint = f"did you mean {close[0]}?" if close else f"the fields here are: {', '.join(names)}"
         raise UsageError(f"{path}: there is no such field", hint=hint)
     try:
-        return msgspec.convert(plain, kind)
+        return msgspec.convert(plain, described(kind))
     except msgspec.ValidationError as error:
         raise UsageError(_explain(str(error)), hint="correct this field and repeat the request") from error
 

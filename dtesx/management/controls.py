@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from dtesx.base.described import described
 from dtesx.base.errors import Conflict
 from dtesx.base.locks import exclusive
 from dtesx.management import local_calls
@@ -37,7 +38,7 @@ def answers(control: MirrorControl, mirror: Callable[[], None]) -> Mapping[str, 
     """The calls by which commands steer a replication; ``mirror`` has it mirror all of its roots."""
 
     def limit(body: bytes) -> None:
-        control.bandwidth = msgspec.json.decode(body, type=NewBandwidth).bandwidth
+        control.bandwidth = msgspec.json.decode(body, type=described(NewBandwidth)).bandwidth
 
     return {
         Order.PAUSE: lambda _body: control.pause(),

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from dtesx.base.described import described
 from dtesx.base.errors import Conflict
 from dtesx.base.files import replace_volatile
 from dtesx.base.locks import exclusive
@@ -106,10 +107,10 @@ class Desk:
         """Answer what commands ask of ``replication``, and the ``orders`` that they give (controls)."""
 
         def point(body: bytes) -> Point:
-            return self._point(replication, msgspec.json.decode(body, type=PointRequest))
+            return self._point(replication, msgspec.json.decode(body, type=described(PointRequest)))
 
         def task(body: bytes) -> TaskReport:
-            return self._task(replication, msgspec.json.decode(body, type=TaskRequest))
+            return self._task(replication, msgspec.json.decode(body, type=described(TaskRequest)))
 
         calls: dict[str, local_calls.Answer] = {
             replications.STATUS: lambda _body: self.report(),

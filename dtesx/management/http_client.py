@@ -9,6 +9,7 @@ from typing import TypeVar
 import httpx
 import msgspec
 
+from dtesx.base.described import described
 from dtesx.base.errors import ConnectionFailed, DtesxError, Refused, UntrustedCertificate, from_code
 from dtesx.wire.identity import fingerprint
 from dtesx.wire.tls import client_context, presented_certificate
@@ -71,7 +72,7 @@ class HttpClient:
         """
         answer = self._send(method, path, body, timeout)
         try:
-            return msgspec.json.decode(answer, type=kind)
+            return msgspec.json.decode(answer, type=described(kind))
         except msgspec.DecodeError as error:
             raise DtesxError(
                 f"{self._what} answered something unexpected to {method} {path}: {error}",

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from dtesx.base.described import described
 from dtesx.base.errors import ConnectionFailed, DtesxError, from_code
 from dtesx.base.log import get_logger
 
@@ -96,10 +97,10 @@ def call(state: Path, name: str, body: object, kind: type[T], *, timeout: float)
         ) from error
     if not answer:
         raise NotRunning(f"the process that used {state} has ended", hint="try again")
-    reply = msgspec.json.decode(answer, type=_Reply)
+    reply = msgspec.json.decode(answer, type=described(_Reply))
     if reply.error is not None:
         raise from_code(reply.error.code, reply.error.message, reply.error.hint)
-    return msgspec.json.decode(reply.body, type=kind)
+    return msgspec.json.decode(reply.body, type=described(kind))
 
 
 def ask_or(ask: Callable[[], T], alone: Alone, otherwise: Callable[[], T]) -> T:
@@ -129,7 +130,7 @@ class _Handler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         assert isinstance(self.server, _Server)
         try:
-            request = msgspec.json.decode(self.rfile.read(_LIMIT), type=_Request)
+            request = msgspec.json.decode(self.rfile.read(_LIMIT), type=described(_Request))
             body = self.server.answers[request.call](bytes(request.body))
             reply = _Reply(msgspec.Raw(msgspec.json.encode(body)))
         except DtesxError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from dtesx.base.described import described
 from dtesx.management import local_calls
 from dtesx.model.epoch import QueueOrder, TargetQueue
 from dtesx.replication.orders import WAIT
@@ -18,7 +19,7 @@ _ANSWER = 10.0
 
 def answers(obey: Callable[[QueueOrder], TargetQueue]) -> Mapping[str, local_calls.Answer]:
     """The call by which a target that runs is told what to do with what waits."""
-    return {_CALL: lambda body: obey(msgspec.json.decode(body, type=QueueOrder))}
+    return {_CALL: lambda body: obey(msgspec.json.decode(body, type=described(QueueOrder)))}
 
 
 def order(

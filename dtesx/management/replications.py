@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from dtesx.base.described import described
 from dtesx.base.errors import ConnectionFailed, DtesxError, ExitCode, NotFound, UsageError
 from dtesx.base.files import private_directory
 from dtesx.management import history, local_calls
@@ -79,7 +80,7 @@ def status(directory: Path) -> ReplicationReport:
     """What the replication tells of itself, or told last. Raises ConnectionFailed when it is stuck."""
     with suppress(local_calls.NotRunning):
         return local_calls.call(directory, STATUS, None, ReplicationReport, timeout=_ANSWER)
-    last = msgspec.json.decode((directory / REPORT).read_bytes(), type=ReplicationReport)
+    last = msgspec.json.decode((directory / REPORT).read_bytes(), type=described(ReplicationReport))
     return ended(last, time.time())
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import Dialect, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
+from dtesx.base.described import described
 from dtesx.model.api import ServerInfo
 from dtesx.model.job import Operation
 from dtesx.model.record import JobRecord
@@ -33,7 +34,7 @@ class Body(TypeDecorator[T]):
         return None if value is None else msgspec.json.encode(value).decode()
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> T | None:  # noqa: ARG002
-        return None if value is None else msgspec.json.decode(value, type=self.kind)
+        return None if value is None else msgspec.json.decode(value, type=described(self.kind))
 
 
 class Base(DeclarativeBase):

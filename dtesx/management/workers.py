@@ -17,6 +17,7 @@ from typing import TypeVar
 import msgspec
 
 from dtesx.apply.epochs import EpochLog
+from dtesx.base.described import described
 from dtesx.base.errors import CommandFailed, Conflict, DtesxError, Interrupted, from_code
 from dtesx.base.files import private_directory, write_atomic
 from dtesx.base.log import get_logger
@@ -253,7 +254,7 @@ def _listens(status: WorkerStatus, pid: int) -> bool:
 
 def _read(path: Path, kind: type[T]) -> T | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return msgspec.json.decode(path.read_bytes(), type=described(kind))
     except FileNotFoundError:
         return None
     except msgspec.DecodeError as error:

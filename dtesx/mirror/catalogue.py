@@ -21,6 +21,7 @@ import msgspec
 from blake3 import blake3
 
 from dtesx import __version__
+from dtesx.base.described import described
 from dtesx.base.log import get_logger
 from dtesx.mirror.diff import walking_order
 
@@ -52,7 +53,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     sockets: int
 
 
-_RECORDS = msgspec.msgpack.Decoder(list[Record])
+_RECORDS = msgspec.msgpack.Decoder(described(list[Record]))
 _ENCODER = msgspec.msgpack.Encoder()
 
 

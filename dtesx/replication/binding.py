@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from dtesx.base.described import described
 from dtesx.base.errors import Conflict, DtesxError
 from dtesx.base.files import write_atomic
 from dtesx.model.roots import SourceRoot
@@ -66,7 +67,7 @@ class Binding:
 
     def _read(self) -> _Record | None:
         try:
-            return msgspec.json.decode(self._file.read_bytes(), type=_Record)
+            return msgspec.json.decode(self._file.read_bytes(), type=described(_Record))
         except FileNotFoundError:
             return None
         except (OSError, msgspec.MsgspecError) as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from dtesx.base.described import described
 from dtesx.base.errors import Conflict
 from dtesx.base.files import write_atomic
 from dtesx.model.target import Paused
@@ -70,7 +71,7 @@ class Pauses:
         self._lock = threading.Lock()
         self._gates: dict[str, Gate] = {}
         try:
-            self._paused = msgspec.json.decode(file.read_bytes(), type=Paused)
+            self._paused = msgspec.json.decode(file.read_bytes(), type=described(Paused))
         except FileNotFoundError:
             self._paused = Paused()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from dtesx.base.attended import attend
+from dtesx.base.described import described
 from dtesx.base.errors import CommandFailed, DtesxError, Interrupted
 from dtesx.base.files import private_directory, write_atomic
 from dtesx.base.log import get_logger
@@ -83,7 +84,7 @@ class Tasks:
 
     def _before(self, asked: InsertedTask) -> TaskResult | None:
         try:
-            return msgspec.json.decode(self._file(asked.id).read_bytes(), type=TaskResult)
+            return msgspec.json.decode(self._file(asked.id).read_bytes(), type=described(TaskResult))
         except FileNotFoundError:
             return None
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from dtesx.base.described import described
 from dtesx.base.errors import Conflict, DtesxError, Interrupted
 from dtesx.base.files import replace_volatile
 from dtesx.base.locks import exclusive
@@ -74,7 +75,7 @@ def run(directory: Path) -> None:
     lives, so a second worker for the same disks cannot start. Raises DtesxError when the disks
     cannot be found or mounted or the port is taken; status.json then says why.
     """
-    spec = msgspec.json.decode((directory / "worker.json").read_bytes(), type=WorkerSpec)
+    spec = msgspec.json.decode((directory / "worker.json").read_bytes(), type=described(WorkerSpec))
     stop = stopped_by_signals()
     with _locked(directory / "worker.lock"):
         reporter = Reporter(

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from dtesx.base.described import described
 from dtesx.model.epoch import Epoch, InsertedTask
 from dtesx.model.roots import ReplicaRoot, SourceRoot
 from dtesx.model.tasks import TaskResult
@@ -344,7 +345,7 @@ _CLASSES: dict[FrameType, type[Message]] = {
     FrameType.SUMS: Sums,
 }
 _TYPES = {cls: kind for kind, cls in _CLASSES.items()}
-_DECODERS = {kind: msgspec.msgpack.Decoder(cls) for kind, cls in _CLASSES.items()}
+_DECODERS = {kind: msgspec.msgpack.Decoder(described(cls)) for kind, cls in _CLASSES.items()}
 _ENCODER = msgspec.msgpack.Encoder()
 
 M = TypeVar("M")
