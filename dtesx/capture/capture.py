@@ -35,7 +35,11 @@ _SELF = b"."
 
 @dataclass
 class _Root:
-    """A watched root; ``given`` says where the places of the last drain were found."""
+    """A watched root.
+
+    ``given`` says where the places of the last drain were found, ``told`` by which paths it told of files
+    that nothing else said where to find.
+    """
 
     directory: int
     system: FileSystem
@@ -44,6 +48,7 @@ class _Root:
     mount: int
     paths: Paths
     given: dict[bytes, bytes | None] = field(default_factory=dict)
+    told: dict[bytes, bytes] = field(default_factory=dict)
 
     def still(self, entry: Entry, handle: bytes) -> bytes | None:
         """The path of a name below the root, if it stands for what has the handle."""
@@ -52,14 +57,20 @@ class _Root:
             return None
         path = join(directory, entry[1])
         try:
-            found = handle_and_mount(self.directory, path)
+            return path if self.has(path, handle) else None
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 return path if self._stands(entry, handle) else None
-            if error.errno in (errno.ENOENT, errno.ENOTDIR):
-                return None
             raise
-        return path if found == (handle, self.mount) else None
+
+    def has(self, path: bytes, handle: bytes) -> bool:
+        """Whether a path below the root is that of what has the handle. Raises OSError."""
+        try:
+            return handle_and_mount(self.directory, path) == (handle, self.mount)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return False
+            raise
 
     def is_elsewhere(self, entry: Entry, handle: bytes) -> bool:
         """Whether a name that is certainly not below the root stands for what has the handle."""
@@ -227,11 +238,12 @@ class Capture:
         if batch.moved:
             for place in self._displaced(batch):
                 batch.repeat(place, self._last)
-        self._last = batch
+        last, self._last = self._last, batch
         found = {name: self._changes(root, batch, dirtied, moved[name]) for name, root in self._roots.items()}
         for name, root in self._roots.items():
             if not self._blocks_known(root):
-                _add_handles(root, writing | _astray(root, batch), batch, found[name])
+                astray = _astray(root, batch.named) | _astray(root, last.named) | _gone(root)
+                _add_handles(root, writing | astray, batch, found[name])
         return {name: changes for name, changes in found.items() if changes}
 
     def _load_ranges(self) -> None:
@@ -308,13 +320,26 @@ def _path(root: _Root, handle: bytes) -> bytes | None:
         os.close(fd)
 
 
-def _astray(root: _Root, batch: Batch) -> set[bytes]:
+def _astray(root: _Root, named: Mapping[bytes, Entry]) -> set[bytes]:
     """Handles of files that were written to by a name that is not theirs any more."""
     found = set()
-    for file, entry in batch.named.items():
+    for file, entry in named.items():
         handle = file[FSID:]
         if file.startswith(root.system.number) and root.still(entry, handle) is None:
             found.add(handle)
+    return found
+
+
+def _gone(root: _Root) -> set[bytes]:
+    """Handles of files that are not any more where the last drain told of them.
+
+    Who looked there may have come too late.
+    """
+    found = set()
+    for handle, path in root.told.items():
+        with suppress(OSError):  # a path that is too long to be sure: it was as long when it was told
+            if not root.has(path, handle):
+                found.add(handle)
     return found
 
 
@@ -333,9 +358,11 @@ def _is_nameless(root: _Root, handle: bytes, batch: Batch) -> bool:
 
 def _add_handles(root: _Root, handles: set[bytes], batch: Batch, changes: Changes) -> None:
     """Add files that may have been written to."""
+    root.told = {}
     for handle in handles:
         with suppress(OSError):  # removed, or in another file system
             if path := _path(root, handle):
+                root.told[handle] = path
                 directory, name = split(path)
                 changes.written.setdefault(directory, set()).add(name)
             elif path is None and _is_nameless(root, handle, batch):

@@ -19,15 +19,16 @@ class LinkNames:
         self._paths: dict[int, set[bytes]] = {}
         self._inodes: dict[bytes, int] = {}
         self._elsewhere: dict[int, int] = {}  # names that a search through the tree did not find
+        self._missed: set[int] = set()  # files that may have other content, and were searched for in vain
 
     def note(self, inode: int, path: bytes) -> None:
         """A file of several names was seen at ``path``."""
         self._paths.setdefault(inode, set()).add(path)
         self._inodes[path] = inode
 
-    def groups(self) -> list[set[bytes]]:
-        """The known names, those of a file together."""
-        return list(self._paths.values())
+    def groups(self) -> dict[int, set[bytes]]:
+        """The known names, by the inode of their file."""
+        return dict(self._paths)
 
     def dismiss(self, changes: Changes) -> None:
         """Take out the inodes that were searched for before, and have no name in this tree."""
@@ -41,7 +42,8 @@ class LinkNames:
         What happened to a file by a name that is gone since, or another's, is to be seen by its other names;
         so is what happened to files of which the inode alone is told.
         Where these are not known, the whole tree behind ``root`` (a descriptor) is searched for them;
-        ``pause`` is called at every directory and may raise.
+        ``pause`` is called at every directory and may raise. What is renamed during a search may be missed;
+        it is among the changed names after that.
         """
         names = changes.names
         self._add_former(names)
@@ -50,15 +52,20 @@ class LinkNames:
             linked.look_at(names)
             for inode in linked.single:
                 self._forget(inode)
-            for inode in changes.inodes:
+            sought = changes.inodes | self._missed
+            linked.found |= {inode: {linked.single[inode]} for inode in sought & linked.single.keys()}
+            sought = changes.inodes | (sought & linked.found.keys())
+            for inode in sought:
                 linked.found.setdefault(inode, set())
                 linked.counts.setdefault(inode, 1)
             self._find(directories, linked, pause)
         for inode, paths in linked.found.items():
             if paths:
                 self._forget(inode, paths)
-            touch = Touch.CONTENT if inode in changes.inodes else Touch.METADATA
+            touch = Touch.CONTENT if inode in sought else Touch.METADATA
             _share(names, [path.rpartition(b"/") for path in paths], touch)
+        self._missed -= sought
+        self._missed |= {inode for inode in sought if not linked.found[inode]}
 
     def widen(self, root: int, names: Names, pause: Callable[[], None]) -> None:
         """Add to names the other names of the files that are behind them, as ``complete`` does.
@@ -90,13 +97,13 @@ class LinkNames:
             self._elsewhere[inode] = counts[inode] - len(found[inode])
 
     def _add_former(self, names: Names) -> None:
-        former = {
-            self._inodes.get(join(directory, name), 0) for directory, some in names.items() for name in some
-        }
-        for inode in former - {0}:
-            for path in self._paths.get(inode, ()):
-                directory, _, name = path.rpartition(b"/")
-                names.setdefault(directory, {}).setdefault(name, Touch.METADATA)
+        former: dict[int, Touch] = {}
+        for directory, some in names.items():
+            for name, touch in some.items():
+                if inode := self._inodes.get(join(directory, name), 0):
+                    former[inode] = former.get(inode, Touch.METADATA) | touch & Touch.CONTENT
+        for inode, touch in former.items():
+            _share(names, [path.rpartition(b"/") for path in self._paths.get(inode, ())], touch)
 
     def _forget(self, inode: int, now: set[bytes] | None = None) -> None:
         """Forget the names of a file, or put others in their place."""
@@ -122,7 +129,7 @@ def _search(
 def _share(names: Names, paths: list[tuple[bytes, bytes, bytes]], touch: Touch) -> None:
     """What happened to one name of a file happened to all, and so did ``touch``; but not that it appeared."""
     for directory, _, name in paths:
-        touch |= names.get(directory, {}).get(name, touch) & ~Touch.APPEARED
+        touch |= names.get(directory, {}).get(name, touch) & ~(Touch.APPEARED | Touch.REPLACED)
     for directory, _, name in paths:
         some = names.setdefault(directory, {})
         some[name] = some.get(name, touch) | touch
@@ -131,7 +138,7 @@ def _share(names: Names, paths: list[tuple[bytes, bytes, bytes]], touch: Touch) 
 class _Linked:
     """How many names the files have that have several, and which of these are among the changed ones.
 
-    ``single`` are the inodes of files that have one name alone.
+    ``single`` are the inodes of files that have one name alone, with that.
     """
 
     def __init__(self, directories: Directories, pause: Callable[[], None]) -> None:
@@ -139,7 +146,7 @@ class _Linked:
         self._pause = pause
         self.counts: dict[int, int] = {}
         self.found: dict[int, set[bytes]] = {}
-        self.single: set[int] = set()
+        self.single: dict[int, bytes] = {}
 
     def look_at(self, names: Names) -> None:
         """Look at changed names, and at all that is in directories which appeared."""
@@ -168,7 +175,7 @@ class _Linked:
             self.counts[status.st_ino] = status.st_nlink
             self.found.setdefault(status.st_ino, set()).add(path)
         else:
-            self.single.add(status.st_ino)
+            self.single[status.st_ino] = path
 
 
 def _inode(directories: Directories, path: bytes) -> int:

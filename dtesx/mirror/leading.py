@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -43,8 +43,8 @@ class Stop(msgspec.Struct, frozen=True, eq=False):
 class Lead:
     """Goes over ``walk``, asks the target about every directory, and yields it two portions later.
 
-    In ``doubtful`` directories, and in those where something changed at ``since`` (ctime, nanoseconds)
-    or later, something may differ although all that their digests cover is the same.
+    In directories that are ``doubtful``, and in those where something changed at ``since`` (ctime,
+    nanoseconds) or later, something may differ although all that their digests cover is the same.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Lead:
         reader: Reader,
         ask: Ask,
         *,
-        doubtful: Container[bytes] = (),
+        doubtful: Callable[[bytes], bool] = lambda _path: False,
         since: int = NEVER,
     ) -> None:
         self._doubtful = doubtful
@@ -86,7 +86,7 @@ class Lead:
                 stop = Stop(visit, reading, weight)
                 only = None if visit.only is None else [name for name in visit.names if not reserved(name)]
                 visit.names = []
-                doubted = visit.path in self._doubtful or is_recent(reading, self._since)
+                doubted = self._doubtful(visit.path) or is_recent(reading, self._since)
                 digest = b"" if doubted else reading.digest
                 questions.append((visit.path, digest, only))
             else:

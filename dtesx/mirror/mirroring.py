@@ -38,8 +38,6 @@ from dtesx.wire.items import Item, in_transit
 from dtesx.wire.messages import Directory
 from dtesx.wire.operations import Finish, Link, Make, Remove
 
-_UNTOUCHED = Touch(0)
-
 # So many new files, with so many bytes of extended attributes each, go into one frame.
 _AT_ONCE, _XATTRS = 1024, 2048
 # Up to which size equal items mean that nothing is to be done about a file.
@@ -133,7 +131,7 @@ class TreeMirror:
         walking = self._walking()
         reader = Reader(view.catalogue, digests=options.compare is Compare.ATTRIBUTES, pause=pause)
         visits = piece.visits(root, walking, view.changed)
-        self._lead = Lead(visits, reader, ask, doubtful=view.changed.names, since=view.since)
+        self._lead = Lead(visits, reader, ask, doubtful=view.doubts, since=view.since)
         self._scanner = Scanner(root, walking)
         self._directories = Directories(root)
 
@@ -224,7 +222,7 @@ class TreeMirror:
     def _visit(self, visit: Visit, theirs: Iterator[Item], since: int) -> None:
         tally, told = self._tally, _TOLD[self._options.compare]
         files = size = 0
-        new, touched = _New(), self._view.changed.names.get(visit.path, {})
+        new, doubted = _New(), self._view.doubts(visit.path)
         self._comparison.go_on()
         for source, target in pair(visit.entries, theirs):
             if source is None:
@@ -237,7 +235,7 @@ class TreeMirror:
             else:
                 files += 1
                 size += source.size
-                written = bool(touched) and Touch.CONTENT in touched.get(source.name, _UNTOUCHED)
+                written = doubted and self._view.may_differ(visit.path, source.name)
                 written |= since != NEVER and changed_since(visit.fd, source.name, since)
                 if source == target and not source.link and source.size <= told and not written:
                     tally.files_skipped += 1

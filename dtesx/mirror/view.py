@@ -8,12 +8,17 @@ from dataclasses import dataclass, field
 from dtesx.mirror.catalogue import Catalogue
 from dtesx.mirror.leading import NEVER
 from dtesx.mirror.pieces import Piece
+from dtesx.mirror.replaced import Below
+from dtesx.mirror.scan import join
 from dtesx.mirror.selection import Scope
-from dtesx.model.changes import Changes
+from dtesx.model.changes import Changes, Touch
 
 
 def _everything() -> Changes:
     return Changes(everything=True)
+
+
+_NOTHING = Below()
 
 
 def _untold(_inode: int, _path: bytes) -> None:
@@ -25,10 +30,11 @@ class View:
     """How one mirror sees a tree.
 
     ``scope`` selects what is mirrored (None: all), ``changed`` says what of that may differ at all, and
-    ``since`` from which ctime on (nanoseconds) content may although size and times do not. ``bounded``: of
-    a file with spans in ``changed`` nothing else can be read. ``linked`` gets inode and path of every name
-    of a file that has several. ``remap`` turns the text of symlinks into the replica's (mirror.remap;
-    ``catalogue`` must be one of such texts). With ``piece``, that much is mirrored.
+    ``since`` from which ctime on (nanoseconds) content may although size and times do not; so may that of
+    what was ``replaced``. ``bounded``: of a file with spans in ``changed`` nothing else can be read.
+    ``linked`` gets inode and path of every name of a file that has several. ``remap`` turns the text of
+    symlinks into the replica's (mirror.remap; ``catalogue`` must be one of such texts). With ``piece``, that
+    much is mirrored.
     """
 
     scope: Scope | None = None
@@ -36,9 +42,19 @@ class View:
     remap: Callable[[bytes], bytes] | None = None
     changed: Changes = field(default_factory=_everything)
     since: int = NEVER
+    replaced: Below = _NOTHING
     bounded: bool = False
     linked: Callable[[int, bytes], None] = _untold
     piece: Piece | None = None
+
+    def doubts(self, directory: bytes) -> bool:
+        """Whether something in a directory may differ although all that its digest covers is the same."""
+        return directory in self.changed.names or directory in self.replaced
+
+    def may_differ(self, directory: bytes, name: bytes) -> bool:
+        """Whether a file may have other content although its size and times are the same."""
+        touch = self.changed.names.get(directory, {}).get(name, Touch(0))
+        return Touch.CONTENT in touch or join(directory, name) in self.replaced
 
     @property
     def whole(self) -> bool:

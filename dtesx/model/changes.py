@@ -13,12 +13,14 @@ class Touch(IntFlag):
     """What may have happened to a name.
 
     APPEARED: it was made, linked or moved here, so that it may stand for another file than before,
-    or for a whole tree.
+    or for a whole tree. REPLACED: that may not show, for two files that were written at the same time may
+    have the same size and times.
     """
 
     METADATA = 1
     CONTENT = 2
     APPEARED = 4
+    REPLACED = 8
 
 
 ANYTHING = Touch.METADATA | Touch.CONTENT | Touch.APPEARED

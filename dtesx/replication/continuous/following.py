@@ -124,7 +124,7 @@ class Follower:
         changes.inodes = {file.inode for file in found.files}
         for names, touch in (
             (found.names, Touch.METADATA),
-            (found.appeared, Touch.METADATA | Touch.APPEARED),
+            (found.appeared, Touch.METADATA | Touch.APPEARED | Touch.REPLACED),
             (found.written, Touch.CONTENT),
         ):
             for directory, some in names.items():

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from dtesx.mirror.partial import is_whole
+from dtesx.mirror.replaced import Below, named, replaced
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.view import View
-from dtesx.model.changes import Changes
+from dtesx.model.changes import Changes, Touch
 from dtesx.model.epoch import Epoch, EpochKind, InsertedTask
 from dtesx.model.mirror import MirrorOptions, OrphanAction
 from dtesx.replication.continuous.edges import Edge
@@ -48,6 +49,7 @@ class Shipping:
         self._scope = scope
         self._first = False  # what is mirrored is the first that the target gets
         self._began = 0.0  # when the mirror under way began
+        self._looked: Mapping[str, Changes] | None = None  # at what the latest epoch did; None: at anything
 
     @property
     def mirroring(self) -> bool:
@@ -62,6 +64,7 @@ class Shipping:
         for root, position in self._pending.resume(reached, waiting):
             self._updater.rewind(root, position)
         self._points.lost()
+        self._looked = None
         self._first = reached is None and waiting is None
         if self._first:
             self._pending.doubt_everything()
@@ -87,15 +90,16 @@ class Shipping:
         mirroring = self._updater.mirroring is not None
         if self._first:
             with self._keeping(changes):
-                self._update(session, changes)
+                self._update(session, changes, {})
         elif any(changes.values()) or (not mirroring and self._due):
             with self._keeping(changes):
-                self._moves(session, changes)
+                moved = self._moves(session, changes)
             epoch = self._pending.epoch(EpochKind.FUZZY, self._before if mirroring else taken, changes)
             tasks = [] if mirroring else self._points.sent(epoch)
             session.begin_epoch()
-            self._update(session, changes)
+            self._update(session, changes, moved)
             session.end_epoch(epoch, tasks)
+            self._looked = changes
         else:
             return not (self._pending.on_its_way or mirroring)
         return False
@@ -116,6 +120,7 @@ class Shipping:
         root = self._updater.mirroring
         if root is None:
             return
+        self._looked = None
         changes = self._pending.take()
         changes[root], hints = self._updater.sent_so_far(root, changes[root])
         self._pending.add(changes)
@@ -148,17 +153,19 @@ class Shipping:
     def edge(self, session: SourceSession, edge: Edge, changes: dict[str, Changes]) -> None:
         """Send ``changes`` as they were read at one moment, ``edge``."""
         with self._keeping(changes):
-            self._moves(session, changes)
+            moved = self._moves(session, changes)
         epoch = self._pending.epoch(edge.kind, edge.taken, changes)
         session.begin_epoch()
         for index, root in enumerate(self._roots):
             if changes[root]:
                 still = edge.stills[root]
-                view = View(scope=self._scope(root), changed=still.changes, bounded=True)
+                doubtful = replaced(still.changes.names, moved.get(root, ()))
+                view = View(scope=self._scope(root), changed=still.changes, replaced=doubtful, bounded=True)
                 session.mirror(index, still.fd, self._mirror, view)
         if self._pending.failing:
             epoch = self._pending.spoilt(epoch)
         session.end_epoch(epoch, self._points.sent(epoch))
+        self._looked = changes
 
     @contextmanager
     def _keeping(self, changes: Mapping[str, Changes]) -> Iterator[None]:
@@ -169,8 +176,11 @@ class Shipping:
             self._pending.add(changes)
             raise
 
-    def _moves(self, session: SourceSession, changes: dict[str, Changes]) -> None:
-        """Have the target rename what was renamed, so that it is compared in its new place."""
+    def _moves(self, session: SourceSession, changes: dict[str, Changes]) -> dict[str, set[bytes]]:
+        """Have the target rename what was renamed, so that it is compared in its new place.
+
+        Returns the new paths of what certainly is the same on the target.
+        """
         moved = {
             index: pairs
             for index, root in enumerate(self._roots)
@@ -179,7 +189,7 @@ class Shipping:
         for some in changes.values():  # never twice, whatever becomes of the epoch after it
             some.moved = []
         if not moved or self._mirror.orphans.action is not OrphanAction.DELETE:
-            return
+            return {}
         # Moving changes the root's own times.
         renames = {self._roots[index]: Changes({b"": {}}, moved=pairs) for index, pairs in moved.items()}
         # What happened before it was in the epoch before.
@@ -189,6 +199,18 @@ class Shipping:
             session.move(index, epoch.number, pairs)
             changes[self._roots[index]].names.setdefault(b"", {})
         session.end_epoch(epoch)
+        return {self._roots[index]: self._same(self._roots[index], pairs) for index, pairs in moved.items()}
+
+    def _same(self, root: str, pairs: list[tuple[bytes, bytes]]) -> set[bytes]:
+        """The new paths of what the target had by the old ones.
+
+        When the latest epoch looked at an old path, there may have been something else by then.
+        """
+        looked = self._looked[root] if self._looked is not None else Changes(everything=True)
+        if looked.everything or looked.blurred:
+            return set()
+        seen = Below(named(looked.names, Touch(0)))
+        return {new for old, new in pairs if old not in seen}
 
     def _pairs(self, root: str, changes: Changes) -> list[tuple[bytes, bytes]]:
         scope = self._scope(root)
@@ -199,7 +221,9 @@ class Shipping:
         ]
         return pairs if sum(len(old) + len(new) + _PAIR for old, new in pairs) < _MOST_MOVED else []
 
-    def _update(self, session: SourceSession, changes: Mapping[str, Changes]) -> None:
+    def _update(
+        self, session: SourceSession, changes: Mapping[str, Changes], moved: Mapping[str, set[bytes]]
+    ) -> None:
         for root in self._roots:
             if changes[root]:
-                self._updater.update(session, root, changes[root])
+                self._updater.update(session, root, changes[root], moved.get(root, ()))

@@ -14,6 +14,7 @@ from dtesx.mirror.catalogue import Catalogue
 from dtesx.mirror.diff import Links, walking_order
 from dtesx.mirror.hard_links import LinkNames
 from dtesx.mirror.pieces import Piece
+from dtesx.mirror.replaced import Below, replaced
 from dtesx.mirror.scan import Visit, WalkOptions
 from dtesx.mirror.walking import walk_on
 from dtesx.model.changes import Changes, Names, Touch
@@ -44,7 +45,8 @@ class SlicedMirror:
     """A mirror of one root under way.
 
     ``names`` learns of the files with several names; ``catalogue`` is closed when the mirror is, and
-    kept when all directories were visited. With ``blurred``, more changed than hints could tell.
+    kept when all directories were visited. With ``blurred``, more changed than hints could tell. What was
+    ``replaced`` until now may look the same and be another.
     """
 
     def __init__(
@@ -60,8 +62,9 @@ class SlicedMirror:
         self._names = names
         self._catalogue = catalogue
         self._links = Links()
-        self._written: set[bytes] = set()
-        self._groups = names.groups() if position.walked else []
+        self.replaced = Below()
+        self._written: set[int] = set()
+        self._groups = self._linked_names() if position.walked else []
         self._next = self.position
         self._enough: Callable[[], bool] = lambda: False
 
@@ -85,6 +88,7 @@ class SlicedMirror:
 
         ``hints`` are what may differ though it looks the same.
         """
+        self.replaced.add(replaced(hints.names))
         if self.position.walked:
             return self._linked_files()
         self._enough, self._next = enough, self.position
@@ -93,7 +97,7 @@ class SlicedMirror:
     def advance(self) -> None:
         """The slice was sent."""
         if self._next.walked and not self.position.walked:
-            self._groups = self._names.groups()
+            self._groups = self._linked_names()
             if self._catalogue is not None:
                 self._catalogue.keep()
         self.position = self._next
@@ -107,18 +111,22 @@ class SlicedMirror:
         """A name of a file that has several was seen, while ``changes`` were looked at."""
         self._names.note(inode, path)
         directory, _, name = path.rpartition(b"/")
-        if Touch.CONTENT in changes.names.get(directory, {}).get(name, Touch(0)):
-            self._written.add(path)
+        touch = changes.names.get(directory, {}).get(name, Touch(0))
+        if Touch.CONTENT in touch or path in self.replaced:
+            self._written.add(inode)
 
     def linked(self, first: int = 0, end: int | None = None) -> Names:
         """The names of the files with several, from the ``first`` on to before the ``end`` of these files."""
         names: Names = {}
-        for group in self._groups[first:end]:
+        for inode, group in self._groups[first:end]:
+            written = Touch.CONTENT if inode in self._written else Touch(0)
             for path in group:
                 directory, _, name = path.rpartition(b"/")
-                written = Touch.CONTENT if path in self._written else Touch(0)
                 names.setdefault(directory, {})[name] = Touch.METADATA | written
         return names
+
+    def _linked_names(self) -> list[tuple[int, set[bytes]]]:
+        return list(self._names.groups().items())
 
     def close(self) -> None:
         """The catalogue is needed no more."""
@@ -145,7 +153,7 @@ class SlicedMirror:
         first = number = self.position.linked
         count = 0
         while number < len(self._groups) and (number == first or count < _AT_ONCE):
-            count += len(self._groups[number])
+            count += len(self._groups[number][1])
             number += 1
         self._next = replace(self.position, linked=number)
         return Changes(self.linked(first, number)), Piece(self._links.renewed())

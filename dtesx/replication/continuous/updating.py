@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from dtesx.mirror.catalogue import open_catalogue
 from dtesx.mirror.hard_links import LinkNames
 from dtesx.mirror.leading import NEVER
 from dtesx.mirror.pieces import Piece
+from dtesx.mirror.replaced import Below, replaced
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.view import View
 from dtesx.model.changes import Changes
@@ -90,14 +91,19 @@ class Updater:
         """How far a root's mirror under way has come."""
         return self._mirrors[root].position
 
-    def update(self, session: SourceSession, root: str, changes: Changes) -> None:
-        """Send what changed of a root."""
+    def update(
+        self, session: SourceSession, root: str, changes: Changes, moved: Container[bytes] = ()
+    ) -> None:
+        """Send what changed of a root; what has the paths ``moved``, the target moved there itself."""
         mirror = self._mirrors.get(root)
         piece = mirror.between() if mirror is not None else None
+        doubtful = replaced(changes.names, moved)
+        if mirror is not None:
+            mirror.replaced.add(doubtful)
         with self._guard.open(root) as fd:
             if piece is None or not piece.defers:
                 self._links[root].complete(fd, changes, self._tick)
-            self._send(session, root, fd, changes, piece)
+            self._send(session, root, fd, changes, piece, doubtful)
 
     def slice(self, session: SourceSession, root: str, hints: Changes, enough: Callable[[], bool]) -> Changes:
         """Send a slice of a root's mirror, which is ``enough`` when that says so.
@@ -109,7 +115,7 @@ class Updater:
         with self._guard.open(root) as fd:
             if not piece.defers:
                 self._widen(root, fd, mirror, changes)
-            self._send(session, root, fd, changes, piece, since=self._since[root])
+            self._send(session, root, fd, changes, piece, mirror.replaced, since=self._since[root])
         mirror.advance()
         _, left = split(hints, mirror.position)
         if mirror.done:
@@ -139,6 +145,7 @@ class Updater:
         fd: int,
         changes: Changes,
         piece: Piece | None,
+        doubtful: Below,
         *,
         since: int = NEVER,
     ) -> None:
@@ -149,6 +156,7 @@ class Updater:
             catalogue=mirror.catalogue if mirror is not None and changes.everything else None,
             changed=changes,
             since=since,
+            replaced=doubtful,
             linked=partial(mirror.note, changes) if mirror is not None else self._links[root].note,
             piece=piece,
         )

@@ -6,7 +6,7 @@ import mmap
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -172,3 +172,39 @@ def test_a_mapped_file_of_a_bind_mount_is_told(ext4: Path, tmp_path: Path, watch
             assert watched.drain() == Changes(written={b"inner": {b"file"}})
     finally:
         run(["umount", "--lazy", str(bound)])
+
+
+def _renamed(path: Path) -> Path:
+    return path.rename(path.parent / "dir" / "renamed")
+
+
+def _with_its_directory(path: Path) -> Path:
+    return path.parent.rename(path.parent.with_name("moved")) / path.name
+
+
+@pytest.mark.parametrize("moved", [_renamed, _with_its_directory])
+def test_what_moves_before_anybody_looks_is_told_again(names: Watched, moved: Callable[[Path], Path]) -> None:
+    """What was told of it by its old path, nobody found there."""
+    (names.path / "top").mkdir()
+    (names.path / "top" / "dir").mkdir()
+    path = names.path / "top" / "file"
+    path.write_bytes(bytes(70_000))
+    names.drain()
+    with _mapped(path):
+        pass
+    assert names.drain().written == {b"top": {b"file"}}
+    path = moved(path)
+    relative = path.relative_to(names.path)
+    assert os.fsencode(relative.name) in names.drain().written.get(os.fsencode(relative.parent), set())
+    assert names.drain() == Changes()
+
+
+def test_what_is_written_and_moves_twice_is_told_by_where_it_is_now(names: Watched) -> None:
+    (names.path / "file").write_bytes(b"other")
+    (names.path / "file").rename(names.path / "once")
+    assert names.drain().written[b""] >= {b"once"}
+    (names.path / "once").rename(names.path / "twice")
+    assert names.drain().written == {b"": {b"twice"}}
+    (names.path / "twice").rename(names.path / "thrice")
+    assert names.drain().written == {b"": {b"thrice"}}
+    assert names.drain() == Changes()

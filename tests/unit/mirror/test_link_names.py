@@ -64,4 +64,32 @@ def test_to_widen_finds_unknown_names_by_one_search_and_forgets_none(root: int, 
         links.widen(root, names, lambda: searched.append(None))
         assert names[b"sub"] == {b"two": Touch.METADATA | Touch.CONTENT, b"file": Touch.METADATA}
     assert len(searched) == 2  # directories
-    assert links.groups() == [{b"sub/file", b"gone"}, {b"one", b"sub/two"}]
+    assert list(links.groups().values()) == [{b"sub/file", b"gone"}, {b"one", b"sub/two"}]
+
+
+def test_what_was_written_by_a_name_that_is_gone_is_seen_by_the_others(root: int, tmp_path: Path) -> None:
+    os.link(tmp_path / "sub/file", tmp_path / "other")
+    links = LinkNames()
+    _completed(links, root, Changes({b"": {b"other": Touch.METADATA}}))
+    (tmp_path / "other").unlink()
+    changes = _completed(links, root, Changes({b"": {b"other": Touch.METADATA | Touch.CONTENT}}))
+    assert Touch.CONTENT in changes.names[b"sub"][b"file"]
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_what_a_search_missed_counts_as_written_when_it_turns_up(
+    root: int, tmp_path: Path, linked: bool
+) -> None:
+    """As when a file is renamed during the search, from where it comes to where it was."""
+    outside = tmp_path.with_name(tmp_path.name + "-outside")
+    (tmp_path / "sub/file").rename(outside)
+    if linked:
+        os.link(outside, outside.with_name(outside.name + "-too"))
+    links = LinkNames()
+    assert _completed(links, root, Changes(inodes={outside.stat().st_ino})).names == {}
+    (tmp_path / "dir").mkdir()
+    outside.rename(tmp_path / "dir/file")
+    changes = _completed(links, root, Changes({b"": {b"dir": Touch.METADATA | Touch.APPEARED}}))
+    assert Touch.CONTENT in changes.names[b"dir"][b"file"]
+    changes = _completed(links, root, Changes({b"dir": {b"file": Touch.METADATA}}))
+    assert Touch.CONTENT not in changes.names[b"dir"][b"file"]

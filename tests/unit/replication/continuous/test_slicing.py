@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dtesx.mirror.diff import walking_order
+from dtesx.mirror.hard_links import LinkNames
 from dtesx.mirror.scan import WalkOptions
 from dtesx.mirror.walking import walk, walk_on
 from dtesx.model.changes import Changes, Touch
-from dtesx.replication.continuous.slicing import Position, split
+from dtesx.replication.continuous.slicing import Position, SlicedMirror, split
 
 DIRECTORIES = ["a", "a/b", "a/b/c", "a-", "a-/b", "b", "b/a", "b/b", "b/c", "c"]
 
@@ -125,3 +127,22 @@ def test_a_rename_is_repeated_only_where_both_places_were_visited() -> None:
     assert not later.moved
     assert later.everything
     assert not now.everything
+
+
+@pytest.mark.parametrize("touch", [Touch.CONTENT, Touch.APPEARED | Touch.REPLACED])
+def test_a_file_with_several_names_was_written_whatever_its_names_are_since(
+    touch: Touch, tmp_path: Path
+) -> None:
+    names = LinkNames()
+    mirror = SlicedMirror(names, None, blurred=False)
+    hints = Changes({b"": {b"one": touch}})
+    _, piece = mirror.begin(hints, lambda: False)
+    mirror.note(hints, 7, b"one")
+    names.note(7, b"other")
+    names.note(8, b"two")
+    with opened(tmp_path) as fd:
+        assert piece.walk is not None
+        assert entered(piece.walk(fd, options())) == [b""]
+    mirror.advance()
+    linked = mirror.linked()[b""]
+    assert {name for name, what in linked.items() if Touch.CONTENT in what} == {b"one", b"other"}
