@@ -57,7 +57,8 @@ def _visits(
         if touched[name] & Touch.APPEARED:
             below = join(path, name)
             covered.add(below)
-            yield from walk_below(scanner, options, visit, name)
+            # Not by the visit's own descriptor: who got the visit may have put another one there.
+            yield from walk_below(scanner, options, visit, fd, name)
     yield Visit(path, fd, False, iter(()), visit.status)
 
 

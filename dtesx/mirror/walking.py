@@ -61,10 +61,12 @@ def _nothing(_path: bytes, _reason: str) -> None:
     """What was visited already was told of then."""
 
 
-def walk_below(scanner: Scanner, options: WalkOptions, above: Visit, name: bytes) -> Iterator[Visit]:
-    """Visit the directory ``name`` of the open one ``above`` and all below it, as ``walk`` does."""
+def walk_below(
+    scanner: Scanner, options: WalkOptions, above: Visit, directory: int, name: bytes
+) -> Iterator[Visit]:
+    """Visit the directory ``name`` of the one ``above``, open as ``directory``, and all below it."""
     walker = _Walker(options, scanner, above.path, above.scopes.get(name))
-    yield from _walk(walker, above.fd, name, above.status.st_dev)
+    yield from _walk(walker, directory, name, above.status.st_dev)
 
 
 def _walk(walker: _Walker, directory: int, name: bytes, device: int | None) -> Iterator[Visit]:

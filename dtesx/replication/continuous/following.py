@@ -173,23 +173,26 @@ class Follower:
         files = {**dict.fromkeys(found.files, ((0, END),)), **found.ranges}
         with closing(Directories(self._fds[root])) as directories:
             many = len(files) + len(written) > _FEW or changes.everything
-            if many or any(_is_directory(name, directory, directories) for directory, name in written):
+            kinds = [] if many else [_kind(name, directory, directories) for directory, name in written]
+            if many or stat.S_IFDIR in kinds:
                 write_back_all(self._fds[root])
                 return
             for file, spans in files.items():
                 with _unless_gone(), self._capture.opened(root, file) as fd:
                     write_back(fd, spans)
-            for directory, name in written:
-                with _unless_gone(), opened(name, directories.get(directory)) as (fd, _):
-                    write_back(fd, [(0, END)])
+            for (directory, name), kind in zip(written, kinds, strict=True):
+                if kind == stat.S_IFREG:  # to open a device may do something
+                    with _unless_gone(), opened(name, directories.get(directory)) as (fd, _):
+                        write_back(fd, [(0, END)])
 
 
-def _is_directory(name: bytes, directory: bytes, directories: Directories) -> bool:
+def _kind(name: bytes, directory: bytes, directories: Directories) -> int:
+    """What a name stands for (stat.S_IFMT); 0 when it is gone."""
     try:
         status = os.stat(name, dir_fd=directories.get(directory), follow_symlinks=False)
     except OSError:
-        return False
-    return stat.S_ISDIR(status.st_mode)
+        return 0
+    return stat.S_IFMT(status.st_mode)
 
 
 def _is_read_whole(touch: Touch, path: bytes, changes: Changes) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dtesx.replication.continuous import following
 from dtesx.replication.continuous.following import Follower
 from tests.integration.capture.conftest import mounted, opened
 
@@ -62,3 +63,19 @@ def test_what_is_added_to_a_file_that_appeared_is_told(
     relative = os.fsencode(path.relative_to(disk / "root"))
     (start, _), *_ = changes.spans.get(relative, ((0, 0),))
     assert start <= SIZE
+
+
+def test_devices_are_not_opened(tmp_path: Path) -> None:
+    """That may do something: rewind a tape, start a watchdog."""
+    opened_ones: list[object] = []
+    real = following.opened
+    with (
+        mounted("ext4", tmp_path / "disk") as disk,
+        Follower(["/data"], lambda _root: opened(disk)) as follower,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(following, "opened", lambda name, at: opened_ones.append(name) or real(name, at))
+        os.mknod(disk / "device", 0o20600, os.makedev(1, 3))
+        (disk / "file").touch()
+        assert follower.drain()["/data"].names[b""].keys() == {b"device", b"file"}
+    assert opened_ones == [b"file"]
