@@ -95,10 +95,10 @@ def difference(site: Site, *options: str) -> bytes:
     return run([*argv, f"{site.source}/", f"{site.target}/"]).stdout
 
 
-def settled(site: Site) -> None:
+def settled(site: Site, *options: str) -> None:
     """Wait until nothing differs: what marks a move goes a little later, and with it the root's new times."""
     deadline = time.monotonic() + WAIT
-    while found := difference(site):
+    while found := difference(site, *options):
         assert time.monotonic() < deadline, found
         time.sleep(0.1)
 

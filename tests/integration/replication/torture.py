@@ -82,6 +82,13 @@ class Site:
         now = time.time()
         _until(lambda: self._settled(now), lambda: f"the replica does not catch up: {self._status()}")
 
+    def equal(self) -> None:
+        """Wait until the replica is as the source.
+
+        What is mapped is compared anew all the time, and sent again; while that is applied, there are traces.
+        """
+        _until(lambda: not self.difference(), self.difference)
+
     def difference(self) -> str:
         """What rsync would do to the replica."""
         argv = ["rsync", "-aHAXnc", "--delete", "--itemize-changes", "--exclude=/.dtesx-tmp.*"]
@@ -217,10 +224,36 @@ def _load(tree: Path) -> list[Process]:
     return started
 
 
-def _stopped(load: list[Process], go: bool) -> None:
+def _go(load: list[Process]) -> None:
     for process in load:
         if process.poll() is None:
-            process.send_signal(signal.SIGCONT if go else signal.SIGSTOP)
+            process.send_signal(signal.SIGCONT)
+
+
+def _stop(load: list[Process], disk: Path) -> None:
+    """Stop what writes, and return when nothing is written any more."""
+    alive = [process for process in load if process.poll() is None]
+    for process in alive:
+        process.send_signal(signal.SIGSTOP)
+    _until(lambda: all(_is_still(process.pid) for process in alive), lambda: "the load does not stop")
+
+    def frozen() -> bool:  # for which the kernel waits until what it was asked to write is written
+        return run(["fsfreeze", "--freeze", str(disk)], ok=(0, 1)).status == 0
+
+    _until(frozen, lambda: f"{disk} cannot be frozen")
+    run(["fsfreeze", "--unfreeze", str(disk)])
+
+
+def _is_still(process: int) -> bool:
+    """Whether a process is stopped, and the kernel's threads that write for it sleep (io_uring)."""
+    try:
+        states = {
+            int(task.name): (task / "stat").read_text().rpartition(")")[2].split()[0]
+            for task in Path(f"/proc/{process}/task").iterdir()
+        }
+    except OSError:  # a thread ended
+        return False
+    return states.pop(process, "Z") in "TZ" and not {"R", "D"} & set(states.values())
 
 
 def _run(work: Path, kind: str, rung: str, seed: int, rounds: int) -> Iterator[str]:
@@ -239,15 +272,17 @@ def _run(work: Path, kind: str, rung: str, seed: int, rounds: int) -> Iterator[s
         _until(site.paired, lambda: "the source does not pair with the target")  # which is not tried again
         doer.wait()
         for number, which in zip(range(rounds), _accidents(rng), strict=False):
-            _stopped(load, go=True)
+            _go(load)
             doer.begin(rng.uniform(0.3, 2.0))
             _accident(which, site, rng)
             doer.wait()
-            _stopped(load, go=False)
+            _stop(load, work / "disk")
             began = time.monotonic()
             site.caught_up()
-            difference = site.difference()
-            assert not difference, f"round {number}, {which}:\n{difference}"
+            try:
+                site.equal()
+            except AssertionError as error:
+                raise AssertionError(f"round {number}, {which}:\n{error}") from error
             yield f"round {number}: {which}, equal after {time.monotonic() - began:.1f} s"
         os._exit(0)  # which ends all that is left
 
