@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from dtesx.mirror import content
 from dtesx.replication.continuous import following
 from dtesx.replication.continuous.following import Follower
 from tests.integration.capture.conftest import mounted, opened
@@ -67,15 +69,21 @@ def test_what_is_added_to_a_file_that_appeared_is_told(
 
 def test_devices_are_not_opened(tmp_path: Path) -> None:
     """That may do something: rewind a tape, start a watchdog."""
-    opened_ones: list[object] = []
-    real = following.opened
+    told: list[bytes] = []
+
+    @contextmanager
+    def noting(name: bytes, directory: int) -> Iterator[tuple[int, os.stat_result]]:
+        told.append(name)
+        with content.opened(name, directory) as found:
+            yield found
+
     with (
         mounted("ext4", tmp_path / "disk") as disk,
         Follower(["/data"], lambda _root: opened(disk)) as follower,
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr(following, "opened", lambda name, at: opened_ones.append(name) or real(name, at))
+        patch.setattr(following, "opened", noting)
         os.mknod(disk / "device", 0o20600, os.makedev(1, 3))
         (disk / "file").touch()
         assert follower.drain()["/data"].names[b""].keys() == {b"device", b"file"}
-    assert opened_ones == [b"file"]
+    assert told == [b"file"]
