@@ -24,6 +24,8 @@ class Cut:
         self.port: int = self._listener.getsockname()[1]
         self._ends: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept)]
+        self.passed = self.cuts = 0
+        self._end: int | None = None
 
     def __enter__(self) -> Cut:
         self._threads[0].start()
@@ -41,6 +43,10 @@ class Cut:
         while self._ends:
             with suppress(OSError):
                 self._ends.pop().shutdown(socket.SHUT_RDWR)
+
+    def after(self, count: int | None) -> None:
+        """Count what passes from now on, both ways, and cut all after so many bytes, once."""
+        self.passed, self._end = 0, count
 
     def _accept(self) -> None:
         while True:
@@ -63,8 +69,15 @@ class Cut:
         passed = 0
         with suppress(OSError):
             while data := source.recv(65536):
+                if self._end is not None and self.passed + len(data) > self._end:
+                    sink.sendall(data[: max(0, self._end - self.passed)])
+                    self._end = None
+                    self.cuts += 1
+                    self.all()
+                    break
                 sink.sendall(data)
                 passed += len(data)
+                self.passed += len(data)
                 if self._stall is not None and passed >= self._stall[0]:
                     time.sleep(self._stall[1])
                     self._stall = None
