@@ -1,4 +1,4 @@
-"""What it costs programs that their changes are captured, in turns with no capture. Needs root and fio.
+"""What it costs programs that changes are captured, in turns with no capture. Needs root, fio, PostgreSQL.
 
     python -m benchmarks.capture [--work /dev/shm] [--kind ext4] [--rounds 5] [--only buffered ...]
 
@@ -26,6 +26,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import postgres
 from benchmarks.measuring import Sample, median, run_client, server_cpu, server_memory
 from benchmarks.workloads import large_files, small_files
 from dtesx.capture.capture import Capture
@@ -86,6 +87,7 @@ WORKLOADS = (
     _fio("libaio", "libaio", 50_000, "--direct=1", "--iodepth=16"),
     _fio("fdatasync", "psync", 10_000, "--fdatasync=1"),
     Workload("untar", _packed, lambda where: ["tar", "-xf", str(where / "tree.tar"), "-C", str(where)]),
+    Workload("pgbench", postgres.prepare, lambda where: postgres.command(where, 20_000)),
     Workload("git gc", _repository, lambda where: ["git", "-C", str(where), "gc", "-q"]),
 )
 
@@ -194,6 +196,7 @@ def main() -> None:
         _follow(options.work, options.follow)
         return
     work = Path(tempfile.mkdtemp(prefix="dtesx-bench-", dir=options.work))
+    work.chmod(0o711)  # other users run programs in it
     try:
         with file_system(work, options.kind) as disk:
             if options.directories:
