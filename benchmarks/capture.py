@@ -87,7 +87,7 @@ WORKLOADS = (
     _fio("libaio", "libaio", 50_000, "--direct=1", "--iodepth=16"),
     _fio("fdatasync", "psync", 10_000, "--fdatasync=1"),
     Workload("untar", _packed, lambda where: ["tar", "-xf", str(where / "tree.tar"), "-C", str(where)]),
-    Workload("pgbench", postgres.prepare, lambda where: postgres.command(where, 20_000)),
+    Workload("pgbench", postgres.prepare, lambda where: postgres.command(where, 8_000)),
     Workload("git gc", _repository, lambda where: ["git", "-C", str(where), "gc", "-q"]),
 )
 

@@ -12,11 +12,11 @@ _SCALE = 10
 _CLIENTS = 4
 # Nothing that goes on by itself, so that every run does the same.
 _SETTINGS = ("autovacuum=off", "checkpoint_timeout=1h", "max_wal_size=4GB", "listen_addresses=")
-_RUN = """
+_COMMAND = """
 data=$1 each=$2 programs=$3; shift 3
 "$programs/postgres" -D "$data" -k "$data" "$@" & server=$!
 until "$programs/pg_isready" -q -h "$data"; do sleep 0.05; done
-"$programs/pgbench" -h "$data" -n -c {clients} -t "$each" postgres
+"$programs/pgbench" -h "$data" -n -c {clients} -t "$each" postgres >&2
 kill -INT $server; wait $server
 """
 
@@ -25,26 +25,24 @@ def prepare(where: Path) -> None:
     """A cluster with the tables of pgbench in a new directory."""
     where.mkdir()
     shutil.chown(where, _USER, _USER)
-    programs, data = _programs(), where / "data"
-    subprocess.run(
-        [*_as_user(), programs / "initdb", "-D", data, "-A", "trust", "--no-sync"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    control = [*_as_user(), programs / "pg_ctl", "-D", data, "-s", "-w"]
-    subprocess.run(
-        [*control, "-l", where / "log", "-o", f"-k {data} -c listen_addresses=", "start"], check=True
-    )
-    fill = [*_as_user(), programs / "pgbench", "-h", data, "-i", "-q", "-s", f"{_SCALE}", "postgres"]
-    subprocess.run(fill, check=True, stderr=subprocess.DEVNULL)
-    subprocess.run([*control, "-m", "fast", "stop"], check=True)
+    data = str(where / "data")
+    _run("initdb", "-D", data, "-A", "trust", "--no-sync")
+    control = ("pg_ctl", "-D", data, "-s", "-w")
+    _run(*control, "-l", str(where / "log"), "-o", f"-k {data} -c listen_addresses=", "start")
+    _run("pgbench", "-h", data, "-i", "-q", "-s", f"{_SCALE}", "postgres")
+    _run(*control, "-m", "fast", "stop")
 
 
 def command(where: Path, transactions: int) -> Sequence[str]:
     """Starts the server, has pgbench make so many transactions, and ends it with a checkpoint."""
     settings = [word for setting in _SETTINGS for word in ("-c", setting)]
     arguments = (str(where / "data"), f"{transactions // _CLIENTS}", str(_programs()), *settings)
-    return [*_as_user(), "sh", "-c", _RUN.format(clients=_CLIENTS), "pgbench", *arguments]
+    return [*_as_user(), "sh", "-c", _COMMAND.format(clients=_CLIENTS), "pgbench", *arguments]
+
+
+def _run(program: str, *arguments: str) -> None:
+    argv = [*_as_user(), str(_programs() / program), *arguments]
+    subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def _as_user() -> list[str]:

@@ -42,7 +42,7 @@ _AWAY = "away"
 _BEFORE = 10.0
 _LONG = 3600.0
 _IMAGE = 12 << 30
-_NEEDED = 6 << 30
+_NEEDED = 4 << 30
 _RIVALS = ("dtesx", "lsyncd", "none")
 _SAMPLE = 0.1
 
