@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from dtesx.mirror import content
 from dtesx.mirror.chunks import Cutter
@@ -29,9 +29,12 @@ from dtesx.mirror.shifting import Alignment, Changed, Search
 from dtesx.mirror.sums import BLOCK
 from dtesx.mirror.tally import Tally
 from dtesx.mirror.window import Asker, Inquiry, Window
-from dtesx.model.spans import Spans
+from dtesx.model.spans import Span, Spans
 from dtesx.wire.items import Item
 from dtesx.wire.sums import Basis, Sums
+
+_TOGETHER = 64
+"""So many parts that were written are sent as one segment."""
 
 
 class MoreNeeded(OSError):
@@ -233,15 +236,15 @@ class Comparison:
 
     def _new(self, file: _File, basis: Basis, segment: Segment) -> None:
         """A part that is sent as it is."""
-        end = segment.offset + segment.length
-        while not segment.hole and file.reached < end:
-            offset = max(file.reached, segment.offset)
-            data = os.pread(file.fd, min(content.CHUNK, end - offset), offset)
-            if not data:
-                return
-            file.patch.data(basis, offset, data)
-            file.reached = offset + len(data)
-        file.reached = end
+        for start, end in segment.parts:
+            while not segment.hole and file.reached < end:
+                offset = max(file.reached, start)
+                data = os.pread(file.fd, min(content.CHUNK, end - offset), offset)
+                if not data:
+                    return
+                file.patch.data(basis, offset, data)
+                file.reached = offset + len(data)
+            file.reached = end
 
     def _whole(self, file: _File) -> None:
         """The target's file is not what it was: send ours without it."""
@@ -292,9 +295,44 @@ def _segments(fd: int, size: int, there: int, spans: Spans | None) -> Iterator[S
     if spans is None:
         yield from segments(content.extents(fd, size), size)
         return
+    data, told = _Data(fd, size), list[Span]()
     for number, (start, end) in enumerate(pieces_of(spans, size, there)):
-        for segment in segments(content.extents(fd, end, start), end, start):
+        for segment in segments(data.within(start, end), end, start):
             # Asked about first of all, the target tells which file it has. Long spans are often
             # those of a large folio, of which little was written.
-            told = number > 0 and not segment.hole and segment.length <= BLOCK
-            yield replace(segment, told=told)
+            if number > 0 and not segment.hole and segment.length <= BLOCK:
+                told += segment.parts
+                if len(told) == _TOGETHER:
+                    yield _together(told)
+                    told = []
+                continue
+            if told:
+                yield _together(told)
+                told = []
+            yield segment
+    if told:
+        yield _together(told)
+
+
+def _together(told: list[Span]) -> Segment:
+    return Segment(told[0][0], told[-1][1] - told[0][0], told=tuple(told))
+
+
+class _Data:
+    """Where a file of ``size`` bytes has data: wanted in ascending order, asked for no more than needed."""
+
+    def __init__(self, fd: int, size: int) -> None:
+        self._fd = fd
+        self._size = size
+        self._begin = self._end = 0
+
+    def within(self, start: int, end: int) -> Iterator[Span]:
+        """The parts between ``start`` and ``end`` that are no holes."""
+        while start < end:
+            if not self._begin <= start < self._end:
+                found = next(content.extents(self._fd, self._size, start), (self._size, self._size))
+                self._begin, self._end = found
+            if self._begin >= end:
+                return
+            yield max(start, self._begin), min(end, self._end)
+            start = self._end

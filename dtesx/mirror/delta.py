@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from dtesx.mirror.sums import BLOCK, PIECE, SEGMENT, SUM, Summer, count_of
+from dtesx.model.spans import Spans
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.sums import Sums
 
@@ -18,20 +19,30 @@ _KEPT = 4 * PIECE
 class Segment:
     """A part of the source's file that is compared at once: data (at most SEGMENT bytes) or a hole.
 
-    It is compared with what is ``shift`` bytes further on in the target's file. ``told``: it is known
-    to have been written, so that it is sent and not compared.
+    It is compared with what is ``shift`` bytes further on in the target's file. ``told`` are the parts of
+    it that are known to have been written, if it is that: they are sent, and nothing is compared.
     """
 
     offset: int
     length: int
     hole: bool = False
     shift: int = 0
-    told: bool = False
+    told: Spans = ()
 
     @property
     def there(self) -> int:
         """Where it begins in the target's file."""
         return self.offset + self.shift
+
+    @property
+    def parts(self) -> Spans:
+        """What of it is sent when it is not compared."""
+        return self.told or ((self.offset, self.offset + self.length),)
+
+    @property
+    def weight(self) -> int:
+        """So many bytes of the source's file are read for it."""
+        return 0 if self.hole else sum(end - start for start, end in self.parts)
 
 
 @dataclass(frozen=True, slots=True)

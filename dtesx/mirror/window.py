@@ -47,7 +47,7 @@ class Question:
     @property
     def weight(self) -> int:
         """What it counts among the bytes that are asked for."""
-        return 0 if self.segment.hole else self.segment.length
+        return self.segment.weight
 
 
 @dataclass(slots=True, eq=False)
