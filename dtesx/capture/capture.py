@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from dtesx.base.log import get_logger
@@ -208,6 +208,17 @@ class Capture:
         finally:
             os.close(fd)
 
+    def clean(self) -> None:
+        """Write back all that is dirty in the watched file systems. Raises OSError.
+
+        Now and then, for what is known of dirty pages is bounded; beyond, more is told than was written.
+        """
+        with ExitStack() as stack:
+            if self._ranges is not None:
+                stack.enter_context(self._ranges.cleaning())
+            for directory in {root.system: root.directory for root in self._roots.values()}.values():
+                write_back_all(directory)
+
     def collect(self) -> None:
         """Take in what the kernel reported until now. Raises MalformedEvents, OSError."""
         for event in self._group.read():
@@ -225,7 +236,7 @@ class Capture:
         Raises MalformedEvents, OSError.
         """
         # In this order: of a file whose bytes changed, its creation is never told later, nor its end.
-        dirtied = self._ranges.drain() if self._ranges is not None else Dirtied({}, lost=False)
+        dirtied = self._ranges.drain() if self._ranges is not None else Dirtied({}, {}, lost=False)
         writing = self._in_writing()
         self.collect()
         if dirtied.lost:
@@ -282,7 +293,8 @@ class Capture:
 
     def _changes(self, root: _Root, batch: Batch, dirtied: Dirtied, moved: list[Move]) -> Changes:
         """What was drained as it is seen from a root; remembers where the batch's places were."""
-        changes = Changes(moved=moved, lost=batch.lost)
+        arrived = bool(batch.moved) or self._ranges is None or root.system.type not in self._ranges.exact
+        changes = Changes(moved=moved, arrived=arrived, lost=batch.lost)
         root.given = {}
         _names(root, batch.appeared, changes.appeared)
         _names(root, batch.names, changes.names)
@@ -293,6 +305,7 @@ class Capture:
                 changes.files.update(() if identity is None else (identity,))
         device = root.system.device
         changes.ranges = {file: spans for file, spans in dirtied.ranges.items() if file.device == device}
+        changes.silent = {file: spans for file, spans in dirtied.silent.items() if file.device == device}
         if root.paths.unsure:
             log.warning("where changes happened cannot be told: all is to be compared with the catalogue")
             changes.lost, root.paths.unsure = True, False

@@ -38,21 +38,25 @@ class Changes:
     ``appeared`` were created, linked or renamed to: they may stand for other files than before, and a
     directory may have come with everything below it. ``names`` were removed, renamed from, or got
     other attributes. ``ranges`` are the bytes of files that may be others, also of files that are not
-    below the root. ``written`` names may have other content, and nobody knows where in it; ``files``
-    may have, too, and came without a name. ``lost``: there were changes that nothing here tells of;
-    all that the catalogue does not confirm is to be looked at.
+    below the root; those that are ``silent`` have to be written back before they are read: until then
+    stores into mappings are not told. ``written`` names may have other content, and nobody knows where in
+    it; ``files`` may have, too, and came without a name. ``lost``: there were changes that nothing here
+    tells of; all that the catalogue does not confirm is to be looked at.
 
     ``moved`` are the old path of something that was renamed, in the tree as it was at the drain before,
     and the path that it had at this one. Not all that was renamed is among them; what is, was at the
-    one path and then at the other, and each thing is there once.
+    one path and then at the other, and each thing is there once. Unless something may have ``arrived``
+    from elsewhere, what is in directories that appeared is told by names of its own.
     """
 
     appeared: Names = field(default_factory=dict)
     names: Names = field(default_factory=dict)
     ranges: dict[FileId, Spans] = field(default_factory=dict)
+    silent: dict[FileId, Spans] = field(default_factory=dict, compare=False)
     written: Names = field(default_factory=dict)
     files: set[FileId] = field(default_factory=set)
     moved: list[tuple[bytes, bytes]] = field(default_factory=list)
+    arrived: bool = field(default=False, compare=False)
     lost: bool = False
 
     def __bool__(self) -> bool:

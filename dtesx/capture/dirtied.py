@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -22,23 +24,42 @@ _STRUCTURE = {
     "ext4": frozenset(("ext4_punched", "ext4_zeroed", "ext4_collapsed", "ext4_inserted", "ext4_truncated")),
     "xfs": frozenset(("xfs_freed", "xfs_collapsed", "xfs_inserted", "xfs_truncated", "xfs_remapped")),
 }
-# The best first. A file system whose module is not loaded has no tracepoints.
-_SETS = (("ext4", "xfs"), ("ext4",), ("xfs",), ())
+# Where these are there, too, write calls are told by their bytes, and not by the folios that they make dirty.
+_CALLS = {
+    "ext4": frozenset(("ext4_written_later", "ext4_written", "ext4_written_twice")),
+    "xfs": frozenset(("xfs_writes",)),
+}
+_FAULTS = frozenset(("file_faulted", "file_mapped"))
+# The best first. A file system whose module is not loaded has no tracepoints, nor has an older kernel all.
+_SETS = tuple(
+    (kinds, calls)
+    for calls in (True, False)
+    for kinds in (("ext4", "xfs"), ("ext4",), ("xfs",), ())
+    if kinds or not calls
+)
 _NUMBER = struct.Struct("=I")
 _COUNT = struct.Struct("=Q")
 _ZERO = _NUMBER.pack(0)
 _MAPS = ("first", "second")
+_PARTLY = ("one", "other")
+_NOW, _BEFORE = _NUMBER.pack(0), _NUMBER.pack(1)
 MOST_RANGES = 1 << 18
 """So many chunks may change until a drain (some 30 MB for each of two maps); beyond, changes are lost."""
+_MOST_PARTLY = 1 << 16  # inodes (4 MB for each of two maps); of more, whole folios count
 _PLAIN, _BTRFS = 1, 2
 _MINOR_BITS = 20  # linux/kdev_t.h
 
 
 @dataclass(frozen=True)
 class Dirtied:
-    """What was drained: by file, the bytes that changed; ``lost``: others did, too."""
+    """What was drained: by file, the bytes that changed; ``lost``: others did, too.
+
+    Those that are ``silent`` have to be written back before they are read: until then, stores into a
+    mapping are not told.
+    """
 
     ranges: dict[FileId, Spans]
+    silent: dict[FileId, Spans]
     lost: bool
 
 
@@ -46,15 +67,18 @@ class DirtyRanges:
     """The programs at work. For one thread. Raises NotWatchable where the kernel refuses them.
 
     ``structured`` are the types of file systems on which the programs also see what moves or removes
-    blocks (punching, cutting off, sharing); elsewhere only what is written.
+    blocks (punching, cutting off, sharing); elsewhere only what is written. On those in ``exact`` write
+    calls are told by their bytes; elsewhere all of the folios count that they make dirty.
     """
 
     def __init__(self, ignored: Iterable[int] = ()) -> None:
         if os.sysconf("SC_PAGESIZE") != PAGE:
             raise NotWatchable("pages are not of 4 KiB here", hint="ranges are known for such kernels only")
-        self._programs, self.structured = _load()
+        self._programs, self.structured, self.exact = _load()
         self._drain = Drain(KEY.size, VALUE.size)
         self._idle, self._active = (self._programs.map(name) for name in reversed(_MAPS))
+        self._cleaner = Drain(_COUNT.size, _NUMBER.size)
+        self._before, self._now = (self._programs.map(name) for name in reversed(_PARTLY))
         self._reported = 0
         for process in ignored:
             update(self._programs.map("ignored"), _NUMBER.pack(process), _NUMBER.pack(1))
@@ -78,9 +102,23 @@ class DirtyRanges:
         update(self._programs.map("active"), _ZERO, _NUMBER.pack(self._idle))
         self._idle, self._active = self._active, self._idle
         marks: Marks = {}
+        silent: Marks = {}
         for keys, values in self._drain.take(self._idle):
-            unpack(keys, values, marks)
-        return Dirtied({_file(*key): merge(spans) for key, spans in marks.items()}, self._lost())
+            unpack(keys, values, marks, silent)
+        return Dirtied(_files(marks), _files(silent), self._lost())
+
+    @contextmanager
+    def cleaning(self) -> Iterator[None]:
+        """In this context all that is dirty in the watched file systems is written back. Raises OSError.
+
+        Now and then: the programs know of a bounded number of files which of their pages are dirty.
+        """
+        partly = self._programs.map("partly")
+        update(partly, _BEFORE, _NUMBER.pack(self._now))
+        update(partly, _NOW, _NUMBER.pack(self._before))
+        self._before, self._now = self._now, self._before
+        yield
+        deque(self._cleaner.take(self._before), maxlen=0)
 
     def _lost(self) -> bool:
         (failed,) = _COUNT.unpack(look_up(self._programs.map("lost"), _ZERO, _COUNT.size))
@@ -88,7 +126,7 @@ class DirtyRanges:
         return self._reported != before
 
 
-def _load() -> tuple[Programs, frozenset[str]]:
+def _load() -> tuple[Programs, frozenset[str], frozenset[str]]:
     try:
         code = files(__package__).joinpath("bpf", "ranges.bpf.o").read_bytes()
     except FileNotFoundError as error:
@@ -96,13 +134,20 @@ def _load() -> tuple[Programs, frozenset[str]]:
             "this dtesx was built without its eBPF programs", hint="build it where clang and libbpf-dev are"
         ) from error
     refusal = NotWatchable("")
-    for kinds in _SETS:
+    for kinds, calls in _SETS:
         try:
             names = _BASE.union(*(_STRUCTURE[kind] for kind in kinds))
-            return Programs(code, names, dict.fromkeys(_MAPS, MOST_RANGES)), frozenset(kinds)
+            if calls:
+                names = names.union(_FAULTS, *(_CALLS[kind] for kind in kinds))
+            sizes = dict.fromkeys(_MAPS, MOST_RANGES) | dict.fromkeys(_PARTLY, _MOST_PARTLY)
+            return Programs(code, names, sizes), frozenset(kinds), frozenset(kinds if calls else ())
         except NotWatchable as error:
             refusal = error
     raise refusal
+
+
+def _files(marks: Marks) -> dict[FileId, Spans]:
+    return {_file(*key): merge(spans) for key, spans in marks.items()}
 
 
 def _file(inode: int, root: int, device: int, generation: int) -> FileId:

@@ -1,12 +1,14 @@
 """Byte ranges as the eBPF programs keep them. Pure.
 
 A map's key names a file and a block of it: the 64 KiB chunk where it begins, and how many chunks it has
-(a power of two). The value of a single chunk says which of its sixteen pages.
+(a power of two). The value of a single chunk says which of its sixteen pages. Some marks say that what is
+written there later will be told, too; of the others that holds only when the pages are clean.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from functools import cache
 
 from dtesx.model.spans import Span, Spans, merge
@@ -22,24 +24,29 @@ END = (1 << 63) - 1
 KEY = struct.Struct("=QQQII")
 VALUE = struct.Struct("=Q")
 _TAIL = 0xFF
+_TOLD = 0x40  # in an order
 
 Marks = dict[tuple[int, int, int, int], list[Span]]
 """Pages by inode, subvolume, device as the kernel counts it, and generation; in any order."""
 
 
-def unpack(keys: bytes, values: bytes, marks: Marks) -> None:
-    """Add the elements of a map to the marks."""
+def unpack(keys: bytes, values: bytes, marks: Marks, silent: Marks) -> None:
+    """Add the elements of a map to the marks; to ``silent``, too, where stores may be silent."""
     for key, (mask,) in zip(KEY.iter_unpack(keys), VALUE.iter_unpack(values), strict=True):
         inode, root, place, device, generation = key
-        spans = marks.setdefault((inode, root, device, generation), [])
-        order, start = place & 0xFF, place >> 8
-        if order == _TAIL:
-            spans.append((start * CHUNK, END))
+        file, kind, start = (inode, root, device, generation), place & 0xFF, place >> 8
+        order = kind & ~_TOLD
+        spans: Iterable[Span]
+        if kind == _TAIL:
+            spans = ((start * CHUNK, END),)
         elif order:
-            spans.append((start * CHUNK, (start + (1 << order)) * CHUNK))
+            spans = ((start * CHUNK, (start + (1 << order)) * CHUNK),)
         else:
             start *= CHUNK
-            spans += [(start + first, start + end) for first, end in _runs(mask)]
+            spans = [(start + first, start + end) for first, end in _runs(mask)]
+        marks.setdefault(file, []).extend(spans)
+        if not kind & _TOLD:
+            silent.setdefault(file, []).extend(spans)
 
 
 @cache

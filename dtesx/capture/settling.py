@@ -32,6 +32,11 @@ def write_back(file: int, spans: Iterable[Span]) -> None:
     for flags in (_WRITE, _WAIT_BEFORE | _WRITE | _WAIT_AFTER):
         for start, end in wanted:
             _sync(file, start, 0 if end == END else end - start, flags)
+    await_writers(file)
+
+
+def await_writers(file: int) -> None:
+    """Return when those are done who write to a file, punch holes into it and the like. Raises OSError."""
     # ext4 and XFS: these wait for who holds the inode.
     os.lseek(file, 0, os.SEEK_HOLE)
     os.pread(file, 1, 0)

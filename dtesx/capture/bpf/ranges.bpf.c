@@ -18,7 +18,8 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define PAGE_BITS 12 // of x86-64 and of arm64 as distributions build it; user space checks
 #define CHUNK_PAGES 16
 #define WHOLE_CHUNK 0xffffULL
-#define TAIL 0xff // an order: from the chunk to the end of the file
+#define TOLD 0x40 // in an order: what is written there later will be told, too
+#define TAIL 0xff // an order: from the chunk to the end of the file; TOLD
 #define MOST_ORDER 40
 #define PIECES 5
 #define UNKNOWN_FOLIO 512 // pages; no folio of the page cache is larger
@@ -32,6 +33,8 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct address_space;
+
 struct super_block {
 	__u32 s_dev;
 };
@@ -43,10 +46,16 @@ struct inode {
 	__u32 i_nlink;
 	__u32 i_generation;
 	long long i_size;
+	struct address_space *i_mapping;
 };
+
+typedef struct {
+	int counter;
+} atomic_t;
 
 struct address_space {
 	struct inode *host;
+	atomic_t i_mmap_writable;
 };
 
 typedef struct {
@@ -84,6 +93,7 @@ struct kiocb {
 
 struct iov_iter {
 	_Bool data_source;
+	unsigned long count;
 };
 
 struct btrfs_key {
@@ -142,6 +152,36 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } ignored SEC(".maps");
+
+struct inodes {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1); // user space says how many
+	__type(key, __u64);
+	__type(value, __u32);
+} one SEC(".maps"), other SEC(".maps");
+
+// Inodes with pages that were made dirty by write calls and marked only where these wrote: the first
+// map is added to, the second is what it was before user space began to clean them.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__array(values, struct inodes);
+} partly SEC(".maps") = {.values = {&one, &other}};
+
+struct writing { // what this processor's task is writing to, in pages
+	__u64 task;
+	__u64 inode;
+	__u64 first;
+	__u64 end;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct writing);
+} writing SEC(".maps");
 
 struct { // direct I/O under way, by request; 1 when it writes
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -211,7 +251,7 @@ static __always_inline void *begin(struct inode *inode, struct key *key)
 
 // Pages from first on, before end. A range over several chunks is covered by up to five blocks of a
 // power of two, aligned to their size, so that a large folio or request costs few entries.
-static __always_inline int mark(struct inode *inode, __u64 first_page, __u64 end_page)
+static __always_inline int mark(struct inode *inode, __u64 first_page, __u64 end_page, __u32 told)
 {
 	__u64 chunk = first_page / CHUNK_PAGES, last = (end_page - 1) / CHUNK_PAGES;
 	struct key key = {};
@@ -223,7 +263,7 @@ static __always_inline int mark(struct inode *inode, __u64 first_page, __u64 end
 	if (chunk == last) {
 		__u64 mask = (1ULL << (end_page - last * CHUNK_PAGES)) - (1ULL << first_page % CHUNK_PAGES);
 
-		key.place = chunk << 8;
+		key.place = chunk << 8 | told;
 		put(map, &key, mask & WHOLE_CHUNK);
 		return 0;
 	}
@@ -233,7 +273,7 @@ static __always_inline int mark(struct inode *inode, __u64 first_page, __u64 end
 	chunk >>= order;
 	last >>= order;
 	for (__u32 piece = 0; piece < PIECES && chunk <= last; piece++, chunk++) {
-		key.place = (chunk << order) << 8 | order;
+		key.place = (chunk << order) << 8 | order | told;
 		put(map, &key, WHOLE_CHUNK);
 	}
 	return 0;
@@ -243,7 +283,67 @@ static __always_inline int mark_bytes(struct inode *inode, __u64 offset, __u64 l
 {
 	if (!length)
 		return 0;
-	return mark(inode, offset >> PAGE_BITS, ((offset + length - 1) >> PAGE_BITS) + 1);
+	return mark(inode, offset >> PAGE_BITS, ((offset + length - 1) >> PAGE_BITS) + 1, TOLD);
+}
+
+static __always_inline int is_mapped(struct address_space *mapping)
+{
+	return mapping->i_mmap_writable.counter > 0;
+}
+
+// A write call, of which the pages become dirty next, or which holds the inode until they are read. Of
+// what nobody can store to but by such calls nothing else needs to be marked.
+static __always_inline int written(struct inode *inode, __u64 offset, __u64 length)
+{
+	__u64 first = offset >> PAGE_BITS, end = ((offset + length - 1) >> PAGE_BITS) + 1;
+	__u32 zero = 0;
+	struct writing *here = bpf_map_lookup_elem(&writing, &zero);
+
+	if (!length)
+		return 0;
+	if (here) {
+		here->task = bpf_get_current_pid_tgid();
+		here->inode = (__u64)inode;
+		here->first = first;
+		here->end = end;
+	}
+	return mark(inode, first, end, is_mapped(inode->i_mapping) ? 0 : TOLD);
+}
+
+static __always_inline int is_writing(struct inode *inode, __u64 first, __u64 end)
+{
+	__u32 zero = 0;
+	struct writing *here = bpf_map_lookup_elem(&writing, &zero);
+
+	return here && here->inode == (__u64)inode && here->first < end && first < here->end &&
+	       here->task == bpf_get_current_pid_tgid();
+}
+
+// Note that an inode has dirty pages that are not marked as a whole; false where there is no room.
+static __always_inline int note_partly(struct inode *inode)
+{
+	__u64 key = (__u64)inode;
+	__u32 zero = 0;
+	void *map = bpf_map_lookup_elem(&partly, &zero);
+
+	return map && (bpf_map_lookup_elem(map, &key) || !bpf_map_update_elem(map, &key, &zero, BPF_ANY));
+}
+
+// Pages become accessible through a mapping. Stores into dirty ones are silent: so where not all of
+// these was marked, it is now, in the largest folios that there may be.
+static __always_inline int mapped(struct address_space *mapping, __u64 first, __u64 last)
+{
+	struct inode *inode = mapping->host;
+	__u64 key = (__u64)inode;
+	__u32 first_map = 0, second_map = 1;
+	void *now = bpf_map_lookup_elem(&partly, &first_map);
+	void *before = bpf_map_lookup_elem(&partly, &second_map);
+
+	if (!is_mapped(mapping))
+		return 0;
+	if (!(now && bpf_map_lookup_elem(now, &key)) && !(before && bpf_map_lookup_elem(before, &key)))
+		return 0;
+	return mark(inode, first & ~(__u64)(UNKNOWN_FOLIO - 1), (last | (UNKNOWN_FOLIO - 1)) + 1, 0);
 }
 
 // All from offset on: what it was is elsewhere now, or gone.
@@ -280,20 +380,69 @@ static __always_inline __u64 folio_pages(struct folio *folio)
 	return UNKNOWN_FOLIO;
 }
 
-// A page of the cache becomes dirty: by a write call or by a store into a mapping. What is written to it
-// while it is dirty is not told: so all of the folio counts.
+// A page of the cache becomes dirty: by a write call or by a store into a mapping. What is stored to it
+// while it is dirty is not told: so all of the folio counts, unless there is no mapping.
 SEC("tp_btf/writeback_dirty_folio")
 int BPF_PROG(folio_dirtied, struct folio *folio, struct address_space *mapping)
 {
+	struct inode *inode;
 	__u64 pages, start;
+	__u32 device;
 
 	if (!mapping)
+		return 0;
+	inode = mapping->host;
+	device = inode->i_sb->s_dev;
+	if (!bpf_map_lookup_elem(&devices, &device))
 		return 0;
 	pages = folio_pages(folio);
 	start = folio->index;
 	if (pages == UNKNOWN_FOLIO)
 		start &= ~(__u64)(UNKNOWN_FOLIO - 1);
-	return mark(mapping->host, start, start + pages);
+	// In this order: who maps it from now on finds it noted (file_faulted, file_mapped).
+	if ((is_writing(inode, start, start + pages) || !inode->i_nlink) && note_partly(inode) &&
+	    !is_mapped(mapping))
+		return 0;
+	return mark(inode, start, start + pages, 0);
+}
+
+// The write calls of ext4 tell of each folio when it has what is new, those of XFS begin under the
+// inode's lock.
+
+SEC("tp_btf/ext4_da_write_end")
+int BPF_PROG(ext4_written_later, struct inode *inode, long long offset, unsigned int length, unsigned int done)
+{
+	return written(inode, offset, done);
+}
+
+SEC("tp_btf/ext4_write_end")
+int BPF_PROG(ext4_written, struct inode *inode, long long offset, unsigned int length, unsigned int done)
+{
+	return written(inode, offset, done);
+}
+
+SEC("tp_btf/ext4_journalled_write_end")
+int BPF_PROG(ext4_written_twice, struct inode *inode, long long offset, unsigned int length, unsigned int done)
+{
+	return written(inode, offset, done);
+}
+
+SEC("tp_btf/xfs_file_buffered_write")
+int BPF_PROG(xfs_writes, struct kiocb *iocb, struct iov_iter *iter)
+{
+	return written(iocb->ki_filp->f_inode, iocb->ki_pos, iter->count);
+}
+
+SEC("tp_btf/mm_filemap_fault")
+int BPF_PROG(file_faulted, struct address_space *mapping, unsigned long page)
+{
+	return mapped(mapping, page, page);
+}
+
+SEC("tp_btf/mm_filemap_map_pages")
+int BPF_PROG(file_mapped, struct address_space *mapping, unsigned long first, unsigned long last)
+{
+	return mapped(mapping, first, last);
 }
 
 // The kernel tells the direction of direct I/O only when it begins.

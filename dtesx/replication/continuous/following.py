@@ -7,6 +7,7 @@ import os
 import select
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 
@@ -16,7 +17,7 @@ from dtesx.capture.capture import Capture
 from dtesx.capture.changes import FileId
 from dtesx.capture.errors import NotWatchable
 from dtesx.capture.ranges import END
-from dtesx.capture.settling import write_back, write_back_all
+from dtesx.capture.settling import await_writers, write_back, write_back_all
 from dtesx.mirror.content import opened
 from dtesx.mirror.directories import Directories
 from dtesx.model.capture import CaptureStatus, Rung
@@ -29,6 +30,7 @@ log = get_logger(__name__)
 _TICK = 0.2
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.ELOOP)
 _FEW = 64  # files; of more, the whole file system is written back at once
+_CLEAN = 60.0  # seconds, after which all is
 
 
 class Follower:
@@ -55,6 +57,7 @@ class Follower:
         self._fds: dict[str, int] = {}
         self._located: dict[str, dict[FileId, tuple[bytes, Spans]]] = {root: {} for root in self._roots}
         self._scanned: set[str] = set()
+        self._clean_at = 0.0
 
     def __enter__(self) -> Follower:
         with ExitStack() as stack:
@@ -80,6 +83,7 @@ class Follower:
         ``still``: the file systems are frozen, so that there is nothing to write back.
         """
         with self._lock:
+            self._clean_sometimes(still)
             found = self._capture.drain() if self._capture is not None else {}
             changes = {root: self._translated(root, some) for root, some in found.items()}
             for root, some in found.items():
@@ -161,19 +165,29 @@ class Follower:
             return None
         return path
 
+    def _clean_sometimes(self, still: bool) -> None:
+        if self._capture is None or still or time.monotonic() < self._clean_at:
+            return
+        if self._clean_at:  # when watching began all was
+            self._capture.clean()
+        self._clean_at = time.monotonic() + _CLEAN
+
     def _settle(self, root: str, found: captured.Changes, changes: Changes) -> None:
-        """Have what was written so far written back: what is written from now on is told again."""
+        """Have written back what could be stored to unseen: what is written from now on is told again."""
         assert self._capture is not None
+        told = self._told(root, found)
         written = [
             (directory, name)
             for directory, names in changes.names.items()
             for name, touch in names.items()
-            if _is_read_whole(touch, join(directory, name), changes)
+            if _is_read_whole(touch, path := join(directory, name), changes) and path not in told
         ]
-        files = {**dict.fromkeys(found.files, ((0, END),)), **found.ranges}
+        files = {**dict.fromkeys(found.files, ((0, END),)), **found.silent}
         with closing(Directories(self._fds[root])) as directories:
+            if not found.arrived:
+                written = [entry for entry in written if _has_content(*entry, directories)]
             many = len(files) + len(written) > _FEW or changes.everything
-            kinds = [] if many else [_kind(name, directory, directories) for directory, name in written]
+            kinds = [] if many else [_kind(*entry, directories) for entry in written]
             if many or stat.S_IFDIR in kinds:
                 write_back_all(self._fds[root])
                 return
@@ -185,14 +199,46 @@ class Follower:
                     with _unless_gone(), opened(name, directories.get(directory)) as (fd, _):
                         write_back(fd, [(0, END)])
 
+    def _told(self, root: str, found: captured.Changes) -> set[bytes]:
+        """The paths of what is to be read whole, but of which all that is written is told.
 
-def _kind(name: bytes, directory: bytes, directories: Directories) -> int:
-    """What a name stands for (stat.S_IFMT); 0 when it is gone."""
+        Waits for those who write to files of which that is true for the parts that they wrote.
+        """
+        assert self._capture is not None
+        # They were followed where they were before.
+        told = set() if found.arrived else {path for _, path in found.moved}
+        for file, (path, spans) in self._located[root].items():
+            if file in found.silent:
+                continue
+            with _unless_gone(), self._capture.opened(root, file) as fd:
+                await_writers(fd)
+                status = os.fstat(fd)
+                if status.st_nlink == 1 and (not status.st_size or _covered(status.st_size, spans)):
+                    told.add(path)
+        return told
+
+
+def _covered(size: int, spans: Spans) -> bool:
+    """Whether all of a file is in merged spans."""
+    return bool(spans) and spans[0][0] == 0 and spans[0][1] >= size
+
+
+def _stat(directory: bytes, name: bytes, directories: Directories) -> os.stat_result | None:
     try:
-        status = os.stat(name, dir_fd=directories.get(directory), follow_symlinks=False)
+        return os.stat(name, dir_fd=directories.get(directory), follow_symlinks=False)
     except OSError:
-        return 0
-    return stat.S_IFMT(status.st_mode)
+        return None
+
+
+def _kind(directory: bytes, name: bytes, directories: Directories) -> int:
+    """What a name stands for (stat.S_IFMT); 0 when it is gone."""
+    status = _stat(directory, name, directories)
+    return stat.S_IFMT(status.st_mode) if status is not None else 0
+
+
+def _has_content(directory: bytes, name: bytes, directories: Directories) -> bool:
+    status = _stat(directory, name, directories)
+    return status is not None and stat.S_ISREG(status.st_mode) and status.st_size > 0
 
 
 def _is_read_whole(touch: Touch, path: bytes, changes: Changes) -> bool:

@@ -36,6 +36,12 @@ while time.monotonic() < end:
         stamp = b"%016d" % count
         if how in ("store", "killed") or how == "mixed" and count & 1:
             mapped[at : at + 16] = stamp
+        elif how == "remapped" and not count % 5:
+            # Unmapped again at once: of these pages some are dirty because of writes before, some not.
+            with mmap.mmap(fd, SIZE) as briefly:
+                for _ in range(3):
+                    at = random.choice((at, random.randrange(SIZE - 16)))
+                    briefly[at : at + 16] = stamp
         elif how == "direct":
             page[:16] = stamp
             os.pwritev(fd, [page], at & ~4095)
@@ -58,7 +64,7 @@ _FIO += [
     f"--runtime={_SECONDS}",
     "--output=/dev/null",
 ]
-_WAYS = ("write", "store", "mixed", "direct", "append", "killed")
+_WAYS = ("write", "store", "mixed", "remapped", "direct", "append", "killed")
 _ENGINES = {f"{engine}-{direct}": (engine, direct) for engine in ("libaio", "io_uring") for direct in (0, 1)}
 _NAMES = (*_WAYS, *_ENGINES)
 
@@ -90,17 +96,18 @@ class _Copies:
         changes = self._watched.drain()
         assert not changes.lost
         wanted = {self._names[file]: spans for file, spans in changes.ranges.items()}
+        silent = {self._names[file]: spans for file, spans in changes.silent.items()}
         for name in changes.names.get(b"", ()):
             wanted.setdefault(os.fsdecode(name), ())
         for name in changes.written.get(b"", ()):
             wanted[os.fsdecode(name)] = ((0, END),)
         for changed, spans in wanted.items():
-            self._read(changed, spans)
+            self._read(changed, spans, silent.get(changed, ()) if spans != ((0, END),) else spans)
 
-    def _read(self, name: str, spans: Spans) -> None:
+    def _read(self, name: str, spans: Spans, silent: Spans) -> None:
         fd = os.open(self._watched.path / name, os.O_RDONLY)
         try:
-            write_back(fd, spans)
+            write_back(fd, silent)
             size = os.fstat(fd).st_size
             copy = self._copies[name]
             del copy[size:]

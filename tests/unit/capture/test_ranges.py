@@ -25,33 +25,43 @@ def test_merged_ranges_are_the_same_bytes_sorted_and_apart(given_spans: list[tup
     assert all(one[1] < other[0] for one, other in pairwise(merged))
 
 
+_TOLD = 0x40
 elements = st.lists(
-    st.one_of(
-        st.tuples(st.integers(0, 60), st.just(0), st.integers(1, 0xFFFF)),
-        st.tuples(st.integers(0, 15), st.integers(1, 2), st.just(0xFFFF)),
+    st.tuples(
+        st.one_of(
+            st.tuples(st.integers(0, 60), st.just(0), st.integers(1, 0xFFFF)),
+            st.tuples(st.integers(0, 15), st.integers(1, 2), st.just(0xFFFF)),
+        ),
+        st.booleans(),
     )
 )
 
 
 @given(elements)
-def test_what_the_programs_mark_is_found_again(marked: list[tuple[int, int, int]]) -> None:
-    wanted, keys, values = set(), b"", b""
+def test_what_the_programs_mark_is_found_again(marked: list[tuple[tuple[int, int, int], bool]]) -> None:
+    wanted: dict[bool, set[int]] = {True: set(), False: set()}
+    keys, values = b"", b""
     inode, root, device, generation = _FILE
-    for number, order, mask in marked:
+    for (number, order, mask), told in marked:
         chunk = number << order
-        keys += KEY.pack(inode, root, chunk << 8 | order, device, generation)
+        keys += KEY.pack(inode, root, chunk << 8 | order | told * _TOLD, device, generation)
         values += VALUE.pack(mask)
         for page in range(CHUNK_PAGES << order):
             if order or mask >> page & 1:
-                wanted.add(chunk * CHUNK_PAGES + page)
+                wanted[told].add(chunk * CHUNK_PAGES + page)
     found: Marks = {}
-    unpack(keys, values, found)
-    assert _pages(merge(found.get(_FILE, []))) == wanted
+    silent: Marks = {}
+    unpack(keys, values, found, silent)
+    assert _pages(merge(found.get(_FILE, []))) == wanted[True] | wanted[False]
+    assert _pages(merge(silent.get(_FILE, []))) == wanted[False]
 
 
 def test_a_tail_goes_on_to_the_end_whatever_that_is() -> None:
     found: Marks = {}
+    silent: Marks = {}
     inode, root, device, generation = _FILE
     tail, page = KEY.pack(inode, root, 3 << 8 | 0xFF, device, generation), KEY.pack(1, 0, 5 << 8, 2, 3)
-    unpack(tail + page, VALUE.pack(0xFFFF) + VALUE.pack(2), found)
-    assert found == {_FILE: [(3 * CHUNK, END)], (1, 0, 2, 3): [(5 * CHUNK + PAGE, 5 * CHUNK + 2 * PAGE)]}
+    unpack(tail + page, VALUE.pack(0xFFFF) + VALUE.pack(2), found, silent)
+    bytes_of_page = {(1, 0, 2, 3): [(5 * CHUNK + PAGE, 5 * CHUNK + 2 * PAGE)]}
+    assert found == {_FILE: [(3 * CHUNK, END)], **bytes_of_page}
+    assert silent == bytes_of_page
