@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
-from dtesx.mirror.scan import join
 from dtesx.model.changes import Names, Touch
+from dtesx.model.paths import join
 
 
 class Below:

@@ -9,9 +9,9 @@ from dtesx.mirror.catalogue import Catalogue
 from dtesx.mirror.leading import NEVER
 from dtesx.mirror.pieces import Piece
 from dtesx.mirror.replaced import Below
-from dtesx.mirror.scan import join
 from dtesx.mirror.selection import Scope
 from dtesx.model.changes import Changes, Touch
+from dtesx.model.paths import join
 
 
 def _everything() -> Changes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -84,6 +85,9 @@ def test_devices_are_not_opened(tmp_path: Path) -> None:
     ):
         patch.setattr(following, "opened", noting)
         os.mknod(disk / "device", 0o20600, os.makedev(1, 3))
-        (disk / "file").touch()
+        with (disk / "file").open("w+b") as file:
+            file.truncate(PAGE)
+            with mmap.mmap(file.fileno(), PAGE) as stores:
+                stores[0] = 1
         assert follower.drain()["/data"].names[b""].keys() == {b"device", b"file"}
     assert told == [b"file"]
