@@ -9,10 +9,12 @@ from pathlib import Path
 from dtesx.base.errors import DtesxError, TargetFull, UsageError
 from dtesx.base.log import get_logger
 from dtesx.boot import fstab, grub, identity, initramfs, resume
+from dtesx.boot.network import fix as network
 from dtesx.boot.replica import Replica
 from dtesx.boot.tree import Tree
 from dtesx.model.inventory import Firmware
 from dtesx.model.layout import Layout
+from dtesx.model.wiring import Wiring
 
 log = get_logger(__name__)
 
@@ -26,14 +28,14 @@ def make_bootable(
     root: Path,
     layout: Layout,
     system_disk: Path,
-    nic_names: Mapping[str, str],
+    wiring: Wiring,
     *,
     hostname: str = "",
 ) -> tuple[str, ...]:
     """Make the tree mounted at ``root`` start as a virtual machine of this layout.
 
-    ``system_disk`` is the device or file of disk 0; ``nic_names`` maps the MAC addresses of the
-    replica's cards to the interface names to keep; an empty ``hostname`` keeps the source's. Runs no
+    ``system_disk`` is the device or file of disk 0; ``wiring`` tells what the replica's network
+    cards are called and which addresses change; an empty ``hostname`` keeps the source's. Runs no
     program of the replica. Everything is durable on return, and repeating it changes nothing.
     Returns sentences that say what was changed. Raises DtesxError when the replica could not start.
     """
@@ -42,7 +44,7 @@ def make_bootable(
             f"replicas that start by {layout.firmware.value.upper()} are not supported yet",
             hint="protect a source that starts by BIOS for now",
         )
-    replica = Replica(Tree(root), layout, system_disk, nic_names, hostname)
+    replica = Replica(Tree(root), layout, system_disk, wiring, hostname)
     changes: list[str] = []
     for name, step in steps(layout.firmware):
         made = _run(name, step, replica)
@@ -73,7 +75,7 @@ def steps(firmware: Firmware) -> tuple[tuple[str, Step], ...]:
     return (
         ("fstab", fstab.fix),
         ("host name", identity.fix_hostname),
-        ("network names", identity.fix_nic_names),
+        ("network", network.fix),
         ("resume device", resume.fix),
         ("initramfs", initramfs.fix),
         ("boot loader", LOADERS[firmware]),

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from dtesx.boot.tree import Tree
 from dtesx.model.layout import Layout, Partition, PartitionRole
+from dtesx.model.wiring import Wiring
 
 
 @dataclass(frozen=True)
 class Replica:
-    """A mounted replica. ``nic_names`` maps MAC addresses of its cards to interface names to keep.
+    """A mounted replica. ``wiring`` tells which of its network cards stands for which of the source's.
 
     ``system_disk`` is the device or file of disk 0; ``hostname`` is "" to keep the source's.
     """
@@ -20,7 +20,7 @@ class Replica:
     tree: Tree
     layout: Layout
     system_disk: Path
-    nic_names: Mapping[str, str]
+    wiring: Wiring = Wiring()
     hostname: str = ""
 
     @property

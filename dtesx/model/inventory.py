@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dtesx.model.network import Network, Nic
+from dtesx.model.network import Link, Network, Nic
 from dtesx.model.storage import (
     BlockDevice,
     DeviceKind,
@@ -185,6 +185,14 @@ class Inventory:
         found = self.device(device)
         pairs = ((group, volume) for group in self.volume_groups for volume in group.logical_volumes)
         return next(((g, v) for g, v in pairs if found and v.device == found.name), None)
+
+    def holder(self, nic: Nic) -> Nic | Link:
+        """What has the addresses of a card: itself, or the topmost bond, bridge or team above it."""
+        links = {link.name: link for link in self.network.links}
+        found: Nic | Link = nic
+        while found.master in links:
+            found = links.pop(found.master)
+        return found
 
     def group_of(self, device: str) -> VolumeGroup | None:
         """The volume group that has the device (by path) as a physical volume."""

@@ -131,6 +131,18 @@ class AddressSpec:
         for text in self.dns:
             _address("dns", text)
 
+    def of(self, version: int) -> tuple[str, ...]:
+        """The addresses of an IP version (4 or 6)."""
+        return tuple(text for text in self.addresses if ip_interface(text).version == version)
+
+    def gateway(self, version: int) -> str:
+        """The gateway of an IP version; "" without one."""
+        return next((text for text in self.gateways if ip_address(text).version == version), "")
+
+    def servers(self, version: int) -> tuple[str, ...]:
+        """The name servers that are asked over an IP version."""
+        return tuple(text for text in self.dns if ip_address(text).version == version)
+
 
 @dataclass(frozen=True)
 class ReplicaSpec:

@@ -31,6 +31,6 @@ def _mapping(nic: Nic, inventory: Inventory, replica: ReplicaSpec, distributed: 
             name_servers=wanted.dns,
             changed=True,
         )
-    holder = next((link for link in inventory.network.links if link.name == nic.master), nic)
+    holder = inventory.holder(nic)
     servers = inventory.network.name_servers
     return replace(found, addresses=holder.addresses, gateways=holder.gateways, name_servers=servers)

@@ -32,7 +32,8 @@ def obstacles(
         *_architecture(inventory),
         *_firmware(inventory, replica),
         *_volumes(workload),
-        *_options(spec, replica),
+        *_options(replica),
+        *_addresses(spec, inventory),
     )
 
 
@@ -96,11 +97,22 @@ def _volumes(workload: Workload) -> Iterator[Problem]:
             )
 
 
-def _options(spec: JobSpec, replica: ReplicaPlan) -> Iterator[Problem]:
+def _options(replica: ReplicaPlan) -> Iterator[Problem]:
     if any(disk.existing for disk in replica.disks):
         yield _not_yet("existing virtual disks", "leave `existing` out: new disks are made")
-    if spec.replica.addresses:
-        yield _not_yet("other addresses for the replica", "leave replica.addresses out")
+
+
+def _addresses(spec: JobSpec, inventory: Inventory) -> Iterator[Problem]:
+    """The members of a bond or bridge have its addresses together."""
+    named = [nic for nic in inventory.nics if nic.name in spec.replica.addresses]
+    for link in inventory.network.links:
+        members = [nic.name for nic in named if inventory.holder(nic) is link]
+        if members[1:]:
+            yield Problem(
+                UsageError.code,
+                f"replica.addresses names {', '.join(members)}, which are all below {link.name}",
+                "name one of them; its addresses are given to what is above it",
+            )
 
 
 def _not_yet(what: str, hint: str) -> Problem:

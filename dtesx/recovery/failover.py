@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from dtesx.base.errors import Conflict, ConnectionFailed, DtesxError, Halted
+from dtesx.base.errors import Conflict, ConnectionFailed, DtesxError, Halted, UsageError
 from dtesx.boot import fix
-from dtesx.model.network import Nic
 from dtesx.model.record import JobRecord
 from dtesx.model.vmware import VirtualNic
+from dtesx.model.wiring import Card, Wiring
 from dtesx.recovery import replication, transfer
 from dtesx.recovery.run import Run
 from dtesx.volumes.disks import find_disk
@@ -90,7 +89,7 @@ def make_bootable(run: Run) -> None:
     where = run.site.directory / "boot"
     where.mkdir(parents=True, exist_ok=True)
     with mounted_layout(layout, devices, where, nested=True) as mounts:
-        changes = fix.make_bootable(mounts["/"], layout, devices[0], nic_names(run.record, replica.nics))
+        changes = fix.make_bootable(mounts["/"], layout, devices[0], wiring(run.record, replica.nics))
     run.result(changes="\n".join(changes))
     run.detail(f"{len(changes)} changes")
 
@@ -114,16 +113,27 @@ def wait_for_address(run: Run) -> None:
     run.result(address=address)
 
 
-def nic_names(record: JobRecord, nics: tuple[VirtualNic, ...]) -> Mapping[str, str]:
-    """Which interface name each of the replica's NICs keeps, by MAC (pure).
+def wiring(record: JobRecord, nics: tuple[VirtualNic, ...]) -> Wiring:
+    """Which of the source's cards each of the replica's stands for (pure).
 
     The replica's NICs were created in the order of the source's mapped ones.
     """
     if record.inventory is None:
         raise DtesxError("the source's inventory is missing", hint="create the job again")
-    mapped: list[Nic] = [nic for nic in record.inventory.nics if record.spec.replica.network_for(nic.name)]
+    inventory, wanted = record.inventory, record.spec.replica
+    mapped = [nic for nic in inventory.nics if wanted.network_for(nic.name)]
     ordered = sorted(nics, key=lambda nic: nic.key)
-    return {made.mac.lower(): nic.name for made, nic in zip(ordered, mapped, strict=False)}
+    pairs = zip(ordered, mapped, strict=False)
+    changed = [(inventory.holder(nic), nic.name) for nic in mapped if nic.name in wanted.addresses]
+    try:
+        return Wiring(
+            tuple(Card(nic.name, made.mac.lower(), nic.mac, nic.driver) for made, nic in pairs),
+            missing=tuple(nic.name for nic in inventory.nics if nic not in mapped),
+            addressing={holder.name: wanted.addresses[name] for holder, name in changed},
+            source_addresses={holder.name: holder.addresses for holder, _ in changed},
+        )
+    except ValueError as error:
+        raise UsageError(str(error), hint="check the network mapping of the job") from error
 
 
 def _as_of(run: Run) -> str:

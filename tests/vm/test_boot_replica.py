@@ -28,6 +28,7 @@ from dtesx.model.layout import MIB, Layout
 from dtesx.model.replica import ReplicaSpec
 from dtesx.model.specs import WorkloadSpec
 from dtesx.model.storage import BlockDevice, DeviceKind, FileSystem, Swap
+from dtesx.model.wiring import Card, Wiring
 from dtesx.planning.disks import plan_layout
 from dtesx.planning.workload import select
 from dtesx.volumes.mounts import mounted_layout
@@ -37,6 +38,7 @@ pytestmark = pytest.mark.vm
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 MAC = "00:50:56:00:00:2a"
+WIRING = Wiring((Card("eth0", MAC),))
 SRV_UUID = "0e7f3b1c-0000-4000-8000-0000000000c1"
 SWAP_UUID = "0e7f3b1c-0000-4000-8000-0000000000c2"
 BOOT_SECONDS = 300
@@ -131,11 +133,11 @@ def build_replica(tmp_path: Path) -> tuple[list[Path], Layout]:
             root = mounted["/"]
             run(["cp", "-a", f"{source}/.", str(root)])
             make_unhelpful(root)
-            changes = make_bootable(root, planned, disks[0], {MAC: "eth0"}, hostname="omega")
+            changes = make_bootable(root, planned, disks[0], WIRING, hostname="omega")
             assert any("vmw_pvscsi" in change for change in changes), changes
             (initrd,) = (root / "boot").glob("initrd.img-*")
             assert any(name.endswith("vmw_pvscsi.ko") for name in read_initrd(initrd.read_bytes()).members)
-            assert make_bootable(root, planned, disks[0], {MAC: "eth0"}, hostname="omega") == ()
+            assert make_bootable(root, planned, disks[0], WIRING, hostname="omega") == ()
     return disks, planned
 
 

@@ -16,6 +16,7 @@ from dtesx.boot.drivers import REQUIRED
 from dtesx.boot.fix import make_bootable
 from dtesx.model.inventory import Firmware
 from dtesx.model.layout import MIB, DiskLayout, Layout, Partition, PartitionRole
+from dtesx.model.wiring import Card, Wiring
 from dtesx.volumes.mounts import mounted_layout
 from dtesx.volumes.prepare import prepare_disk
 
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.integration
 
 VERSION = "6.1.0-1-amd64"
 MAC = "00:50:56:00:00:01"
+WIRING = Wiring((Card("ens3", MAC),))
 ROOT = Partition(
     2, PartitionRole.FILE_SYSTEM, 2 * MIB, 24 * MIB, "ext4", "0e7f3b1c-0000-4000-8000-0000000000b1", "", "/"
 )
@@ -61,7 +63,7 @@ def replica(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
 
 def test_everything_is_in_place_and_the_second_run_changes_nothing(tmp_path: Path) -> None:
     with replica(tmp_path) as (root, disk):
-        changes = make_bootable(root, LAYOUT, disk, {MAC: "ens3"}, hostname="beta")
+        changes = make_bootable(root, LAYOUT, disk, WIRING, hostname="beta")
         assert (root / "etc/hostname").read_text() == "beta\n"
         fstab = (root / "etc/fstab").read_text()
         assert f"UUID={ROOT.uuid} / " in fstab
@@ -76,7 +78,7 @@ def test_everything_is_in_place_and_the_second_run_changes_nothing(tmp_path: Pat
         assert sector[510:] == b"\x55\xaa"
         assert b"GRUB" in sector[:440]
         assert len(core.rstrip(b"\0")) > 20_000
-        assert make_bootable(root, LAYOUT, disk, {MAC: "ens3"}, hostname="beta") == ()
+        assert make_bootable(root, LAYOUT, disk, WIRING, hostname="beta") == ()
 
 
 def test_missing_drivers_are_appended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +102,7 @@ def test_missing_drivers_are_appended(tmp_path: Path, monkeypatch: pytest.Monkey
         old = cpio.write([cpio.directory("usr/lib"), cpio.Member("lib", 0o120777, b"usr/lib")])
         path.write_bytes(gzip.compress(old))
 
-        changes = make_bootable(root, LAYOUT, disk, {})
+        changes = make_bootable(root, LAYOUT, disk, Wiring())
 
         assert any("vmw_pvscsi, sd_mod, vmxnet3 added" in change for change in changes)
         held = initrd.read(path.read_bytes()).members
@@ -111,14 +113,14 @@ def test_missing_drivers_are_appended(tmp_path: Path, monkeypatch: pytest.Monkey
         assert held["lib"].data == b"usr/lib"
         assert {f"{prefix}/kernel", prefix, "usr/lib/modules"} <= held.keys()
         assert "usr" in held
-        assert make_bootable(root, LAYOUT, disk, {}) == ()
+        assert make_bootable(root, LAYOUT, disk, Wiring()) == ()
 
 
 def test_a_kernel_without_drivers_stops_it(tmp_path: Path) -> None:
     with replica(tmp_path) as (root, disk):
         (root / f"boot/initrd.img-{VERSION}").write_bytes(gzip.compress(cpio.write([])))
         with pytest.raises(DtesxError, match="no driver vmw_pvscsi") as caught:
-            make_bootable(root, LAYOUT, disk, {})
+            make_bootable(root, LAYOUT, disk, Wiring())
         assert caught.value.hint
 
 
@@ -126,7 +128,7 @@ def test_an_older_broken_kernel_is_only_named(tmp_path: Path) -> None:
     with replica(tmp_path) as (root, disk):
         (root / "boot/vmlinuz-5.10").touch()
         (root / "boot/initrd.img-5.10").write_bytes(b"garbage!")
-        changes = make_bootable(root, LAYOUT, disk, {})
+        changes = make_bootable(root, LAYOUT, disk, Wiring())
         assert any(change.startswith("kernel 5.10 will not start here") for change in changes)
 
 
@@ -134,10 +136,10 @@ def test_a_kernel_without_initramfs_needs_its_drivers_built_in(tmp_path: Path) -
     with replica(tmp_path) as (root, disk):
         (root / f"boot/initrd.img-{VERSION}").unlink()
         with pytest.raises(DtesxError, match="no initramfs and lacks sd_mod, vmw_pvscsi"):
-            make_bootable(root, LAYOUT, disk, {})
+            make_bootable(root, LAYOUT, disk, Wiring())
         builtin = root / "usr/lib/modules" / VERSION / "modules.builtin"
         builtin.write_text("kernel/drivers/scsi/vmw_pvscsi.ko\nkernel/drivers/scsi/sd_mod.ko\n")
-        make_bootable(root, LAYOUT, disk, {})
+        make_bootable(root, LAYOUT, disk, Wiring())
         assert "initrd" not in (root / "boot/grub/grub.cfg").read_text()
 
 
@@ -145,10 +147,10 @@ def test_a_tree_without_kernel_is_named(tmp_path: Path) -> None:
     with replica(tmp_path) as (root, disk):
         (root / f"boot/vmlinuz-{VERSION}").unlink()
         with pytest.raises(DtesxError, match="no kernel") as caught:
-            make_bootable(root, LAYOUT, disk, {})
+            make_bootable(root, LAYOUT, disk, Wiring())
         assert "container" in caught.value.hint
 
 
 def test_uefi_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="UEFI"):
-        make_bootable(tmp_path, Layout(Firmware.UEFI, (DISK,)), tmp_path / "disk", {})
+        make_bootable(tmp_path, Layout(Firmware.UEFI, (DISK,)), tmp_path / "disk", Wiring())

@@ -9,6 +9,7 @@ from dtesx.base.errors import DtesxError, TargetFull
 from dtesx.boot import fix
 from dtesx.model.inventory import Firmware
 from dtesx.model.layout import Layout
+from dtesx.model.wiring import Wiring
 
 
 def test_steps_have_names_and_the_loader_is_last() -> None:
@@ -26,5 +27,5 @@ def test_a_failing_disk_is_explained(
 
     monkeypatch.setattr(fix, "steps", lambda _: (("fstab", failing),))
     with pytest.raises(kind, match="fstab") as caught:
-        fix.make_bootable(tmp_path, Layout(Firmware.BIOS, ()), tmp_path, {})
+        fix.make_bootable(tmp_path, Layout(Firmware.BIOS, ()), tmp_path, Wiring())
     assert caught.value.hint

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from dtesx.base.errors import UsageError
 from dtesx.boot import identity, resume
 from dtesx.boot.cpio import regular
 from dtesx.boot.initrd import Initrd
@@ -16,14 +14,11 @@ from dtesx.model.layout import MIB, DiskLayout, Layout, Partition, PartitionRole
 
 ROOT = Partition(2, PartitionRole.FILE_SYSTEM, 2 * MIB, MIB, "ext4", "u-root", "", "/")
 SWAP = Partition(3, PartitionRole.SWAP, 3 * MIB, MIB, "swap", "u-swap")
-MAC = "00:50:56:AA:BB:CC"
 
 
-def replica(
-    root: Path, *, nics: Mapping[str, str] | None = None, hostname: str = "", swap: bool = False
-) -> Replica:
+def replica(root: Path, *, hostname: str = "", swap: bool = False) -> Replica:
     layout = Layout(Firmware.BIOS, (DiskLayout(0, 9 * MIB, (ROOT, SWAP) if swap else (ROOT,)),))
-    return Replica(Tree(root), layout, Path("/dev/null"), nics or {}, hostname)
+    return Replica(Tree(root), layout, Path("/dev/null"), hostname=hostname)
 
 
 def test_the_host_name_is_kept_unless_asked(tmp_path: Path) -> None:
@@ -36,27 +31,6 @@ def test_the_host_name_is_kept_unless_asked(tmp_path: Path) -> None:
     hosts = (tmp_path / "etc/hosts").read_text()
     assert hosts == "127.0.1.1\tbeta.example.org beta # alpha\n10.0.0.1 alphabet\n"
     assert identity.fix_hostname(replica(tmp_path, hostname="beta")) == ()
-
-
-def test_interface_names_are_bound_to_macs(tmp_path: Path) -> None:
-    directory = tmp_path / "etc/systemd/network"
-    directory.mkdir(parents=True)
-    (directory / "10-dtesx-ens9.link").write_text("from an earlier failover")
-    (directory / "10-mine.link").write_text("kept")
-    given = replica(tmp_path, nics={MAC: "eth0"})
-    assert len(identity.fix_nic_names(given)) == 2
-    assert identity.fix_nic_names(given) == []
-    assert sorted(p.name for p in directory.iterdir()) == ["10-dtesx-eth0.link", "10-mine.link"]
-    link = (directory / "10-dtesx-eth0.link").read_text()
-    assert "MACAddress=00:50:56:aa:bb:cc\n" in link
-    assert "[Link]\nName=eth0\n" in link
-
-
-@pytest.mark.parametrize(("mac", "name"), [("00:50", "eth0"), (MAC, "a/b"), (MAC, ""), (MAC, "x" * 16)])
-def test_what_is_no_interface_is_refused(tmp_path: Path, mac: str, name: str) -> None:
-    with pytest.raises(UsageError):
-        identity.fix_nic_names(replica(tmp_path, nics={mac: name}))
-    assert list(tmp_path.iterdir()) == []
 
 
 def archive(**files: str) -> Initrd:

@@ -130,7 +130,7 @@ def test_cards_are_mapped_left_out_and_given_addresses() -> None:
     assert plan.replica.nics == (NicPlan("Recovery"),)
     assert "network card eth1: 52:54:00:00:00:02 -> none" in told(plan)
     assert "network card eth0: its addresses -> 192.0.2.5/24" in told(plan)
-    assert against(plan) == "not supported yet: other addresses for the replica"
+    assert plan.obstacles == ()
 
 
 def test_cards_keep_what_the_source_has() -> None:
@@ -212,6 +212,18 @@ def test_a_card_in_a_bond_is_called_by_what_the_bond_is() -> None:
     cards = tuple(replace(nic, master="bond0", addresses=(), gateways=()) for nic in source.nics)
     plan = planned(replace(source, nics=cards, network=SourceNetwork(links=(bond,))))
     assert [(nic.master, nic.addresses) for nic in plan.nics] == [("bond0", ("10.0.0.9/24",))] * 2
+
+
+def test_the_cards_of_a_bond_are_given_addresses_once() -> None:
+    source = inventory(fs("/"))
+    bridge = Link("br0", LinkKind.BRIDGE, "52:54:00:00:00:01", ("bond0",))
+    bond = Link("bond0", LinkKind.BOND, "52:54:00:00:00:01", ("eth0", "eth1"), master="br0")
+    cards = tuple(replace(nic, master="bond0") for nic in source.nics)
+    source = replace(source, nics=cards, network=SourceNetwork(links=(bond, bridge)))
+    wanted = AddressSpec(("192.0.2.5/24",))
+    assert planned(source, addresses={"eth1": wanted}).obstacles == ()
+    plan = planned(source, addresses={"eth0": wanted, "eth1": wanted})
+    assert against(plan) == "replica.addresses names eth0, eth1, which are all below br0"
 
 
 def test_a_plan_is_the_same_after_it_crossed_the_api() -> None:

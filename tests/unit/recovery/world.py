@@ -5,7 +5,7 @@ The real parts are tested elsewhere; this stands in for faults that cannot be pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -46,6 +46,7 @@ from dtesx.model.vmware import (
     VirtualNic,
     Whereabouts,
 )
+from dtesx.model.wiring import Card, Wiring
 from dtesx.recovery import failover, protect, replication, transfer
 from dtesx.recovery.ports import Surroundings
 from dtesx.replication.continuous.reporting import report
@@ -370,11 +371,9 @@ class World:
         finally:
             self.mounted = False
 
-    def make_bootable(
-        self, root: Path, layout: Layout, system_disk: Path, nic_names: Mapping[str, str]
-    ) -> tuple[str, ...]:
+    def make_bootable(self, root: Path, layout: Layout, system_disk: Path, wiring: Wiring) -> tuple[str, ...]:
         self.tick()
-        assert nic_names == {"00:50:56:00:00:01": "eth0"}
+        assert wiring.cards == (Card("eth0", "00:50:56:00:00:01", "52:54:00:00:00:01"),)
         self.bootable = True
         return ("changed",)
 

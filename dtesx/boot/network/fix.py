@@ -1,0 +1,22 @@
+"""The fix-up of a replica's network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dtesx.base.log import get_logger
+from dtesx.boot.network import files
+from dtesx.boot.network.rewrite import rewrite
+from dtesx.boot.replica import Replica
+
+log = get_logger(__name__)
+
+
+def fix(replica: Replica) -> Sequence[str]:
+    """Rewrite the network configuration for the replica's cards; say what was changed."""
+    before = files.read(replica.tree)
+    after = rewrite(before, replica.wiring)
+    for sentence in after.unwritten:
+        log.warning("network not rewritten", reason=sentence)
+    changed = files.write(replica.tree, before, after.files)
+    return [f"network: {path} {'written' if path in after.files else 'removed'}" for path in changed]
