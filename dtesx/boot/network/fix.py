@@ -6,17 +6,23 @@ from collections.abc import Sequence
 
 from dtesx.base.log import get_logger
 from dtesx.boot.network import files
+from dtesx.boot.network.check import check
 from dtesx.boot.network.rewrite import rewrite
 from dtesx.boot.replica import Replica
+from dtesx.model.finding import Level
 
 log = get_logger(__name__)
 
 
 def fix(replica: Replica) -> Sequence[str]:
-    """Rewrite the network configuration for the replica's cards; say what was changed."""
+    """Rewrite the network configuration for the replica's cards; say what was changed.
+
+    What does not fit is logged: a replica with half its network is better than none.
+    """
     before = files.read(replica.tree)
     after = rewrite(before, replica.wiring)
-    for sentence in after.unwritten:
-        log.warning("network not rewritten", reason=sentence)
+    for finding in check(before, replica.wiring):
+        if finding.level is not Level.PASS:
+            log.warning("network", id=finding.id, finding=finding.message, remedy=finding.remedy)
     changed = files.write(replica.tree, before, after.files)
     return [f"network: {path} {'written' if path in after.files else 'removed'}" for path in changed]

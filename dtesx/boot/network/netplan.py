@@ -30,7 +30,7 @@ class Entry:
 
     @property
     def match(self) -> Mapping[str, Any]:
-        return self.data.get("match") or {}
+        return _mapping(self.data.get("match"))
 
 
 def entries(files: Files) -> tuple[Entry, ...]:
@@ -67,6 +67,17 @@ def readdress(files: Files, name: str, mac: str, wanted: AddressSpec) -> Files |
     return changed
 
 
+def with_match(text: str, entry: Entry, match: Mapping[str, Any]) -> str:
+    """The text with another ``match`` in an entry that has one."""
+    pairs = entry.node.value if isinstance(entry.node, yaml.MappingNode) else []
+    key, node = next((key, value) for key, value in pairs if key.value == "match")
+    if node.flow_style:
+        return f"{text[: node.start_mark.index]}{_flow(dict(match))}{text[node.end_mark.index :]}"
+    lines = text.splitlines(keepends=True)
+    line = f"{' ' * key.start_mark.column}match: {_flow(dict(match))}\n"
+    return "".join([*lines[: key.start_mark.line], line, *lines[_last_line(key, node) + 1 :]])
+
+
 def create(files: Files, name: str, wanted: AddressSpec) -> Files:
     """A file for a card that had none."""
     document = {"network": {"version": 2, _CARDS: {name: _settings({}, wanted)}}}
@@ -84,7 +95,7 @@ def _entries(path: str, text: str) -> Iterator[Entry]:
         if kind_key in _KINDS:
             for key, node in _pairs(kind_node):
                 plain = data["network"][kind_key][key]
-                yield Entry(path, kind_key, key, node, plain if isinstance(plain, dict) else {})
+                yield Entry(path, kind_key, key, node, _mapping(plain))
 
 
 def _pairs(node: yaml.Node | None) -> Iterator[tuple[str, yaml.Node]]:
@@ -107,11 +118,17 @@ def _settings(old: Mapping[str, Any], wanted: AddressSpec) -> dict[str, Any]:
     gateways = ((wanted.gateway(4), "0.0.0.0/0"), (wanted.gateway(6), "::/0"))
     # "default" is not known to netplan before 0.103.
     routes = [{"to": to, "via": via} for via, to in gateways if via]
-    kept = [route for route in old.get("routes") or () if str(route.get("to")) not in _DEFAULT]
-    names = {key: value for key, value in (old.get("nameservers") or {}).items() if key != "addresses"}
+    routed = old.get("routes")
+    listed = routed if isinstance(routed, list) else []
+    kept = [route for route in listed if str(_mapping(route).get("to")) not in _DEFAULT]
+    names = {key: value for key, value in _mapping(old.get("nameservers")).items() if key != "addresses"}
     servers = {"addresses": list(wanted.dns)} if wanted.dns else {}
     found = {"dhcp4": False, "dhcp6": False, "addresses": list(wanted.addresses)}
     return {**found, **_filled(routes=[*routes, *kept], nameservers={**servers, **names})}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _filled(**values: Any) -> dict[str, Any]:

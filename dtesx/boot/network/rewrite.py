@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dtesx.boot.network import ifcfg, ifupdown, keyfiles, macs, names, netplan, networkd, resolver, wicked
+from dtesx.boot.network import (
+    hardware,
+    ifcfg,
+    ifupdown,
+    keyfiles,
+    macs,
+    names,
+    netplan,
+    networkd,
+    resolver,
+    wicked,
+)
 from dtesx.boot.network.files import (
     INTERFACES,
     KEYFILES,
@@ -33,7 +44,8 @@ def rewrite(files: Files, wiring: Wiring) -> Rewritten:
     What is given another addressing gets it in each stack that has something about it: only one of
     them is in charge, and which one is not always told by files.
     """
-    current: Files = names.keep(macs.replace(files, wiring.macs), wiring.cards)
+    current: Files = macs.replace(files, wiring.macs)
+    current = names.keep(hardware.by_name(current, wiring.cards), wiring.cards)
     unwritten: list[str] = []
     for name, wanted in wiring.addressing.items():
         try:
