@@ -75,6 +75,7 @@ def steps(firmware: Firmware) -> tuple[tuple[str, Step], ...]:
     return (
         ("fstab", fstab.fix),
         ("host name", identity.fix_hostname),
+        ("cloud-init", identity.keep_instance),
         ("network", network.fix),
         ("resume device", resume.fix),
         ("initramfs", initramfs.fix),

@@ -1,4 +1,4 @@
-"""Who the replica is: its host name."""
+"""Who the replica is: its host name, and no new instance of a cloud."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import re
 from collections.abc import Sequence
 
 from dtesx.boot.replica import Replica
+
+_CLOUD_INIT = "/etc/cloud/cloud.cfg"
+_CLOUD_INIT_OFF = "/etc/cloud/cloud-init.disabled"
 
 
 def fix_hostname(replica: Replica) -> Sequence[str]:
@@ -29,3 +32,15 @@ def rename_in_hosts(text: str, old: str, new: str) -> str:
         entry, mark, comment = line.partition("#")
         lines.append(name.sub(new.split(".")[0], entry) + mark + comment)
     return "".join(lines)
+
+
+def keep_instance(replica: Replica) -> Sequence[str]:
+    """Switch cloud-init off (by the file that its documentation names).
+
+    It would take the replica for the first start of a new instance: make SSH host keys and users anew,
+    set the host name, and write a network configuration of its own.
+    """
+    if not replica.tree.is_file(_CLOUD_INIT) or replica.tree.is_file(_CLOUD_INIT_OFF):
+        return ()
+    replica.tree.write(_CLOUD_INIT_OFF, "Written by dtesx: this machine is a replica, not a new instance.\n")
+    return ("cloud-init is switched off: it would take the replica for a new instance",)

@@ -12,6 +12,7 @@ from dtesx.base.errors import Conflict, DtesxError
 from dtesx.base.files import sync_directory
 
 _MAX_LINKS = 40  # the kernel's own limit (path_resolution(7))
+_LABEL = "security.selinux"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -76,13 +77,14 @@ class Tree:
         """Replace a file at once; tell whether that changed it. Missing directories are made.
 
         Owner, mode and extended attributes of a replaced file are kept; a new one is root's with
-        ``mode``. Without ``durable`` the file is safe only after ``sync``.
+        ``mode`` and its directory's SELinux label, as if the replica had made it. Without ``durable``
+        the file is safe only after ``sync``.
         """
         content = data.encode(errors="surrogateescape") if isinstance(data, str) else data
         place = self.resolve(path)
         if place.is_file() and place.read_bytes() == content:
             return False
-        place.parent.mkdir(parents=True, exist_ok=True)
+        _make_directories(place.parent)
         temporary = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         try:
@@ -122,10 +124,24 @@ class Tree:
             os.close(fd)
 
 
+def _make_directories(path: Path) -> None:
+    missing = [directory for directory in (path, *path.parents) if not directory.exists()]
+    for directory in reversed(missing):
+        directory.mkdir()
+        _inherit_label(directory.parent, directory)
+
+
+def _inherit_label(directory: Path, new: Path | int) -> None:
+    """What the replica's kernel would do; a policy denies access to what has no label at all."""
+    if _LABEL in os.listxattr(directory):
+        os.setxattr(new, _LABEL, os.getxattr(directory, _LABEL))
+
+
 def _take_over(place: Path, fd: int, mode: int) -> None:
     """Give the new file what the old one had."""
     if not place.is_file():
         os.fchmod(fd, mode)
+        _inherit_label(place.parent, fd)
         return
     old = place.stat()
     os.fchown(fd, old.st_uid, old.st_gid)

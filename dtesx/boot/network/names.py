@@ -51,6 +51,8 @@ def _without_places(text: str) -> str:
 def _is_placed(line: str) -> bool:
     if line.lstrip().startswith("#") or 'SUBSYSTEM=="net"' not in line or not _NAMES_CARD.search(line):
         return False
+    if line.rstrip().endswith("\\"):
+        return False  # a comment would not take in the lines that go on with it
     return "ATTR{address}" not in line and "ATTRS{address}" not in line and bool(_PLACE.search(line))
 
 

@@ -33,6 +33,16 @@ def test_the_host_name_is_kept_unless_asked(tmp_path: Path) -> None:
     assert identity.fix_hostname(replica(tmp_path, hostname="beta")) == ()
 
 
+def test_cloud_init_is_switched_off_where_it_is(tmp_path: Path) -> None:
+    given = replica(tmp_path)
+    assert identity.keep_instance(given) == ()
+    (tmp_path / "etc/cloud").mkdir(parents=True)
+    (tmp_path / "etc/cloud/cloud.cfg").write_text("users: [default]\n")
+    assert len(identity.keep_instance(given)) == 1
+    assert (tmp_path / "etc/cloud/cloud-init.disabled").exists()
+    assert identity.keep_instance(given) == ()
+
+
 def archive(**files: str) -> Initrd:
     named = {"conf/initramfs.conf": "RESUME=\n"} | {f"conf/conf.d/{k}": v for k, v in files.items()}
     return Initrd({name: regular(name, text.encode()) for name, text in named.items()})
