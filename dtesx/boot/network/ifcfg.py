@@ -32,20 +32,14 @@ def device(path: str, text: str) -> str:
 def readdress(files: Files, name: str, mac: str, wanted: AddressSpec) -> Files | None:
     """The interface's files get the addresses; those of its aliases (``eth0:1``) are removed."""
     own = [path for path in paths(files) if serves(path, files[path], name, mac)]
-    if not own:
-        return None
-    aliases = [path for path in paths(files) if device(path, files[path]).startswith(f"{name}:")]
-    changed = {path: text for path, text in files.items() if path not in aliases}
-    changed |= {path: _readdressed(files[path], wanted) for path in own}
-    if _GLOBAL in files:
-        changed[_GLOBAL] = assignments.replaced(files[_GLOBAL], ("GATEWAY", "GATEWAYDEV").__contains__, ())
-    return changed
+    return _changed(files, name, own, wanted) if own else None
 
 
 def create(files: Files, name: str, wanted: AddressSpec) -> Files:
     """A file for a card that had none."""
-    text = f"DEVICE={name}\nTYPE=Ethernet\nONBOOT=yes\n"
-    return {**files, f"{IFCFG}/ifcfg-{name}": _readdressed(text, wanted)}
+    path = f"{IFCFG}/ifcfg-{name}"
+    made = {**files, path: f"DEVICE={name}\nTYPE=Ethernet\nONBOOT=yes\n"}
+    return _changed(made, name, [path], wanted)
 
 
 def serves(path: str, text: str, name: str, mac: str) -> bool:
@@ -54,6 +48,15 @@ def serves(path: str, text: str, name: str, mac: str) -> bool:
     if "DEVICE" not in found and found.get("HWADDR"):
         return found["HWADDR"].lower() == mac
     return device(path, text) == name
+
+
+def _changed(files: Files, name: str, own: list[str], wanted: AddressSpec) -> dict[str, str]:
+    aliases = [path for path in paths(files) if device(path, files[path]).startswith(f"{name}:")]
+    changed = {path: text for path, text in files.items() if path not in aliases}
+    changed |= {path: _readdressed(files[path], wanted) for path in own}
+    if _GLOBAL in files:
+        changed[_GLOBAL] = assignments.replaced(files[_GLOBAL], ("GATEWAY", "GATEWAYDEV").__contains__, ())
+    return changed
 
 
 def _readdressed(text: str, wanted: AddressSpec) -> str:

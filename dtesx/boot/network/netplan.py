@@ -32,6 +32,18 @@ class Entry:
     def match(self) -> Mapping[str, Any]:
         return _mapping(self.data.get("match"))
 
+    @property
+    def below(self) -> tuple[str, ...]:
+        """The keys of the entries that this one is made of."""
+        listed = self.data.get("interfaces")
+        names = [*(listed if isinstance(listed, list) else []), self.data.get("link")]
+        return tuple(str(name) for name in names if name is not None)
+
+    @property
+    def mode(self) -> str:
+        """A bond's mode; "" for the default."""
+        return str(_mapping(self.data.get("parameters")).get("mode", ""))
+
 
 def entries(files: Files) -> tuple[Entry, ...]:
     """All entries, in netplan's order. Raises Unwritable for a file that is not YAML."""
@@ -80,8 +92,8 @@ def with_match(text: str, entry: Entry, match: Mapping[str, Any]) -> str:
 
 def create(files: Files, name: str, wanted: AddressSpec) -> Files:
     """A file for a card that had none."""
-    document = {"network": {"version": 2, _CARDS: {name: _settings({}, wanted)}}}
-    text = f"# Written by dtesx\n{yaml.safe_dump(document, sort_keys=False)}"
+    head = f"# Written by dtesx\nnetwork:\n  version: 2\n  {_CARDS}:\n"
+    text = f"{head}    {_flow(name)}: {_flow(_settings({}, wanted))}\n"
     return {**files, f"{NETPLAN}/90-dtesx-{name}.yaml": text}
 
 

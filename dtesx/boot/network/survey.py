@@ -61,17 +61,12 @@ def _netplan(files: Files) -> Iterator[Described]:
     entries = netplan.entries(files)
     named = {entry.key: _netplan_name(entry) for entry in entries}
     for entry in entries:
-        below_it = [
-            *(entry.data.get("interfaces") or ()),
-            *([entry.data["link"]] if "link" in entry.data else []),
-        ]
-        mode = (entry.data.get("parameters") or {}).get("mode", "") if entry.kind == "bonds" else ""
         yield Described(
             entry.path,
             named[entry.key],
             _NETPLAN_KINDS.get(entry.kind),
-            tuple(named.get(str(key), str(key)) for key in below_it),
-            mode=_mode(str(mode)),
+            tuple(named.get(key, key) for key in entry.below),
+            mode=_mode(entry.mode) if entry.kind == "bonds" else "",
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dtesx.boot.network import assignments, ifupdown, ini, macs, netplan
@@ -48,16 +48,19 @@ WANTED = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(WORDS).map("".join))
 def test_sections(text: str) -> None:
     assert ini.render(ini.parse(text)) == text
 
 
+@settings(deadline=None)
 @given(st.lists(INTERFACES_LINES).map("".join) | st.lists(INTERFACES_LINES).map("".join).map(str.strip))
 def test_stanzas(text: str) -> None:
     assert ifupdown.render(ifupdown.parse(text)) == text
 
 
+@settings(deadline=None)
 @given(st.lists(INTERFACES_LINES).map("".join).map(str.rstrip), WANTED)
 def test_interfaces_given_addresses_twice_are_given_them_once(text: str, wanted: AddressSpec) -> None:
     once = ifupdown.readdress({INTERFACES: text}, "eth0", wanted)
@@ -75,6 +78,7 @@ SHELL = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(SHELL).map("".join))
 def test_assignments(text: str) -> None:
     once = assignments.replaced(text, {"A", "C"}.__contains__, [("A", "9")])
@@ -100,6 +104,7 @@ PAIRS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(PAIRS, unique_by=lambda text: text.partition(":")[0]), WANTED, st.integers(1, 6))
 def test_netplan_entries(pairs: list[str], wanted: AddressSpec, indent: int) -> None:
     lines = [line for pair in pairs for line in pair.split("\n")]
