@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -97,7 +98,12 @@ def create(files: Files, name: str, wanted: AddressSpec) -> Files:
     return {**files, f"{NETPLAN}/90-dtesx-{name}.yaml": text}
 
 
-def _entries(path: str, text: str) -> Iterator[Entry]:
+@lru_cache(maxsize=32)
+def _entries(path: str, text: str) -> tuple[Entry, ...]:
+    return tuple(_read(path, text))
+
+
+def _read(path: str, text: str) -> Iterator[Entry]:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
