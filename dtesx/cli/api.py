@@ -8,6 +8,7 @@ from typing import Protocol
 from dtesx.model.api import (
     FailoverRequest,
     JobInfo,
+    NewRole,
     NewServer,
     NewSnapshot,
     NewVmware,
@@ -23,6 +24,7 @@ from dtesx.model.plan import JobPlan
 from dtesx.model.replication import ReplicationSample
 from dtesx.model.target import Paused
 from dtesx.model.tasks import TaskRequest
+from dtesx.model.validation import Repairs, Validation
 
 
 class Api(Protocol):
@@ -44,6 +46,8 @@ class Api(Protocol):
 
     def vmware_details(self, name: str) -> VmwareInfo: ...
 
+    def put_role(self, vmware: str, role: NewRole) -> None: ...
+
     def remove_vmware(self, name: str) -> None: ...
 
     def create_job(self, spec: JobSpec, *, rebind: bool = False) -> JobInfo: ...
@@ -51,6 +55,12 @@ class Api(Protocol):
     def plan(self, spec: JobSpec) -> JobPlan: ...
 
     def job_plan(self, name: str) -> JobPlan: ...
+
+    def validate(self, spec: JobSpec, repairs: Repairs) -> Validation: ...
+
+    def validate_job(self, name: str, repairs: Repairs) -> Validation: ...
+
+    def last_validation(self, name: str) -> Validation: ...
 
     def jobs(self) -> Sequence[JobInfo]: ...
 

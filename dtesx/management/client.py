@@ -12,6 +12,7 @@ from dtesx.model.api import (
     JobInfo,
     NewBandwidth,
     NewMirror,
+    NewRole,
     NewServer,
     NewSnapshot,
     NewVmware,
@@ -20,6 +21,7 @@ from dtesx.model.api import (
     ServiceStatus,
     SnapshotInfo,
     TaskInsertion,
+    ValidationRequest,
     VmwareInfo,
 )
 from dtesx.model.job import JobSpec, Operation
@@ -27,8 +29,12 @@ from dtesx.model.plan import JobPlan
 from dtesx.model.replication import ReplicationSample
 from dtesx.model.target import Paused
 from dtesx.model.tasks import TaskRequest
+from dtesx.model.validation import Repairs, Validation
 
 _POLL_SECONDS = 10.0
+
+_REPAIR_SECONDS = 1800.0
+"""A validation may install packages before it answers."""
 
 
 class Appliance:
@@ -81,6 +87,9 @@ class Appliance:
     def vmware_details(self, name: str) -> VmwareInfo:
         return self._http.call("GET", f"/v1/vmware/{_part(name)}", VmwareInfo)
 
+    def put_role(self, vmware: str, role: NewRole) -> None:
+        self._http.send("POST", f"/v1/vmware/{_part(vmware)}/roles", role)
+
     def remove_vmware(self, name: str) -> None:
         self._http.send("DELETE", f"/v1/vmware/{_part(name)}")
 
@@ -92,6 +101,19 @@ class Appliance:
 
     def job_plan(self, name: str) -> JobPlan:
         return self._http.call("GET", f"/v1/jobs/{_part(name)}/plan", JobPlan)
+
+    def validate(self, spec: JobSpec, repairs: Repairs) -> Validation:
+        return self._http.call(
+            "POST", "/v1/validations", Validation, ValidationRequest(spec, repairs), timeout=_REPAIR_SECONDS
+        )
+
+    def validate_job(self, name: str, repairs: Repairs) -> Validation:
+        return self._http.call(
+            "POST", f"/v1/jobs/{_part(name)}/validation", Validation, repairs, timeout=_REPAIR_SECONDS
+        )
+
+    def last_validation(self, name: str) -> Validation:
+        return self._http.call("GET", f"/v1/jobs/{_part(name)}/validation", Validation)
 
     def jobs(self) -> tuple[JobInfo, ...]:
         return self._http.call("GET", "/v1/jobs", tuple[JobInfo, ...])

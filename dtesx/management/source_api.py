@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from dtesx.model.api import (
     NewBandwidth,
     PairReply,
     PairRequest,
+    Reach,
+    Reached,
     ServiceStatus,
     SourceReplication,
     TaskInsertion,
@@ -30,6 +33,8 @@ from dtesx.model.request import MirrorRequest, ReplicationRequest
 from dtesx.model.tasks import TaskRequest
 
 log = get_logger(__name__)
+
+_REACH_SECONDS = 5.0
 
 
 def rules(
@@ -50,7 +55,11 @@ def rules(
         return pairings.pair(call.decoded(PairRequest))
 
     def status(_call: Call) -> ServiceStatus:
-        return ServiceStatus("source", __version__, socket.gethostname(), paired=pairings.paired)
+        hostname = socket.gethostname()
+        return ServiceStatus("source", __version__, hostname, paired=pairings.paired, time=time.time())
+
+    def reach(call: Call) -> Reached:
+        return _reached(call.decoded(Reach))
 
     def take_inventory(_call: Call) -> Inventory:
         return inventory()
@@ -62,12 +71,21 @@ def rules(
     return (
         Rule("POST", "/v1/pair", pair, public=True),
         Rule("GET", "/v1/status", status),
+        Rule("POST", "/v1/reach", reach),
         Rule("GET", "/v1/inventory", take_inventory),
         *_mirror_rules(mirrors, replications),
         *_replication_rules(replications, mirrors),
         *_replicating_rules(state),
         Rule("POST", "/v1/shutdown", shut_down),
     )
+
+
+def _reached(asked: Reach) -> Reached:
+    try:
+        socket.create_connection((asked.address, asked.port), _REACH_SECONDS).close()
+    except OSError as error:
+        return Reached(error.strerror or str(error))
+    return Reached()
 
 
 def _mirror_rules(mirrors: Mirrors, replications: JobReplications) -> tuple[Rule, ...]:

@@ -13,6 +13,8 @@ from dtesx.model.api import (
     NewServer,
     PairReply,
     PairRequest,
+    Reach,
+    Reached,
     ServerInfo,
     ServiceStatus,
     SourceReplication,
@@ -71,15 +73,18 @@ class SourceClient:
     def certificate(self) -> str:
         return self._certificate
 
-    def status(self) -> ServiceStatus:
+    def service(self) -> ServiceStatus:
         return self._http.call("GET", "/v1/status", ServiceStatus)
 
     def answers(self) -> bool:
         try:
-            self.status()
+            self.service()
         except ConnectionFailed:
             return False
         return True
+
+    def reaches(self, address: str, port: int) -> str:
+        return self._http.call("POST", "/v1/reach", Reached, Reach(address, port)).reason
 
     def inventory(self) -> Inventory:
         return self._http.call("GET", "/v1/inventory", Inventory)

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,13 @@ class Store:
                     body=known.server,
                 )
             )
+
+    def repin_vmware(self, name: str, thumbprint: str) -> None:
+        """Keep another thumbprint of a VMware server; NotFound when there is none."""
+        known = self.vmware(name)
+        with self._write() as session:
+            row = session.get_one(VmwareRow, name)
+            row.body = replace(known.server, thumbprint=thumbprint)
 
     def vmware(self, name: str) -> KnownVmware:
         """The VMware server of that name; NotFound when there is none."""

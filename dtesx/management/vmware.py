@@ -12,7 +12,7 @@ from dtesx.base.log import get_logger
 from dtesx.management.names import checked_name, checked_port
 from dtesx.management.records import KnownVmware
 from dtesx.management.store import Store
-from dtesx.model.api import NewVmware, VmwareInfo
+from dtesx.model.api import NewRole, NewVmware, VmwareInfo
 from dtesx.model.vmware import VmwareServer
 from dtesx.vsphere.client import VSphere, connect
 
@@ -61,6 +61,28 @@ class Vmware:
                 datastores=vsphere.datastores(),
                 networks=vsphere.networks(),
             )
+
+    def trust(self, name: str, thumbprint: str) -> None:
+        """Pin another certificate of a known server, once it let us in with that one.
+
+        Raises NotFound, and what ``session`` raises: UntrustedCertificate when it shows yet another one.
+        """
+        known = self._store.vmware(name)
+        server = replace(known.server, thumbprint=thumbprint.strip().upper())
+        with self.session(server, known.password):
+            self._store.repin_vmware(name, server.thumbprint)
+        log.warning("another certificate of a VMware server is trusted", name=name, sha256=server.thumbprint)
+
+    def put_role(self, name: str, new: NewRole) -> None:
+        """Make the role that dtesx needs at a known server, or set its privileges anew.
+
+        Raises Refused when the account may not do that; another one can be given for this once.
+        """
+        known = self._store.vmware(name)
+        server = replace(known.server, user=new.user) if new.user else known.server
+        with self.session(server, new.password if new.user else known.password) as vsphere:
+            vsphere.put_role(new.role)
+        log.info("role made", name=name, role=new.role)
 
     def remove(self, name: str) -> None:
         """Forget a VMware server; Conflict while a job uses it."""

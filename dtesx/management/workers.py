@@ -9,7 +9,8 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -126,6 +127,25 @@ class LocalWorkers:
         Those that wait because the worker is paused have not been begun.
         """
         return not self.paused(job) and bool(EpochLog(self._root / job / EPOCHS).waiting())
+
+    @contextmanager
+    def listening(self, job: str, port: int) -> Iterator[int]:
+        """A data port that can be connected to for as long as needed; 0: any that is free.
+
+        Where the job's worker listens, it is that one's; Conflict when something else has the port.
+        """
+        status = self.status(job) if job else None
+        if status is not None and status.phase in _READY:
+            yield port
+            return
+        chosen = port or self.free_port()
+        try:
+            with _listener(chosen):
+                yield chosen
+        finally:
+            if not port:
+                with self._ports:
+                    self._reserved.discard(chosen)
 
     def free_port(self) -> int:
         """A data port that no job uses, 1500 first; it stays reserved until a worker gets it."""
@@ -268,6 +288,14 @@ def _bindable(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _listener(port: int) -> socket.socket:
+    try:
+        return socket.create_server(("", port))
+    except OSError as error:
+        hint = f"look with `ss -ltnp 'sport = :{port}'` at what uses it"
+        raise Conflict(f"the data port {port} cannot be used: {error.strerror}", hint=hint) from error
 
 
 def _tail(path: Path) -> str:

@@ -13,6 +13,7 @@ from dtesx.model.request import MirrorPhase
 from dtesx.model.stats import MirrorStats
 from dtesx.model.tasks import TaskReport
 from dtesx.model.transmission import check_bandwidth
+from dtesx.model.validation import Repairs
 from dtesx.model.vmware import About, Datastore, Network, VirtualMachine
 
 API_PORT = 6325
@@ -213,10 +214,43 @@ class NewSnapshot:
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """What a service says of itself."""
+    """What a service says of itself; ``time`` is its clock (Unix seconds)."""
 
     service: str
     version: str
     hostname: str
     paired: bool = False
     jobs: dict[str, str] = field(default_factory=dict)
+    time: float = 0.0
+
+
+@dataclass(frozen=True)
+class Reach:
+    """A question to a source: whether it can connect to that address and port."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Reached:
+    """The answer; ``reason`` is why not, "" when it can."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class ValidationRequest:
+    """Body of a validation: of the job that ``spec`` would make, after what ``repairs`` asks for."""
+
+    spec: JobSpec
+    repairs: Repairs = Repairs()
+
+
+@dataclass(frozen=True)
+class NewRole:
+    """Body of ``dtesx vmware role create``. An empty ``user`` is the account that the appliance has."""
+
+    role: str
+    user: str = ""
+    password: str = ""

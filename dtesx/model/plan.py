@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dtesx.model.job import Problem
 from dtesx.model.layout import Layout
+from dtesx.model.validation import Check
 from dtesx.model.vmware import ReplicaPlan
 
 
@@ -65,11 +65,28 @@ class Deviation:
 
 
 @dataclass(frozen=True)
+class Obstacle:
+    """What keeps a plan from being carried out; ``code`` is the error that carrying it out would be."""
+
+    check: Check
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Caution:
+    """A sentence about what may surprise later."""
+
+    check: Check
+    message: str
+
+
+@dataclass(frozen=True)
 class JobPlan:
     """What a job makes. It can be carried out when there are no ``obstacles``.
 
-    ``warnings`` are sentences about what may surprise later. ``excluded`` are paths that do
-    not travel within what is protected, first the one that never does.
+    ``excluded`` are paths that do not travel within what is protected, first the one that never does.
     """
 
     job: str
@@ -80,5 +97,5 @@ class JobPlan:
     left_out: tuple[LeftOut, ...] = ()
     excluded: tuple[str, ...] = ()
     deviations: tuple[Deviation, ...] = ()
-    warnings: tuple[str, ...] = ()
-    obstacles: tuple[Problem, ...] = ()
+    warnings: tuple[Caution, ...] = ()
+    obstacles: tuple[Obstacle, ...] = ()

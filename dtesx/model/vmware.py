@@ -24,13 +24,24 @@ class VmwareServer:
 
 @dataclass(frozen=True)
 class About:
-    """What the server says it is (ServiceContent.about)."""
+    """What the server says it is (ServiceContent.about).
+
+    ``api_type`` is ``VirtualCenter`` or ``HostAgent``, a lone ESXi host.
+    """
 
     product: str
     version: str
     build: str
     api_type: str
     instance_uuid: str
+
+
+@dataclass(frozen=True)
+class MissingPrivileges:
+    """Privileges, by id, that an account lacks on an object of that name."""
+
+    subject: str
+    privileges: tuple[str, ...]
 
 
 @dataclass(frozen=True)

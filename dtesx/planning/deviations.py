@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from dtesx.model.inventory import Inventory
 from dtesx.model.layout import GIB, MIB, Layout, LogicalVolume, Partition
-from dtesx.model.plan import Deviation, NicMapping
+from dtesx.model.plan import Caution, Deviation, NicMapping
 from dtesx.model.storage import TableKind, VolumeKind
+from dtesx.model.validation import Check
 from dtesx.model.vmware import ReplicaPlan
 from dtesx.planning.machine import source_processors
 from dtesx.planning.workload import Workload
@@ -30,18 +31,24 @@ def deviations(
     yield from _cards(nics)
 
 
-def warnings(inventory: Inventory, workload: Workload, layout: Layout, replica: ReplicaPlan) -> Iterator[str]:
+def warnings(
+    inventory: Inventory, workload: Workload, layout: Layout, replica: ReplicaPlan
+) -> Iterator[Caution]:
     """What may surprise later."""
     sockets, cores = source_processors(inventory)
     if replica.cpus < sockets * cores or replica.memory_mib * MIB < inventory.memory_bytes:
-        yield "the replica has fewer processors or less memory than the source; it may answer more slowly"
+        yield Caution(
+            Check.POWER,
+            "the replica has fewer processors or less memory than the source; it may answer more slowly",
+        )
     sizes = _sizes(layout)
     for volume in workload.volumes:
         size = sizes.get(volume.uuid, 0)
         if 0 < size < volume.size_bytes and size < volume.used_bytes + _ROOM_BYTES:
-            yield (
+            yield Caution(
+                Check.VOLUME_SIZES,
                 f"{volume.title}: {words(size)} hold {words(volume.used_bytes)} of files; a file system "
-                f"needs room for itself: give it {words(_ROOM_BYTES)} more than that"
+                f"needs room for itself: give it {words(_ROOM_BYTES)} more than that",
             )
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dtesx.base.errors import Conflict, NotFound, UsageError
 from dtesx.model import scsi
 from dtesx.model.inventory import Firmware, Inventory
-from dtesx.model.job import JobSpec, Problem
-from dtesx.model.plan import DatastoreUse
+from dtesx.model.job import JobSpec
+from dtesx.model.plan import DatastoreUse, Obstacle
+from dtesx.model.validation import Check
 from dtesx.model.vmware import Offer, ReplicaPlan
 from dtesx.planning import space
 from dtesx.planning.workload import Workload
@@ -23,7 +24,7 @@ def obstacles(
     replica: ReplicaPlan,
     uses: tuple[DatastoreUse, ...],
     offer: Offer,
-) -> tuple[Problem, ...]:
+) -> tuple[Obstacle, ...]:
     """All of them, those that the administrator can remove first."""
     return (
         *_networks(replica, offer),
@@ -37,83 +38,93 @@ def obstacles(
     )
 
 
-def _networks(replica: ReplicaPlan, offer: Offer) -> Iterator[Problem]:
+def _networks(replica: ReplicaPlan, offer: Offer) -> Iterator[Obstacle]:
     present = {network.name for network in offer.networks}
     for name in sorted({nic.network for nic in replica.nics} - present):
-        yield Problem(
+        yield Obstacle(
+            Check.PORT_GROUPS,
             NotFound.code,
             f"there is no port group {name}; the replica's host has: {', '.join(sorted(present)) or 'none'}",
             "correct replica.networks in the job, or make the port group",
         )
 
 
-def _capacity(replica: ReplicaPlan, offer: Offer) -> Iterator[Problem]:
+def _capacity(replica: ReplicaPlan, offer: Offer) -> Iterator[Obstacle]:
     """The appliance holds the disks of all its jobs at once."""
     free = scsi.max_disks(offer.hardware) - offer.appliance_disks
     if len(replica.disks) > free:
-        yield Problem(
+        yield Obstacle(
+            Check.APPLIANCE_DISKS,
             Conflict.code,
             f"the replica has {len(replica.disks)} disks; the appliance has room for {max(0, free)} more",
             "delete jobs of this appliance that are not needed, or deploy another appliance for new jobs",
         )
 
 
-def _architecture(inventory: Inventory) -> Iterator[Problem]:
+def _architecture(inventory: Inventory) -> Iterator[Obstacle]:
     if inventory.architecture not in _ARCHITECTURES:
-        yield Problem(
+        yield Obstacle(
+            Check.ARCHITECTURE,
             UsageError.code,
             f"the source has {inventory.architecture} processors, on which ESXi for x86 cannot start it",
             "protect servers with x86-64 processors only",
         )
 
 
-def _firmware(inventory: Inventory, replica: ReplicaPlan) -> Iterator[Problem]:
+def _firmware(inventory: Inventory, replica: ReplicaPlan) -> Iterator[Obstacle]:
     if replica.firmware is not inventory.firmware:
         yield _not_yet(
+            Check.FIRMWARE,
             f"a source that starts by {inventory.firmware.value} as a replica that starts by "
             f"{replica.firmware.value}",
             "leave replica.firmware out",
         )
     elif replica.firmware is Firmware.UEFI:
-        yield _not_yet("replicas that start by UEFI", "protect a source that starts by BIOS for now")
+        yield _not_yet(
+            Check.FIRMWARE, "replicas that start by UEFI", "protect a source that starts by BIOS for now"
+        )
 
 
-def _volumes(workload: Workload) -> Iterator[Problem]:
+def _volumes(workload: Workload) -> Iterator[Obstacle]:
     for group in workload.groups:
         yield _not_yet(
+            Check.VOLUMES,
             f"volume groups ({group.name})",
             "only file systems directly on disks and partitions can be protected for now",
         )
     for volume in workload.volumes:
         if volume.layers:
             yield _not_yet(
+                Check.VOLUMES,
                 f"{volume.title}: volumes on {', '.join(volume.layers)}",
                 "only file systems directly on disks and partitions can be protected for now",
             )
         if volume.subvolumes:
             yield _not_yet(
+                Check.VOLUMES,
                 f"{volume.title}: btrfs subvolumes",
                 "only btrfs file systems mounted whole can be protected for now",
             )
 
 
-def _options(replica: ReplicaPlan) -> Iterator[Problem]:
+def _options(replica: ReplicaPlan) -> Iterator[Obstacle]:
     if any(disk.existing for disk in replica.disks):
-        yield _not_yet("existing virtual disks", "leave `existing` out: new disks are made")
+        yield _not_yet(Check.NOT_YET, "existing virtual disks", "leave `existing` out: new disks are made")
 
 
-def _addresses(spec: JobSpec, inventory: Inventory) -> Iterator[Problem]:
+def _addresses(spec: JobSpec, inventory: Inventory) -> Iterator[Obstacle]:
     """The members of a bond or bridge have its addresses together."""
     named = [nic for nic in inventory.nics if nic.name in spec.replica.addresses]
     for link in inventory.network.links:
         members = [nic.name for nic in named if inventory.holder(nic) is link]
         if members[1:]:
-            yield Problem(
+            yield Obstacle(
+                Check.ADDRESSES,
                 UsageError.code,
                 f"replica.addresses names {', '.join(members)}, which are all below {link.name}",
                 "name one of them; its addresses are given to what is above it",
             )
 
 
-def _not_yet(what: str, hint: str) -> Problem:
-    return Problem(UsageError.code, f"not supported yet: {what}", hint)
+def _not_yet(check: Check, what: str, hint: str) -> Obstacle:
+    return Obstacle(check, UsageError.code, f"not supported yet: {what}", hint)

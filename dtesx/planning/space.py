@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dtesx.base.errors import NotFound, TargetFull
-from dtesx.model.job import Problem
 from dtesx.model.layout import GIB, MIB, DiskFormat, DiskLayout
-from dtesx.model.plan import DatastoreUse
+from dtesx.model.plan import Caution, DatastoreUse, Obstacle
+from dtesx.model.validation import Check
 from dtesx.model.vmware import Datastore, Offer, ReplicaPlan
 from dtesx.planning.workload import Workload
 
@@ -48,18 +48,20 @@ def _at_once(disk: DiskLayout, plan: ReplicaPlan, workload: Workload) -> int:
     return sum(volume.used_bytes for volume in here)
 
 
-def obstacles(plan: ReplicaPlan, uses: tuple[DatastoreUse, ...], offer: Offer) -> Iterator[Problem]:
+def obstacles(plan: ReplicaPlan, uses: tuple[DatastoreUse, ...], offer: Offer) -> Iterator[Obstacle]:
     """Datastores that are not there, or have too little room for what is written at once."""
     present = {store.name for store in offer.datastores}
     for name in sorted({plan.datastore, *(disk.datastore for disk in plan.disks)} - present):
-        yield Problem(
+        yield Obstacle(
+            Check.DATASTORES,
             NotFound.code,
             f"there is no datastore {name}; the appliance's host has: {', '.join(sorted(present)) or 'none'}",
             "correct replica.datastore or replica.storage in the job",
         )
     for use in uses:
         if use.at_once_bytes > use.free_bytes:
-            yield Problem(
+            yield Obstacle(
+                Check.SPACE,
                 TargetFull.code,
                 f"the datastore {use.name} has {use.free_bytes // GIB} GiB free, "
                 f"{-(-use.at_once_bytes // GIB)} GiB are needed at once",
@@ -67,11 +69,12 @@ def obstacles(plan: ReplicaPlan, uses: tuple[DatastoreUse, ...], offer: Offer) -
             )
 
 
-def warnings(uses: tuple[DatastoreUse, ...]) -> Iterator[str]:
+def warnings(uses: tuple[DatastoreUse, ...]) -> Iterator[Caution]:
     """Datastores that get full when the disks do."""
     for use in uses:
         if use.left_bytes < HEADROOM_BYTES and use.at_once_bytes <= use.free_bytes:
-            yield (
+            yield Caution(
+                Check.SPACE,
                 f"the datastore {use.name} keeps less than {HEADROOM_BYTES // GIB} GiB free when the "
-                "replica's disks are full and it runs"
+                "replica's disks are full and it runs",
             )

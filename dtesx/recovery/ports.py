@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from dtesx.model.api import MirrorStatus, SourceReplication
+from dtesx.model.api import MirrorStatus, ServiceStatus, SourceReplication
 from dtesx.model.epoch import Epoch
 from dtesx.model.inventory import Inventory
 from dtesx.model.job import Operation
@@ -30,6 +30,12 @@ class Source(Protocol):
 
     def answers(self) -> bool:
         """Whether the source service can be reached now."""
+
+    def service(self) -> ServiceStatus:
+        """What the source service says of itself now."""
+
+    def reaches(self, address: str, port: int) -> str:
+        """Why the source cannot connect to that address; "" when it can."""
 
     def inventory(self) -> Inventory:
         """Take the inventory now."""
@@ -103,6 +109,9 @@ class Workers(Protocol):
 
     def free_port(self) -> int:
         """A data port that no job uses, 1500 first."""
+
+    def listening(self, job: str, port: int) -> AbstractContextManager[int]:
+        """A data port that can be connected to for as long as needed: the job's, or with 0 a free one."""
 
 
 class Journal(Protocol):

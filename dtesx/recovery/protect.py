@@ -8,6 +8,7 @@ from dtesx.base.errors import DtesxError, from_code
 from dtesx.model.inventory import Inventory
 from dtesx.model.plan import JobPlan
 from dtesx.model.record import JobRecord
+from dtesx.model.vmware import Offer
 from dtesx.planning.machine import replica_plan, whereabouts
 from dtesx.planning.plan import plan_job
 from dtesx.recovery.ports import Surroundings
@@ -28,7 +29,7 @@ def plan(run: Run) -> None:
     made = job_plan(run.record, run.site, inventory_of(run.record))
     for obstacle in made.obstacles:
         raise from_code(obstacle.code, obstacle.message, obstacle.hint)
-    run.detail("; ".join(made.warnings))
+    run.detail("; ".join(caution.message for caution in made.warnings))
     run.keep(replace(run.record, layout=made.layout))
 
 
@@ -37,6 +38,11 @@ def job_plan(record: JobRecord, site: Surroundings, inventory: Inventory) -> Job
     with site.vsphere() as vsphere:
         appliance = vsphere.find_vm(site.appliance_vm)
         offer = vsphere.offer(appliance.ref, whereabouts(record.spec.replica))
+    return planned_with(record, inventory, offer)
+
+
+def planned_with(record: JobRecord, inventory: Inventory, offer: Offer) -> JobPlan:
+    """What a job makes of such a source with what is offered; the replica's disks stay once it exists."""
     kept = record.layout if record.replica_ref else None
     return plan_job(record.spec, inventory, offer, owner=owner_of(record), kept=kept)
 

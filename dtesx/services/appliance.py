@@ -20,6 +20,7 @@ from dtesx.management.site import ApplianceSite, release_disks
 from dtesx.management.steering import Steering
 from dtesx.management.store import Store
 from dtesx.management.tending import Tending
+from dtesx.management.validations import Validations
 from dtesx.management.vmware import Vmware
 from dtesx.management.web import application
 from dtesx.management.workers import LocalWorkers
@@ -56,7 +57,8 @@ def run(address: str, port: int, state: Path, tasks: Mapping[str, Task]) -> None
         jobs.recover()
         servers, steering = Servers(store, identity.certificate), Steering(store, workers, site, cancel)
         plans, relay = Plans(store, site, cancel), Relay(store)
-        rules = api.rules(store, servers, vmware, jobs, plans, steering, relay)
+        validations = Validations(store, site, vmware, directory, cancel)
+        rules = api.rules(store, servers, vmware, jobs, plans, validations, steering, relay)
         app = application(rules, authorised=lambda bearer: pairing.matches(bearer, token))
         with serving(app, address, port, server_context(identity)) as bound:
             say_ready("appliance", address, bound)

@@ -11,6 +11,7 @@ from pyVmomi import vim, vmodl
 from dtesx.model.vmware import (
     About,
     Datastore,
+    MissingPrivileges,
     Network,
     Offer,
     ReplicaPlan,
@@ -20,7 +21,17 @@ from dtesx.model.vmware import (
     VmwareServer,
     Whereabouts,
 )
-from dtesx.vsphere import disks, inventory, machines, placement, power, replica, snapshots
+from dtesx.vsphere import (
+    disks,
+    editions,
+    inventory,
+    machines,
+    placement,
+    power,
+    privileges,
+    replica,
+    snapshots,
+)
 from dtesx.vsphere.collector import Row, properties
 from dtesx.vsphere.faults import TRANSPORT, Situation, explained
 from dtesx.vsphere.session import Session, open_session, server_label
@@ -82,6 +93,33 @@ class VSphere:
         with self._doing("see what there is for a replica"):
             appliance = machines.handle(self._session, appliance_ref)
             return placement.offer(self._session, where, appliance)
+
+    def changes_nothing(self) -> bool:
+        """Whether the server's licence lets nothing be changed through the API: the free ESXi."""
+        with self._doing("read the licences"):
+            return editions.changes_nothing(self._session)
+
+    def missing_privileges(
+        self, plan: ReplicaPlan, *, beside: str, replica_ref: str = ""
+    ) -> tuple[MissingPrivileges, ...]:
+        """What the account lacks for a replica near the VM ``beside``, made already or not."""
+        with self._doing("read the account's privileges"):
+            appliance = machines.handle(self._session, beside)
+            made = machines.handle(self._session, replica_ref) if replica_ref else None
+            objects = placement.subjects(self._session, plan, appliance, made)
+            return privileges.missing(self._session, objects)
+
+    def put_role(self, name: str) -> None:
+        """Make the role with the privileges that dtesx needs, or set those of the one that is there."""
+        with self._doing(f"make the role {name}", name=name):
+            privileges.put_role(self._session, name)
+
+    def check_name(self, plan: ReplicaPlan, *, beside: str) -> None:
+        """Raise Conflict when a VM has the replica's name and is not this job's replica."""
+        with self._doing(f"look for a VM called {plan.name}"):
+            appliance = machines.handle(self._session, beside)
+            spot = placement.find_spot(self._session, plan.where, appliance)
+            replica.find_replica(self._session, spot.datacenter, plan)
 
     def create_replica(self, plan: ReplicaPlan, *, beside: str) -> VirtualMachine:
         """Make a replica powered off, near the VM ``beside``; one that exists for the owner is returned.

@@ -12,6 +12,7 @@ from dtesx.base.errors import Conflict
 from dtesx.model.vmware import Offer, ReplicaPlan, Whereabouts
 from dtesx.vsphere import inventory, machines
 from dtesx.vsphere.collector import Row, properties, rows_under
+from dtesx.vsphere.privileges import Subject
 from dtesx.vsphere.session import Session
 
 _DATASTORE_HINT = (
@@ -92,6 +93,23 @@ def place(session: Session, plan: ReplicaPlan, appliance: Any) -> Placement:
     )
 
 
+def subjects(
+    session: Session, plan: ReplicaPlan, appliance: Any, made: Any = None
+) -> Mapping[Subject, Sequence[Any]]:
+    """On what an account needs privileges; names that do not exist are left out."""
+    spot = find_spot(session, plan.where, appliance)
+    stores = {plan.datastore, *(disk.datastore for disk in plan.disks)}
+    networks = {nic.network for nic in plan.nics}
+    return {
+        Subject.FOLDER: (spot.folder,),
+        Subject.REPLICA: (made or spot.folder,),
+        Subject.APPLIANCE: (appliance,),
+        Subject.POOL: (spot.pool,),
+        Subject.DATASTORE: _named(inventory.datastores_of(session, spot.near), stores),
+        Subject.NETWORK: _named(inventory.networks_of(session, spot.networks_of), networks),
+    }
+
+
 def offer(session: Session, where: Whereabouts, appliance: Any) -> Offer:
     """What there is for a replica at a place."""
     spot = find_spot(session, where, appliance)
@@ -125,6 +143,10 @@ def backing(network: Row, switch_uuid: str = "", port_group_key: str = "") -> An
         port = vim.dvs.PortConnection(switchUuid=switch_uuid, portgroupKey=port_group_key)
         return card.DistributedVirtualPortBackingInfo(port=port)
     return card.NetworkBackingInfo(deviceName=network.name, network=network.managed)
+
+
+def _named(found: Sequence[Row], names: set[str]) -> tuple[Any, ...]:
+    return tuple(row.managed for row in found if row.name in names)
 
 
 def _pool(session: Session, datacenter: Any, name: str, host: Any) -> Any:

@@ -14,6 +14,7 @@ from dtesx.cli.job.resume import resume_job
 from dtesx.cli.job.schema import print_schema
 from dtesx.cli.job.show import show_job
 from dtesx.cli.job.stop import stop_job
+from dtesx.cli.job.validate import validate_job
 from dtesx.cli.job.watch import watch_job
 
 app = teach.group("Jobs: what is protected, and where it stands.")
@@ -21,6 +22,14 @@ teach.add(
     app, "create", create_job, "dtesx job create -f job.yaml", "dtesx job create -f job.yaml --no-wait --json"
 )
 teach.add(app, "plan", plan_job, "dtesx job plan -f job.yaml", "dtesx job plan alpha --json")
+teach.add(
+    app,
+    "validate",
+    validate_job,
+    "dtesx job validate -f job.yaml",
+    "dtesx job validate alpha --json",
+    "dtesx job validate alpha --fix tools",
+)
 teach.add(app, "list", list_jobs, "dtesx job list")
 teach.add(app, "show", show_job, "dtesx job show alpha", "dtesx job show alpha --json")
 teach.add(app, "watch", watch_job, "dtesx job watch alpha")

@@ -54,7 +54,7 @@ def print_plan(plan: JobPlan) -> None:
     _cards(plan)
     _notes("Different from the source:", (f"{d.subject}: {d.source} -> {d.replica}" for d in plan.deviations))
     _notes("Not protected:", (f"{left.mount_point}: {left.reason}" for left in plan.left_out))
-    _notes("Warnings:", plan.warnings, style="yellow")
+    _notes("Warnings:", (caution.message for caution in plan.warnings), style="yellow")
     _notes(
         "This plan cannot be carried out:",
         (f"{problem.message}; {problem.hint}" for problem in plan.obstacles),

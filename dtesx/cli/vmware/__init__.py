@@ -6,6 +6,7 @@ from dtesx.cli import teach
 from dtesx.cli.vmware.add import add_vmware
 from dtesx.cli.vmware.list import list_vmware
 from dtesx.cli.vmware.remove import remove_vmware
+from dtesx.cli.vmware.role import app as role
 from dtesx.cli.vmware.show import show_vmware
 
 app = teach.group("vCenter servers and ESXi hosts that keep the replicas.")
@@ -19,3 +20,4 @@ teach.add(
 teach.add(app, "list", list_vmware, "dtesx vmware list")
 teach.add(app, "show", show_vmware, "dtesx vmware show vc1")
 teach.add(app, "remove", remove_vmware, "dtesx vmware remove vc1 --yes")
+app.add_typer(role, name="role")

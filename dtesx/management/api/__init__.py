@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from dtesx.management.api import jobs, operations, plans, replications, servers, status, steering, vmware
+from dtesx.management.api import (
+    jobs,
+    operations,
+    plans,
+    replications,
+    servers,
+    status,
+    steering,
+    validations,
+    vmware,
+)
 from dtesx.management.jobs import Jobs
 from dtesx.management.plans import Plans
 from dtesx.management.relay import Relay
 from dtesx.management.servers import Servers
 from dtesx.management.steering import Steering
 from dtesx.management.store import Store
+from dtesx.management.validations import Validations
 from dtesx.management.vmware import Vmware
 from dtesx.management.web import Rule
 
@@ -19,6 +30,7 @@ def rules(
     known_vmware: Vmware,
     all_jobs: Jobs,
     all_plans: Plans,
+    all_validations: Validations,
     all_steering: Steering,
     relay: Relay,
 ) -> tuple[Rule, ...]:
@@ -29,6 +41,7 @@ def rules(
         *vmware.rules(known_vmware),
         *jobs.rules(all_jobs),
         *plans.rules(all_plans),
+        *validations.rules(all_validations),
         *steering.rules(all_steering),
         *replications.rules(relay),
         *operations.rules(store),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dtesx.management.vmware import Vmware
 from dtesx.management.web import Call, Rule
-from dtesx.model.api import NewVmware, VmwareInfo
+from dtesx.model.api import NewRole, NewVmware, VmwareInfo
 
 
 def rules(vmware: Vmware) -> tuple[Rule, ...]:
@@ -19,6 +19,9 @@ def rules(vmware: Vmware) -> tuple[Rule, ...]:
     def show(call: Call) -> VmwareInfo:
         return vmware.details(call.path["name"])
 
+    def put_role(call: Call) -> None:
+        vmware.put_role(call.path["name"], call.decoded(NewRole))
+
     def remove(call: Call) -> None:
         vmware.remove(call.path["name"])
 
@@ -26,5 +29,6 @@ def rules(vmware: Vmware) -> tuple[Rule, ...]:
         Rule("POST", "/v1/vmware", add),
         Rule("GET", "/v1/vmware", show_all),
         Rule("GET", "/v1/vmware/{name}", show),
+        Rule("POST", "/v1/vmware/{name}/roles", put_role),
         Rule("DELETE", "/v1/vmware/{name}", remove),
     )

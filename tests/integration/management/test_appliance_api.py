@@ -28,6 +28,7 @@ from dtesx.management.servers import Servers
 from dtesx.management.steering import Steering
 from dtesx.management.store import Store
 from dtesx.management.tending import Tending
+from dtesx.management.validations import Validations
 from dtesx.management.vmware import Vmware
 from dtesx.management.web import application
 from dtesx.model.api import FailoverRequest, NewServer, NewSnapshot, NewVmware
@@ -108,7 +109,8 @@ def appliance(tmp_path: Path) -> Iterator[ApplianceSite]:
     vmware = Vmware(store, connect=connect, uuid_file=uuid_file)
     steering = Steering(store, site.workers, site, threading.Event())
     servers, plans = Servers(store, identity.certificate), Plans(store, site, cancel)
-    rules = api.rules(store, servers, vmware, jobs, plans, steering, Relay(store))
+    validations = Validations(store, site, vmware, state / "jobs", cancel)
+    rules = api.rules(store, servers, vmware, jobs, plans, validations, steering, Relay(store))
     app = application(rules, authorised=lambda bearer: pairing.matches(bearer, "the-token"))
     with serving(app, "127.0.0.1", 0, server_context(identity)) as port:
         url = f"https://127.0.0.1:{port}"

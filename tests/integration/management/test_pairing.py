@@ -51,7 +51,7 @@ def test_a_paired_source_answers(source: SourceSite) -> None:
     assert paired.info.fingerprint == fingerprint(paired.certificate)
     with closing(SourceClient(paired)) as client:
         assert client.inventory() == INVENTORY
-        assert client.status().paired
+        assert client.service().paired
         assert client.local_address() == "127.0.0.1"
         assert client.certificate == paired.certificate
         client.shut_down()
@@ -142,7 +142,7 @@ def test_a_source_that_was_set_up_anew(tmp_path: Path) -> None:
         closing(SourceClient(paired)) as client,
         pytest.raises(UntrustedCertificate) as caught,
     ):
-        client.status()
+        client.service()
     assert caught.value.hint
 
 

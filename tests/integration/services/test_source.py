@@ -181,7 +181,7 @@ def test_pairing_survives_every_kind_of_end(tmp_path: Path, number: signal.Signa
         status = running.end(number)
         assert status == (-9 if number is signal.SIGKILL else 0), running.log.read_text()
         with service("source", state, running.port), closing(client):
-            assert client.status().paired
+            assert client.service().paired
 
 
 def test_two_services_never_share_a_state(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from dtesx.model import scsi
 from dtesx.model.inventory import Firmware
 from dtesx.model.layout import DiskFormat, DiskLayout
 from dtesx.model.vmware import NicPlan, ReplicaPlan, VirtualMachine, VmwareServer
+from dtesx.vsphere import privileges
 from dtesx.vsphere.client import VSphere, connect
 from dtesx.vsphere.trust import presented_thumbprint
 from dtesx.wire.identity import load_or_create
@@ -26,21 +27,7 @@ STORE = "datastore1"
 UUID = "42010203-0405-0607-0809-0a0b0c0d0e0f"
 MIB = 1 << 20
 
-PRIVILEGES = (
-    "VirtualMachine.Inventory.Create",
-    "VirtualMachine.Inventory.Delete",
-    "VirtualMachine.Config.AddNewDisk",
-    "VirtualMachine.Config.AdvancedConfig",
-    "VirtualMachine.Config.AddExistingDisk",
-    "VirtualMachine.Config.RemoveDisk",
-    "VirtualMachine.Config.AddRemoveDevice",
-    "VirtualMachine.State.CreateSnapshot",
-    "VirtualMachine.Interact.PowerOn",
-    "VirtualMachine.Interact.PowerOff",
-    "Datastore.AllocateSpace",
-    "Network.Assign",
-    "Resource.AssignVMToPool",
-)
+PRIVILEGES = tuple(privilege.id for privilege in privileges.PRIVILEGES)
 """The role of docs/vsphere.md."""
 
 
@@ -91,8 +78,8 @@ def running_site(directory: Path) -> Iterator[Site]:
         yield Site(simulator, VmwareServer("vc", "127.0.0.1", "admin", config.port, pin), directory / "ds")
 
 
-@pytest.fixture
-def privileges() -> tuple[str, ...]:
+@pytest.fixture(name="privileges")
+def all_privileges() -> tuple[str, ...]:
     return PRIVILEGES
 
 

@@ -17,6 +17,7 @@ from dtesx.cli.main import main
 from dtesx.model.api import (
     FailoverRequest,
     JobInfo,
+    NewRole,
     NewServer,
     NewSnapshot,
     NewVmware,
@@ -45,6 +46,7 @@ from dtesx.model.stats import MirrorStats, PathProblem
 from dtesx.model.storage import BlockDevice, DeviceKind, FileSystem
 from dtesx.model.target import Paused
 from dtesx.model.tasks import TaskRequest
+from dtesx.model.validation import Repairs, Validation
 from dtesx.model.vmware import About, Datastore, Network, Offer
 from dtesx.planning.plan import plan_job
 
@@ -86,6 +88,7 @@ class FakeApi:
     calls: list[tuple[str, Any]] = field(default_factory=list)
     insertions: list[TaskInsertion] = field(default_factory=list)
     samples: tuple[ReplicationSample, ...] = ()
+    validation: Validation = Validation("web", 1.0, ())
     job_info: JobInfo = field(
         default_factory=lambda: JobInfo(
             id="id1",
@@ -147,6 +150,9 @@ class FakeApi:
             (Network("n-1", "VM Network", False),),
         )
 
+    def put_role(self, vmware: str, role: NewRole) -> None:
+        self._called("put_role", (vmware, role))
+
     def remove_vmware(self, name: str) -> None:
         self._called("remove_vmware", name)
 
@@ -162,6 +168,18 @@ class FakeApi:
     def job_plan(self, name: str) -> JobPlan:
         self._called("job_plan", name)
         return plan_job(self.job_info.spec, INVENTORY, OFFER)
+
+    def validate(self, spec: JobSpec, repairs: Repairs) -> Validation:
+        self._called("validate", (spec, repairs))
+        return self.validation
+
+    def validate_job(self, name: str, repairs: Repairs) -> Validation:
+        self._called("validate_job", (name, repairs))
+        return self.validation
+
+    def last_validation(self, name: str) -> Validation:
+        self._called("last_validation", name)
+        return self.validation
 
     def jobs(self) -> Sequence[JobInfo]:
         self._called("jobs")

@@ -158,6 +158,10 @@ class FakeWorkers:
     def free_port(self) -> int:
         return 1500
 
+    @contextmanager
+    def listening(self, job: str, port: int) -> Iterator[int]:
+        yield port or 1500
+
 
 @dataclass
 class FakeSource:

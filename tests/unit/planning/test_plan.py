@@ -102,7 +102,7 @@ def test_space_is_counted_where_the_disks_are() -> None:
 def test_a_datastore_with_too_little_room(free: int, form: DiskFormat, stands: bool, warns: bool) -> None:
     plan = planned(there=offer(free=free), disk_format=form)
     assert ("are needed at once" in against(plan)) is stands
-    assert any("5 GiB free" in warning for warning in plan.warnings) is warns
+    assert any("5 GiB free" in caution.message for caution in plan.warnings) is warns
 
 
 def test_processors_and_memory_that_differ_are_told() -> None:
@@ -110,7 +110,7 @@ def test_processors_and_memory_that_differ_are_told() -> None:
     assert (plan.replica.cpus, plan.replica.memory_mib) == (1, 1024)
     assert "processors: 2 sockets of 2 cores -> 1 sockets of 1 cores" in told(plan)
     assert "memory: 2.0 GiB -> 1.0 GiB" in told(plan)
-    assert any("more slowly" in warning for warning in plan.warnings)
+    assert any("more slowly" in caution.message for caution in plan.warnings)
 
 
 def test_threads_of_the_source_are_cores_of_the_replica() -> None:
@@ -235,7 +235,7 @@ def test_smaller_volumes_are_told_and_warned_of() -> None:
     groups = {"vg0": GroupSpec(volumes={"lv0": "9GiB"})}
     plan = planned(lvm(16 * GIB), storage=StorageSpec(DiskStrategy.PER_VOLUME, groups=groups))
     assert "/: 16.0 GiB -> 9.0 GiB" in told(plan)
-    assert any(warning.startswith("/: 9.0 GiB hold 8.0 GiB of files") for warning in plan.warnings)
+    assert any(c.message.startswith("/: 9.0 GiB hold 8.0 GiB of files") for c in plan.warnings)
 
 
 def test_what_never_travels_is_told() -> None:

@@ -5,7 +5,8 @@ The real parts are tested elsewhere; this stands in for faults that cannot be pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import Any, cast
 
 import pytest
 
-from dtesx.base.errors import Conflict, ConnectionFailed, NotFound
+from dtesx import __version__
+from dtesx.base.errors import Conflict, ConnectionFailed, DtesxError, NotFound
 from dtesx.boot import fix
-from dtesx.model.api import MirrorStatus, SourceReplication
+from dtesx.model.api import MirrorStatus, ServiceStatus, SourceReplication
 from dtesx.model.capture import CaptureStatus
 from dtesx.model.epoch import Epoch, EpochKind
 from dtesx.model.inventory import Firmware, Inventory, OperatingSystem
@@ -36,7 +38,9 @@ from dtesx.model.stats import MirrorStats
 from dtesx.model.storage import BlockDevice, DeviceKind, FileSystem
 from dtesx.model.target import Paused, WorkerPhase, WorkerSpec, WorkerStatus
 from dtesx.model.vmware import (
+    About,
     Datastore,
+    MissingPrivileges,
     Network,
     Offer,
     ReplicaPlan,
@@ -111,6 +115,13 @@ class World:
     bootable: bool = False
     made_of: Inventory = INVENTORY
     offered: Offer = OFFER
+    source_version: str = __version__
+    clock_ahead: float = 0.0
+    unreachable: str = ""
+    read_only: bool = False
+    lacks: tuple[MissingPrivileges, ...] = ()
+    about_server: About = About("VMware vCenter Server", "8.0.3", "1", "VirtualCenter", "u")
+    login_error: DtesxError | None = None
     calls: int = 0
     die_at: int = 0
     fail_at: int = 0
@@ -137,6 +148,14 @@ class World:
     def inventory(self) -> Inventory:
         self._source()
         return self.made_of
+
+    def service(self) -> ServiceStatus:
+        self._source()
+        return ServiceStatus("source", self.source_version, "alpha", time=time.time() + self.clock_ahead)
+
+    def reaches(self, address: str, port: int) -> str:
+        self._source()
+        return self.unreachable
 
     def start_mirror(self, request: MirrorRequest) -> MirrorStatus:
         self._source()
@@ -255,6 +274,10 @@ class World:
     def free_port(self) -> int:
         return 1500
 
+    @contextmanager
+    def listening(self, job: str, port: int) -> Iterator[int]:
+        yield port or 1500
+
     # -- journal --------------------------------------------------------------------------
     def save_job(self, record: JobRecord) -> None:
         self.tick()
@@ -277,6 +300,8 @@ class World:
     @contextmanager
     def vsphere(self) -> Iterator[VSphere]:
         self.tick()
+        if self.login_error is not None:
+            raise self.login_error
         yield cast(VSphere, self)
 
     def find_vm(self, name: str) -> VirtualMachine:
@@ -288,6 +313,21 @@ class World:
         if self.replica is None:
             raise NotFound("gone")
         return self.replica
+
+    def about(self) -> About:
+        return self.about_server
+
+    def changes_nothing(self) -> bool:
+        return self.read_only
+
+    def missing_privileges(
+        self, plan: ReplicaPlan, *, beside: str, replica_ref: str = ""
+    ) -> tuple[MissingPrivileges, ...]:
+        return self.lacks
+
+    def check_name(self, plan: ReplicaPlan, *, beside: str) -> None:
+        if self.replica is not None and self.replica.annotation != plan.owner:
+            raise Conflict(f"a virtual machine called {plan.name} exists already", hint="choose another name")
 
     def offer(self, appliance_ref: str, where: Whereabouts) -> Offer:
         self.tick()

@@ -1,0 +1,89 @@
+"""``dtesx job validate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dtesx.base.errors import ExitCode, UsageError
+from dtesx.cli import ask, jobfile, output, session
+from dtesx.cli.job.plan import File, Name
+from dtesx.cli.params import Json, Thumbprint
+from dtesx.model.validation import Check, Finding, Repairs, Validation, Verdict
+
+Fix = Annotated[
+    list[Check] | None, typer.Option("--fix", help="Repair what this check finds; may be repeated.")
+]
+FixAll = Annotated[bool, typer.Option("--fix-all", help="Repair all that can be repaired.")]
+Last = Annotated[bool, typer.Option("--last", help="Show what the last validation of the job found.")]
+
+_STYLES = {Verdict.ERROR: "red", Verdict.WARNING: "yellow", Verdict.PASSED: "green"}
+
+
+def validate_job(
+    job: Name = "",
+    file: File = None,
+    fix: Fix = None,
+    fix_all: FixAll = False,
+    trust_thumbprint: Thumbprint = "",
+    last: Last = False,
+    json: Json = False,
+) -> None:
+    """Check whether a job can be carried out, or is still in order.
+
+    Source, vSphere and the appliance are asked now. Each check has an id and passes, warns, or tells an
+    error with what to do (exit code 1). Nothing is changed, unless a repair is asked for: then it is made,
+    and all is checked again. A certificate is repaired only with --trust-thumbprint.
+    """
+    if bool(job) == (file is not None) or (last and not job):
+        raise UsageError(
+            "name a job, or a job file", hint="dtesx job validate -f FILE, or dtesx job validate NAME"
+        )
+    repairs = _repairs(fix or [], fix_all, trust_thumbprint)
+    found = _found(job, file, repairs, last=last)
+    if json:
+        output.document(found)
+    else:
+        print_validation(found)
+    if found.errors:
+        raise typer.Exit(ExitCode.PROBLEMS)
+
+
+def print_validation(validation: Validation) -> None:
+    """Print a validation for people."""
+    for sentence in validation.fixed:
+        output.line(f"repaired: {sentence}", style="bold")
+    for finding in validation.findings:
+        output.line(
+            f"{finding.verdict.value:8}{finding.check.value:17}{finding.message}",
+            style=_STYLES[finding.verdict],
+        )
+        for line in _what_to_do(finding):
+            output.line(f"{'':25}{line}")
+    counts = {verdict: sum(f.verdict is verdict for f in validation.findings) for verdict in Verdict}
+    output.line("")
+    output.line(
+        f"{counts[Verdict.ERROR]} errors, {counts[Verdict.WARNING]} warnings, {counts[Verdict.PASSED]} passed"
+    )
+
+
+def _repairs(fix: list[Check], fix_all: bool, thumbprint: str) -> Repairs:
+    """A thumbprint is given only to have the certificate trusted."""
+    trusted = (Check.CERTIFICATE,) if thumbprint else ()
+    return Repairs((*fix, *trusted), fix_all, ask.as_vsphere(thumbprint))
+
+
+def _found(job: str, file: Path | None, repairs: Repairs, *, last: bool) -> Validation:
+    api = session.appliance()
+    if file is not None:
+        return api.validate(jobfile.load(file), repairs)
+    return api.last_validation(job) if last else api.validate_job(job, repairs)
+
+
+def _what_to_do(finding: Finding) -> list[str]:
+    lines = [finding.hint] if finding.hint else []
+    if finding.fix:
+        lines.append(f"--fix {finding.check.value} {finding.fix}")
+    return lines

@@ -1,0 +1,98 @@
+"""What a validation finds: one verdict for each thing that was looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Check(StrEnum):
+    """What is looked at; the values are the ids of findings."""
+
+    JOB_NAME = "job-name"
+    SOURCE = "source"
+    SOURCE_VERSION = "source-version"
+    SOURCE_READ = "source-read"
+    SOURCE_CHANGED = "source-changed"
+    CLOCK = "clock"
+    WAY_BACK = "way-back"
+    CERTIFICATE = "certificate"
+    VSPHERE = "vsphere"
+    VSPHERE_VERSION = "vsphere-version"
+    LICENCE = "licence"
+    PRIVILEGES = "privileges"
+    PLACE = "place"
+    REPLICA_NAME = "replica-name"
+    REPLICA = "replica"
+    OPTIONS = "options"
+    PORT_GROUPS = "port-groups"
+    ADDRESSES = "addresses"
+    DATASTORES = "datastores"
+    SPACE = "space"
+    APPLIANCE_DISKS = "appliance-disks"
+    ARCHITECTURE = "architecture"
+    FIRMWARE = "firmware"
+    BOOT_LOADER = "boot-loader"
+    VOLUMES = "volumes"
+    VOLUME_SIZES = "volume-sizes"
+    POWER = "power"
+    NOT_YET = "not-yet"
+    TOOLS = "tools"
+
+
+class Verdict(StrEnum):
+    """How it stands: an error keeps the job from being carried out, a warning may surprise later."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    PASSED = "passed"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One result of a check: a sentence, and what to do.
+
+    ``fix`` says what ``--fix`` does about it, "" where only people can set it right.
+    """
+
+    check: Check
+    verdict: Verdict
+    message: str
+    hint: str = ""
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a job's validation at Unix time ``at`` found, errors first.
+
+    ``fixed`` are sentences about what was repaired before. Checks that need what could not be reached are
+    not among the findings.
+    """
+
+    job: str
+    at: float
+    findings: tuple[Finding, ...]
+    fixed: tuple[str, ...] = ()
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """What keeps the job from being carried out."""
+        return tuple(f for f in self.findings if f.verdict is Verdict.ERROR)
+
+
+@dataclass(frozen=True)
+class Repairs:
+    """What of a job's findings dtesx is to repair before it validates again.
+
+    ``all``: whatever it can. ``thumbprint`` is that of the VMware server's certificate, compared by a person;
+    without it ``certificate`` is not repaired.
+    """
+
+    checks: tuple[Check, ...] = ()
+    all: bool = False
+    thumbprint: str = ""
+
+    def wants(self, check: Check) -> bool:
+        """Whether it was asked for."""
+        return self.all or check in self.checks

@@ -1,0 +1,117 @@
+"""Asking source, vSphere and appliance for what a validation judges; nothing is changed."""
+
+from __future__ import annotations
+
+import time
+
+from dtesx import __version__
+from dtesx.base.errors import Conflict, DtesxError
+from dtesx.model.inventory import Inventory
+from dtesx.model.job import Problem
+from dtesx.model.record import JobRecord
+from dtesx.model.vmware import VirtualMachine
+from dtesx.planning.machine import replica_plan, whereabouts
+from dtesx.recovery import protect
+from dtesx.recovery.ports import Surroundings
+from dtesx.recovery.transfer import layout
+from dtesx.validation.facts import ApplianceFacts, Facts, PlanFacts, ReplicaFacts, SourceFacts, VsphereFacts
+from dtesx.volumes import programs
+from dtesx.vsphere.client import VSphere
+
+_What = PlanFacts | ReplicaFacts | Problem | None
+
+
+def examine(record: JobRecord, site: Surroundings, claims: tuple[str, ...] = ()) -> Facts:
+    """All facts about a job; what keeps one from being learned is a fact itself.
+
+    ``claims`` are sentences about other jobs that have this one's names.
+    """
+    source = _source(record, site)
+    inventory = source.inventory if isinstance(source, SourceFacts) else None
+    vsphere, what = _vsphere(record, site, inventory)
+    wanted = programs.needed(what.plan.layout) if isinstance(what, PlanFacts) else ()
+    lacking = programs.missing(wanted)
+    appliance = ApplianceFacts(claims, lacking, programs.packages(lacking), programs.installable())
+    return Facts(appliance, source, vsphere, what)
+
+
+def _source(record: JobRecord, site: Surroundings) -> SourceFacts | Problem:
+    try:
+        before = time.time()
+        status = site.source.service()
+        now = (before + time.time()) / 2
+        address, reason = _way_back(record, site)
+        return SourceFacts(
+            version=status.version,
+            own_version=__version__,
+            ahead=status.time - now,
+            address=address,
+            unreachable=reason,
+            inventory=site.source.inventory(),
+            planned_from=record.inventory if record.replica_ref else None,
+        )
+    except DtesxError as error:
+        return _problem(error)
+
+
+def _way_back(record: JobRecord, site: Surroundings) -> tuple[str, str]:
+    """Where the source would connect to, and why it cannot."""
+    address = record.spec.route or site.source.local_address()
+    try:
+        with site.workers.listening(record.id, record.data_port) as port:
+            return f"{address}:{port}", site.source.reaches(address, port)
+    except Conflict as error:
+        return address, error.message
+
+
+def _vsphere(
+    record: JobRecord, site: Surroundings, inventory: Inventory | None
+) -> tuple[VsphereFacts | Problem, _What]:
+    try:
+        with site.vsphere() as vsphere:
+            found = VsphereFacts(vsphere.about(), vsphere.changes_nothing())
+            return found, _replica(record, site, vsphere, inventory)
+    except DtesxError as error:
+        return _problem(error), None
+
+
+def _replica(record: JobRecord, site: Surroundings, vsphere: VSphere, inventory: Inventory | None) -> _What:
+    try:
+        appliance = vsphere.find_vm(site.appliance_vm)
+        if record.replica_ref:
+            return _made(record, vsphere, appliance)
+        return _planned(record, vsphere, appliance, inventory) if inventory is not None else None
+    except DtesxError as error:
+        return _problem(error)
+
+
+def _planned(
+    record: JobRecord, vsphere: VSphere, appliance: VirtualMachine, inventory: Inventory
+) -> PlanFacts:
+    offer = vsphere.offer(appliance.ref, whereabouts(record.spec.replica))
+    plan = protect.planned_with(record, inventory, offer)
+    lacks = vsphere.missing_privileges(plan.replica, beside=appliance.ref)
+    clash = None
+    try:
+        vsphere.check_name(plan.replica, beside=appliance.ref)
+    except Conflict as error:
+        clash = _problem(error)
+    return PlanFacts(plan, clash, lacks)
+
+
+def _made(record: JobRecord, vsphere: VSphere, appliance: VirtualMachine) -> ReplicaFacts:
+    made = replica_plan(record.spec, protect.inventory_of(record), layout(record), protect.owner_of(record))
+    problem = None
+    try:
+        vsphere.vm(record.replica_ref)
+    except DtesxError as error:
+        problem = _problem(error)
+    ref = "" if problem else record.replica_ref
+    lacks = vsphere.missing_privileges(made, beside=appliance.ref, replica_ref=ref)
+    offer = vsphere.offer(appliance.ref, whereabouts(record.spec.replica))
+    named = {made.datastore, *(disk.datastore for disk in made.disks)}
+    return ReplicaFacts(problem, lacks, tuple(store for store in offer.datastores if store.name in named))
+
+
+def _problem(error: DtesxError) -> Problem:
+    return Problem(error.code, error.message, error.hint)

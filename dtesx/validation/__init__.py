@@ -1,0 +1,1 @@
+"""Whether a job can be carried out: facts in, findings out. Pure."""

@@ -1,0 +1,30 @@
+"""Checks of the appliance itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dtesx.model.validation import Check, Finding
+from dtesx.validation.facts import ApplianceFacts
+from dtesx.validation.judging import Judge, error
+
+
+def _names(facts: ApplianceFacts) -> Iterator[Finding]:
+    for sentence in facts.claims:
+        yield error(Check.JOB_NAME, sentence, "choose another name in the job file")
+
+
+def _tools(facts: ApplianceFacts) -> Iterator[Finding]:
+    if facts.missing_programs:
+        yield error(
+            Check.TOOLS,
+            f"the appliance lacks programs that the replica needs: {', '.join(facts.missing_programs)}",
+            f"install there: {', '.join(facts.packages)}",
+            "installs them from the archives that the appliance uses" if facts.installable else "",
+        )
+
+
+JUDGES = (
+    Judge(Check.JOB_NAME, "no other job has the name of this one or of its replica", _names),
+    Judge(Check.TOOLS, "the appliance has the programs that the replica needs", _tools),
+)
