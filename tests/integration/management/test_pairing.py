@@ -52,6 +52,9 @@ def test_a_paired_source_answers(source: SourceSite) -> None:
     with closing(SourceClient(paired)) as client:
         assert client.inventory() == INVENTORY
         assert client.service().paired
+        assert abs(client.service().time - time.time()) < 60
+        assert client.reaches("127.0.0.1", source.port) == ""
+        assert "refused" in client.reaches("127.0.0.1", 1)
         assert client.local_address() == "127.0.0.1"
         assert client.certificate == paired.certificate
         client.shut_down()

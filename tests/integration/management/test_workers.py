@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dtesx.base.errors import CommandFailed, DtesxError, Interrupted, TargetFull
+from dtesx.base.errors import CommandFailed, Conflict, DtesxError, Interrupted, TargetFull
 from dtesx.management.workers import Limits, LocalWorkers
 from dtesx.model.inventory import Firmware
 from dtesx.model.layout import Layout
@@ -196,6 +196,23 @@ def test_a_port_in_use_is_passed_over(place: Place) -> None:
     free = place.service().free_port()
     with socket.create_server(("", free)):
         assert place.service().free_port() != free
+
+
+def test_a_free_port_can_be_connected_to_and_is_free_again(place: Place) -> None:
+    workers = place.service()
+    with workers.listening("", 0) as port:
+        socket.create_connection(("127.0.0.1", port)).close()
+        with pytest.raises(Conflict), workers.listening("", port):
+            pass
+    with workers.listening("", 0) as again:
+        assert again == port
+
+
+def test_a_listening_worker_is_asked_itself(place: Place) -> None:
+    workers = place.service()
+    workers.start(SPEC)
+    with workers.listening(SPEC.job, SPEC.port) as port:
+        assert port == SPEC.port
 
 
 def test_a_real_worker_is_paused_and_stays_so_over_a_restart(tmp_path: Path) -> None:
