@@ -134,18 +134,17 @@ class LocalWorkers:
 
         Where the job's worker listens, it is that one's; Conflict when something else has the port.
         """
-        status = self.status(job) if job else None
-        if status is not None and status.phase in _READY:
-            yield port
+        if not port:
+            with self._free_for_a_while() as free, _listener(free):
+                yield free
             return
-        chosen = port or self.free_port()
-        try:
-            with _listener(chosen):
-                yield chosen
-        finally:
-            if not port:
-                with self._ports:
-                    self._reserved.discard(chosen)
+        with self._locks[job]:  # no worker is started meanwhile, which would find its port taken
+            status = self.status(job)
+            if status is not None and status.phase in _READY:
+                yield port
+                return
+            with _listener(port):
+                yield port
 
     def free_port(self) -> int:
         """A data port that no job uses, 1500 first; it stays reserved until a worker gets it."""
@@ -172,6 +171,15 @@ class LocalWorkers:
                 self.stop(job)
             except DtesxError as error:
                 log.error("a worker could not be ended", job=job, reason=error.message)
+
+    @contextmanager
+    def _free_for_a_while(self) -> Iterator[int]:
+        port = self.free_port()
+        try:
+            yield port
+        finally:
+            with self._ports:
+                self._reserved.discard(port)
 
     # --- inside; the job's lock is held
 

@@ -81,17 +81,29 @@ class Validation:
         return tuple(f for f in self.findings if f.verdict is Verdict.ERROR)
 
 
+REPAIRABLE = (Check.CERTIFICATE, Check.TOOLS)
+"""What dtesx can set right; the rest only people can."""
+
+
 @dataclass(frozen=True)
 class Repairs:
     """What of a job's findings dtesx is to repair before it validates again.
 
-    ``all``: whatever it can. ``thumbprint`` is that of the VMware server's certificate, compared by a person;
-    without it ``certificate`` is not repaired.
+    ``all``: whatever it can, the VMware server's certificate only with its ``thumbprint``, which a person
+    has compared.
     """
 
     checks: tuple[Check, ...] = ()
     all: bool = False
     thumbprint: str = ""
+
+    def __post_init__(self) -> None:
+        for check in self.checks:
+            if check not in REPAIRABLE:
+                names = ", ".join(REPAIRABLE)
+                raise ValueError(f"{check.value} cannot be repaired by dtesx; it can repair: {names}")
+        if Check.CERTIFICATE in self.checks and not self.thumbprint:
+            raise ValueError("certificate is repaired only with the thumbprint of the one to trust")
 
     def wants(self, check: Check) -> bool:
         """Whether it was asked for."""

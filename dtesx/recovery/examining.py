@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from dtesx import __version__
-from dtesx.base.errors import Conflict, DtesxError
+from dtesx.base.errors import Conflict, DtesxError, NotFound
 from dtesx.model.inventory import Inventory
 from dtesx.model.job import Problem
 from dtesx.model.record import JobRecord
@@ -101,16 +101,25 @@ def _planned(
 
 def _made(record: JobRecord, vsphere: VSphere, appliance: VirtualMachine) -> ReplicaFacts:
     made = replica_plan(record.spec, protect.inventory_of(record), layout(record), protect.owner_of(record))
-    problem = None
+    ref = record.replica_ref
     try:
-        vsphere.vm(record.replica_ref)
-    except DtesxError as error:
-        problem = _problem(error)
-    ref = "" if problem else record.replica_ref
+        problem = _disks_gone(record, vsphere.vm(ref))
+    except NotFound as error:
+        ref, problem = "", _problem(error)
     lacks = vsphere.missing_privileges(made, beside=appliance.ref, replica_ref=ref)
     offer = vsphere.offer(appliance.ref, whereabouts(record.spec.replica))
     named = {made.datastore, *(disk.datastore for disk in made.disks)}
     return ReplicaFacts(problem, lacks, tuple(store for store in offer.datastores if store.name in named))
+
+
+def _disks_gone(record: JobRecord, machine: VirtualMachine) -> Problem | None:
+    if len(machine.disks) >= len(record.disks):
+        return None
+    return Problem(
+        Conflict.code,
+        f"the replica {machine.name} has {len(machine.disks)} disks; the job made {len(record.disks)}",
+        "attach what somebody detached in the vSphere client, or delete the job and create it again",
+    )
 
 
 def _problem(error: DtesxError) -> Problem:

@@ -11,7 +11,7 @@ from dtesx.model.layout import GIB
 from dtesx.model.validation import Check, Finding
 from dtesx.model.vmware import MissingPrivileges
 from dtesx.validation.facts import PlanFacts, ReplicaFacts
-from dtesx.validation.judging import Judge, error, warning
+from dtesx.validation.judging import Judge, error, known, warning
 
 HEADROOM_BYTES = 5 * GIB
 """What a datastore with a replica should have free: snapshots and thin disks grow."""
@@ -47,11 +47,6 @@ def unplanned(problem: Problem) -> Finding:
     return error(check, problem.message, problem.hint)
 
 
-def _fits(_facts: PlanFacts) -> Iterator[Finding]:
-    """There is a plan because the options fit the source, and the place is there."""
-    yield from ()
-
-
 def _clash(facts: PlanFacts) -> Iterator[Finding]:
     if facts.clash is not None:
         yield error(Check.REPLICA_NAME, facts.clash.message, facts.clash.hint)
@@ -85,8 +80,8 @@ def _headroom(facts: ReplicaFacts) -> Iterator[Finding]:
 _PRIVILEGES = Judge(Check.PRIVILEGES, "the account may do all that is needed", _lacks)
 
 PLANNED: tuple[Judge[PlanFacts], ...] = (
-    Judge(Check.OPTIONS, "the job's options fit the source", _fits),
-    Judge(Check.PLACE, "the replica's place is there", _fits),
+    Judge(Check.OPTIONS, "the job's options fit the source", known),
+    Judge(Check.PLACE, "the replica's place is there", known),
     Judge(Check.REPLICA_NAME, "the replica's name is free in vSphere", _clash),
     _PRIVILEGES,
     *(Judge(check, passed, partial(_planned, check)) for check, passed in _PLANNED.items()),

@@ -7,17 +7,12 @@ from collections.abc import Iterator
 from dtesx.model.inventory import BootLoader
 from dtesx.model.validation import Check, Finding
 from dtesx.validation.facts import SourceFacts
-from dtesx.validation.judging import Judge, error, warning
+from dtesx.validation.judging import Judge, error, known, warning
 
 CLOCK_SECONDS = 5.0
 """How far apart the clocks may be. Recovery points bear the source's time, and people read it elsewhere."""
 
 _OTHER_LOADERS = (BootLoader.SYSTEMD_BOOT, BootLoader.EXTLINUX, BootLoader.LILO)
-
-
-def _answers(_facts: SourceFacts) -> Iterator[Finding]:
-    """Facts are there because the source answered."""
-    yield from ()
 
 
 def _version(facts: SourceFacts) -> Iterator[Finding]:
@@ -91,7 +86,7 @@ def _changed(facts: SourceFacts) -> Iterator[Finding]:
 
 
 JUDGES = (
-    Judge(Check.SOURCE, "the source answers", _answers),
+    Judge(Check.SOURCE, "the source answers", known),
     Judge(Check.SOURCE_VERSION, "source and appliance run the same version", _version),
     Judge(Check.SOURCE_READ, "the source could look at all that it is made of", _read),
     Judge(Check.CLOCK, "the clocks of source and appliance agree", _clock),

@@ -9,7 +9,7 @@ from dtesx.base.errors import UntrustedCertificate
 from dtesx.model.job import Problem
 from dtesx.model.validation import Check, Finding
 from dtesx.validation.facts import VsphereFacts
-from dtesx.validation.judging import Judge, error
+from dtesx.validation.judging import Judge, error, known
 
 LEAST_VERSION = (6, 5)
 """The guest identifiers and fault classes that dtesx uses exist from this API version on."""
@@ -21,11 +21,6 @@ def away(problem: Problem) -> Finding:
         fix = "trusts the certificate whose thumbprint is given with --trust-thumbprint"
         return error(Check.CERTIFICATE, problem.message, problem.hint, fix)
     return error(Check.VSPHERE, problem.message, problem.hint)
-
-
-def _let_in(_facts: VsphereFacts) -> Iterator[Finding]:
-    """Facts are there because the server let us in, with the certificate that is pinned."""
-    yield from ()
 
 
 def _version(facts: VsphereFacts) -> Iterator[Finding]:
@@ -48,8 +43,8 @@ def _licence(facts: VsphereFacts) -> Iterator[Finding]:
 
 
 JUDGES = (
-    Judge(Check.CERTIFICATE, "the VMware server shows the certificate that is trusted", _let_in),
-    Judge(Check.VSPHERE, "the VMware server lets the appliance log in", _let_in),
+    Judge(Check.CERTIFICATE, "the VMware server shows the certificate that is trusted", known),
+    Judge(Check.VSPHERE, "the VMware server lets the appliance log in", known),
     Judge(Check.VSPHERE_VERSION, "the VMware server's version is supported", _version),
     Judge(Check.LICENCE, "the VMware server's licence allows changes", _licence),
 )

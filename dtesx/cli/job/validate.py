@@ -72,7 +72,12 @@ def print_validation(validation: Validation) -> None:
 def _repairs(fix: list[Check], fix_all: bool, thumbprint: str) -> Repairs:
     """A thumbprint is given only to have the certificate trusted."""
     trusted = (Check.CERTIFICATE,) if thumbprint else ()
-    return Repairs((*fix, *trusted), fix_all, ask.as_vsphere(thumbprint))
+    checks = tuple(dict.fromkeys((*fix, *trusted)))
+    try:
+        return Repairs(checks, fix_all, ask.as_vsphere(thumbprint))
+    except ValueError as error:
+        hint = "each finding says what to do; --trust-thumbprint THUMBPRINT trusts a certificate"
+        raise UsageError(str(error), hint=hint) from error
 
 
 def _found(job: str, file: Path | None, repairs: Repairs, *, last: bool) -> Validation:

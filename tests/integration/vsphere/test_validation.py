@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dtesx.base.errors import Conflict, Refused
-from dtesx.model.vmware import MissingPrivileges, NicPlan, ReplicaPlan, VirtualMachine
+from dtesx.model.job import JobSpec, JobState
+from dtesx.model.record import JobRecord
+from dtesx.model.replica import ReplicaSpec
+from dtesx.model.validation import Check, Verdict
+from dtesx.model.vmware import MissingPrivileges, NicPlan, ReplicaPlan, VirtualMachine, Whereabouts
+from dtesx.recovery import protect
+from dtesx.recovery.examining import examine
+from dtesx.validation.findings import findings
 from dtesx.vsphere import collector
 from dtesx.vsphere.client import VSphere
 from dtesx.vsphere.privileges import PRIVILEGES, Subject
+from tests.unit.recovery.world import INVENTORY, World
 
-from .conftest import Site
+from .conftest import APPLIANCE, STORE, Site
 
 pytestmark = pytest.mark.integration
 
@@ -72,6 +82,57 @@ def test_a_name_is_free_ours_or_taken(
     vsphere.check_name(plan, beside=appliance.ref)
     with pytest.raises(Conflict, match=f"called {plan.name} exists already"):
         vsphere.check_name(replace(plan, owner="somebody"), beside=appliance.ref)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A source of ours, and vSphere as an account sees it."""
+
+    site: Site
+    world: World
+
+    def wrong(self, job: JobRecord, user: str = "exact") -> dict[Check, str]:
+        around = replace(
+            self.world.surroundings(), vsphere=lambda: self.site.login(user), appliance_vm=APPLIANCE
+        )
+        found = findings(examine(job, around))
+        assert found
+        return {f.check: f.message for f in found if f.verdict is not Verdict.PASSED}
+
+
+@pytest.fixture
+def asked(site: Site, tmp_path: Path) -> Asked:
+    return Asked(site, World(tmp_path))
+
+
+def job(**replica: Any) -> JobRecord:
+    spec = JobSpec("alpha", "alpha", "vc", ReplicaSpec(STORE, **replica))
+    return JobRecord("j1", spec, JobState.CREATED, 0.0)
+
+
+def test_a_job_before_its_replica_is_made(asked: Asked) -> None:
+    assert set(asked.wrong(job())) <= {Check.SPACE, Check.TOOLS}  # what this machine has is its own affair
+    assert "no-such" in asked.wrong(job(cluster="no-such"))[Check.PLACE]
+    assert Check.REPLICA_NAME in asked.wrong(job(name=APPLIANCE))
+    assert Check.PORT_GROUPS in asked.wrong(job(networks={"*": "no-such"}))
+    lacking = asked.wrong(job(), "without-Datastore.AllocateSpace")[Check.PRIVILEGES]
+    assert lacking == f"the account lacks on {STORE}: Datastore.AllocateSpace"
+
+
+def test_a_job_with_a_replica(
+    asked: Asked,
+    vsphere: VSphere,
+    appliance: VirtualMachine,
+    make_replica: Callable[[ReplicaPlan], VirtualMachine],
+) -> None:
+    begun = replace(job(name="alpha-validated"), inventory=INVENTORY)
+    plan = protect.planned_with(begun, INVENTORY, vsphere.offer(appliance.ref, Whereabouts()))
+    made = make_replica(plan.replica)
+    protected = replace(begun, layout=plan.layout, replica_ref=made.ref, disks=made.disks)
+    assert set(asked.wrong(protected)) <= {Check.SPACE}
+    assert Check.PRIVILEGES in asked.wrong(protected, "without-VirtualMachine.Interact.PowerOn")
+    assert Check.REPLICA in asked.wrong(replace(protected, replica_ref="vm-99999"))
+    assert "made 2" in asked.wrong(replace(protected, disks=made.disks * 2))[Check.REPLICA]
 
 
 def test_the_role_is_made_once_and_set_right_again(vsphere: VSphere) -> None:

@@ -59,7 +59,15 @@ def test_the_last_result_is_shown_without_asking_anybody(api: FakeApi, run: Run)
 
 
 @pytest.mark.parametrize(
-    "line", [(), ("web", "-f", "x.yaml"), ("-f", "x.yaml", "--last"), ("web", "--fix", "no")]
+    "line",
+    [
+        (),
+        ("web", "-f", "x.yaml"),
+        ("-f", "x.yaml", "--last"),
+        ("web", "--fix", "no"),
+        ("web", "--fix", "clock"),
+        ("web", "--fix", "certificate"),
+    ],
 )
 def test_what_cannot_be_meant_is_refused(api: FakeApi, run: Run, line: tuple[str, ...]) -> None:
     assert run("job", "validate", *line).code == ExitCode.USAGE

@@ -137,7 +137,9 @@ def test_a_job_that_exists_is_validated_again_and_remembers(rig: Rig) -> None:
 def test_missing_programs_are_installed_when_asked(rig: Rig) -> None:
     rig.lacking = ("mkfs.ext4",)
     assert wrong(rig.validations.make(record().spec, NOTHING)) == {Check.TOOLS}
-    assert wrong(rig.validations.make(record().spec, Repairs((Check.CERTIFICATE,)))) == {Check.TOOLS}
+    assert wrong(
+        rig.validations.make(record().spec, Repairs((Check.CERTIFICATE,), thumbprint=THUMBPRINT))
+    ) == {Check.TOOLS}
     assert rig.installed == []
     found = rig.validations.make(record().spec, Repairs((Check.TOOLS,)))
     assert rig.installed == [("e2fsprogs",)]
