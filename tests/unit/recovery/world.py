@@ -6,7 +6,7 @@ The real parts are tested elsewhere; this stands in for faults that cannot be pr
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
