@@ -2,8 +2,8 @@
 
 A file grows while its epoch arrives (``arriving``). When the epoch is complete, the file is synced and
 takes the epoch's number as its name: from then on it will be applied, if need be after a restart,
-and from the beginning. It goes when the file systems of the replica were synced. The last one that
-went is in ``applied``.
+and from the beginning. The name's ending tells whether that has begun, so that the replica may have a part of
+it. The file goes when the file systems of the replica were synced. The last one that went is in ``applied``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dtesx.wire.piping import in_memory
 
 _ARRIVING = "arriving"
 _APPLIED = "applied"
-_ENDING = ".epoch"
+_WAITING, _BEGUN = ".epoch", ".begun"
 _ENCODER = msgspec.msgpack.Encoder()
 _TRAILER = struct.Struct("!I")  # how many bytes the last frame takes
 _READ = 1 << 20
@@ -81,6 +81,16 @@ class EpochLog:
         applied = last.number if last is not None else 0
         return [number for number in self._numbers() if number > applied]
 
+    def begun(self) -> int:
+        """The number of the last epoch of which the replica may have a part; 0: there is none."""
+        return max((int(file.stem) for file in self._directory.glob(f"*{_BEGUN}")), default=0)
+
+    def begin_to_apply(self, number: int) -> None:
+        """The replica is about to get a whole epoch. May be repeated."""
+        with suppress(FileNotFoundError):
+            self._path(number, _WAITING).rename(self._path(number, _BEGUN))
+            sync_directory(self._directory)
+
     def free(self) -> int:
         """Bytes that can still be written where epochs are kept."""
         status = os.statvfs(self._directory)
@@ -100,10 +110,10 @@ class EpochLog:
         """Keep a frame of operations. May be repeated when it failed."""
         self._add(FrameType.OPERATIONS, bytes(frame.table), [in_memory(frame.blob)])
 
-    def complete(self, epoch: Epoch, tasks: Sequence[InsertedTask] = ()) -> None:
+    def complete(self, epoch: Epoch, tasks: Sequence[InsertedTask] = (), *, waits: bool = True) -> None:
         """The epoch is whole: when this returns, it will be applied, and ``tasks`` run then.
 
-        May be repeated when it failed.
+        Unless it ``waits``, that begins now. May be repeated when it failed.
         """
         tail = _ENCODER.encode(_Tail(epoch, self.size, self._checksum, tuple(tasks)))
         end = _encoded(FrameType.EPOCH_END, tail)
@@ -111,7 +121,7 @@ class EpochLog:
         self._write(end)
         os.fsync(self._arriving)
         with suppress(FileNotFoundError):  # when it is repeated
-            (self._directory / _ARRIVING).rename(self._file(epoch.number))
+            (self._directory / _ARRIVING).rename(self._path(epoch.number, _WAITING if waits else _BEGUN))
         os.fsync(self._fd)
         self._close()
 
@@ -162,6 +172,11 @@ class EpochLog:
             if number <= epoch.number:
                 self._file(number).unlink()
 
+    def forget(self) -> None:
+        """Nobody knows any more what the replica has."""
+        (self._directory / _APPLIED).unlink(missing_ok=True)
+        sync_directory(self._directory)
+
     def close(self) -> None:
         """Close; what has not become whole is forgotten."""
         self.discard()
@@ -170,10 +185,15 @@ class EpochLog:
             self._fd = -1
 
     def _numbers(self) -> list[int]:
-        return sorted(int(file.stem) for file in self._directory.glob(f"*{_ENDING}"))
+        endings = _WAITING, _BEGUN
+        return sorted(int(file.stem) for ending in endings for file in self._directory.glob(f"*{ending}"))
 
     def _file(self, number: int) -> Path:
-        return self._directory / f"{number:020}{_ENDING}"
+        begun = self._path(number, _BEGUN)
+        return begun if begun.exists() else self._path(number, _WAITING)
+
+    def _path(self, number: int, ending: str) -> Path:
+        return self._directory / f"{number:020}{ending}"
 
     def _close(self) -> None:
         if self._arriving >= 0:

@@ -124,9 +124,10 @@ class LocalWorkers:
     def unsettled(self, job: str) -> bool:
         """Whether epochs that arrived whole may be on the replica's disks in part.
 
-        Those that wait because the worker is paused have not been begun.
+        While the worker is paused, that is what it had begun to apply before.
         """
-        return not self.paused(job) and bool(EpochLog(self._root / job / EPOCHS).waiting())
+        epochs = EpochLog(self._root / job / EPOCHS)
+        return bool(epochs.begun()) if self.paused(job) else bool(epochs.waiting())
 
     @contextmanager
     def listening(self, job: str, port: int) -> Iterator[int]:

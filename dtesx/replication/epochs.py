@@ -9,7 +9,7 @@ from functools import partial
 from dtesx.apply.epochs import EpochLog
 from dtesx.apply.errors import Hold, persist
 from dtesx.apply.outlook import Outlook
-from dtesx.base.errors import Conflict, DtesxError
+from dtesx.base.errors import Conflict, DtesxError, EpochDamaged
 from dtesx.base.log import get_logger
 from dtesx.model.epoch import Epoch, EpochKind, InsertedTask, KeptEpoch, QueueAction, QueueOrder, TargetQueue
 from dtesx.model.target import TargetOptions
@@ -119,9 +119,9 @@ class Epochs:
         if latest is not None and epoch.number <= latest.number:
             raise ProtocolError(f"epoch {epoch.number} arrived after epoch {latest.number}")
         self.arriving = False
-        self._persistently(lambda: self._log.complete(epoch, tasks))
-        self._waiting.append(self._log.kept(epoch.number))
         waits = self._resting()
+        self._persistently(lambda: self._log.complete(epoch, tasks, waits=waits))
+        self._waiting.append(self._log.kept(epoch.number))
         if waits:
             self._foresee(epoch.number)
         return waits
@@ -134,6 +134,7 @@ class Epochs:
         epoch = self._waiting[0].epoch
         if check:
             self._log.check(epoch.number)
+        self._persistently(lambda: self._log.begin_to_apply(epoch.number))
         self.applying = True
         try:
             self._carry_out(epoch, again=check)
@@ -148,8 +149,9 @@ class Epochs:
         return epoch
 
     def recover(self) -> None:
-        """Apply what was whole when the target ended; while it rests, know what it comes to."""
+        """Apply what was whole when the target ended; while it rests, what had been begun, and foresee the rest."""
         if self._resting():
+            self._finish()
             self.foresee()
         elif self._waiting:
             log.info("epochs are applied again", numbers=[kept.epoch.number for kept in self._waiting])
@@ -171,7 +173,6 @@ class Epochs:
             self._persistently(lambda: self._log.applied(epoch))
             if not self._unsettled:
                 self._persistently(self._appliers.settled)
-                self._carried_out = False
 
     def obey(self, order: QueueOrder) -> TargetQueue:
         """Deal with what waits as somebody wishes. What this returns from is on disk.
@@ -181,6 +182,13 @@ class Epochs:
         if order.action is not QueueAction.SHOW:
             if self.applying or not self._resting():
                 raise Conflict("the queue is being applied", hint="pause the replica first: dtesx pause")
+            try:
+                self._finish()
+            except EpochDamaged:
+                if order.action is not QueueAction.DISCARD:
+                    raise
+                self._persistently(self._log.forget)
+                self._last = None
             through = self._consistent() if order.consistent else order.through
             if order.action is QueueAction.APPLY and self._waiting:
                 self._apply_through(self._waiting[-1].epoch.number if through is None else through)
@@ -193,6 +201,11 @@ class Epochs:
         """An epoch that is not whole is forgotten."""
         self._log.close()
         self._outlooks.close()
+
+    def _finish(self) -> None:
+        """Apply all of what the replica may have in part: nothing else makes it what it was at an epoch."""
+        if begun := self._log.begun():
+            self._apply_through(begun)
 
     def _apply_through(self, number: int) -> None:
         while self._waiting and self._waiting[0].epoch.number <= number:

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
+from dtesx.apply.epochs import EpochLog
 from dtesx.base.errors import Conflict, DtesxError, NotFound, Refused, UsageError
 from dtesx.base.files import private_directory, write_atomic
 from dtesx.base.log import get_logger
@@ -109,13 +110,13 @@ def queue(state: Path, order: QueueOrder) -> TargetQueue:
 
 
 def _without(state: Path, order: QueueOrder) -> TargetQueue:
-    if order.action is QueueAction.APPLY:
+    epochs = state / _EPOCHS / order.name
+    if order.action is QueueAction.APPLY or (order.action is QueueAction.DISCARD and EpochLog(epochs).begun()):
         raise NotRunning(
             f"no target uses {state}, and only a target knows where its replicas are",
-            hint="start it; what is paused it leaves as it is",
+            hint="start it; what is paused it leaves as it is, but for an epoch that it had begun to apply",
         )
     gate = pausing.pauses(state).gate(order.name)
-    epochs = state / _EPOCHS / order.name
     return Keeper(epochs, Tasks(epochs), Path, lambda: None, gate, Orders()).order(order)
 
 

@@ -6,12 +6,13 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from dtesx.apply.epochs import EpochLog
 from dtesx.apply.staging import Staging
-from dtesx.base.errors import Conflict
+from dtesx.base.errors import Conflict, EpochDamaged
 from dtesx.base.run import run
 from dtesx.model.epoch import Epoch, EpochKind, QueueAction, QueueOrder, TargetQueue
 from dtesx.model.mirror import MirrorOptions
@@ -34,6 +35,7 @@ pytestmark = pytest.mark.integration
 # Of many epochs not every step is tried out every time; they are alike.
 _STRIDE = 1 if "DTESX_TORTURE" in os.environ else 9
 
+T = TypeVar("T")
 EPOCH = Epoch(7, EpochKind.CRASH, 1000.0)
 
 
@@ -172,10 +174,16 @@ class Queue:
         log.close()
 
     def obey(self, order: QueueOrder) -> TargetQueue:
+        return self._with_epochs(lambda epochs: epochs.obey(order), resting=True)
+
+    def recover(self, *, resting: bool) -> None:
+        self._with_epochs(Epochs.recover, resting=resting)
+
+    def _with_epochs(self, action: Callable[[Epochs], T], *, resting: bool) -> T:
         with Appliers(lambda _root: self.tree, lambda _path, _reason: None, _unexpected) as appliers:
-            epochs = Epochs(EpochLog(self.log), appliers, _unexpected, Tasks(self.log), resting=lambda: True)
+            epochs = Epochs(EpochLog(self.log), appliers, _unexpected, Tasks(self.log), resting=lambda: resting)
             try:
-                return epochs.obey(order)
+                return action(epochs)
             finally:
                 epochs.close()
 
@@ -212,6 +220,36 @@ def test_an_order_is_carried_out_however_often_its_process_is_killed(
         assert queue.applied == {str(number) for number in range(1, applied + 1)}
         kills += 1
     assert kills > 1
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_what_was_begun_is_completed_though_the_target_is_paused_meanwhile(
+    tmp_path: Path, *, comes_back: bool
+) -> None:
+    kills, killed, halves = 0, True, 0
+    while killed:
+        queue = Queue(tmp_path, "cf")
+        killed = dies(lambda queue=queue: queue.recover(resting=False), CHANGING, kills)  # type: ignore[misc]
+        halves += bool(EpochLog(queue.log).begun())
+        if comes_back:
+            queue.recover(resting=True)
+        found = queue.obey(QueueOrder(QueueAction.DISCARD))
+        assert queue.applied == {str(number) for number in range(1, found.applied.number + 1 if found.applied else 1)}
+        kills += 1
+    assert halves > 2
+
+
+def test_nobody_knows_what_a_replica_is_that_has_a_part_of_a_damaged_epoch(tmp_path: Path) -> None:
+    queue = Queue(tmp_path, "cf")
+    queue.obey(QueueOrder(QueueAction.APPLY, through=1))
+    log = EpochLog(queue.log)
+    log.begin_to_apply(2)
+    (file,) = queue.log.glob("*2.begun")
+    data = file.read_bytes()
+    file.write_bytes(data[:20] + bytes([data[20] ^ 1]) + data[21:])
+    with pytest.raises(EpochDamaged):
+        queue.obey(QueueOrder(QueueAction.APPLY))
+    assert queue.obey(QueueOrder(QueueAction.DISCARD)) == TargetQueue(None, ())
 
 
 def test_nothing_is_applied_where_nothing_consistent_waits(tmp_path: Path) -> None:
