@@ -26,7 +26,7 @@ def walk_changed(root: int, options: WalkOptions, changed: Names) -> Generator[V
     scanner, covered = Scanner(root, options), set[bytes]()
     with closing(Directories(root)) as directories:
         for path in sorted(changed, key=_order):
-            if reserved(path) or any(above in covered for above in _above(path)):
+            if reserved(path) or any(above in covered for above in upwards(path)):
                 continue
             try:
                 fd = os.dup(directories.get(path))
@@ -90,7 +90,7 @@ def _order(path: bytes) -> list[bytes]:
     return path.split(b"/") if path else []
 
 
-def _above(path: bytes) -> Iterator[bytes]:
+def upwards(path: bytes) -> Iterator[bytes]:
     """The path and those of the directories above it."""
     while path:
         yield path

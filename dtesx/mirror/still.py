@@ -12,6 +12,9 @@ import stat
 import struct
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+
+import msgspec
 
 from dtesx.mirror import content
 from dtesx.mirror.directories import Directories
@@ -59,12 +62,11 @@ class _Layout:
         gathering = self._gathering
         for path in gathering.directories:
             self._make(path)
-        for kept in gathering.names:
-            self._place(kept)
+        placed = [self._place(kept) for kept in gathering.names]
         for path, kept in gathering.directories.items():
             _describe(b".", self._directories.get(path), kept)
         # At last, for what is immutable cannot get another name, nor something in it.
-        for kept in (*gathering.names, *gathering.directories.values()):
+        for kept in (*placed, *gathering.directories.values()):
             if kept.flags > 0 and kept.flags & SETTABLE_FLAGS:
                 self._flag(kept)
 
@@ -76,7 +78,8 @@ class _Layout:
             os.mkdir(name, 0o700, dir_fd=self._directories.get(above))
             self._made.add(path)
 
-    def _place(self, kept: Kept) -> None:
+    def _place(self, kept: Kept) -> Kept:
+        """Make a name; returns what it stands for."""
         item, fd = kept.item, self._directories.get(kept.directory)
         if item.link in self._first:
             above, _, name = self._first[item.link].rpartition(b"/")
@@ -87,9 +90,12 @@ class _Layout:
                 dst_dir_fd=self._directories.get(kept.directory),
                 follow_symlinks=False,
             )
-            return
+            return kept
         if item.link:
             self._first[item.link] = join(kept.directory, item.name)
+            whole = self._gathering.linked[item.link]
+            item = msgspec.structs.replace(whole.item, name=item.name)
+            kept = replace(whole, directory=kept.directory, item=item)
         if item.kind == stat.S_IFLNK:
             os.symlink(item.target, item.name, dir_fd=fd)
         elif item.kind != stat.S_IFREG:
@@ -99,6 +105,7 @@ class _Layout:
         else:
             _write(item.name, fd, kept.data)
         _describe(item.name, fd, kept)
+        return kept
 
     def _flag(self, kept: Kept) -> None:
         fd = os.open(kept.item.name or b".", _OPEN, dir_fd=self._directories.get(kept.directory))

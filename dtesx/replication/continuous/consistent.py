@@ -96,10 +96,9 @@ class ConsistentEpochs:
         self._next = now + self._options.consistent_every
         with ExitStack() as stack:
             roots = {
-                root: Root(stack.enter_context(self._opened(root)), self._scope(root), self._links(root))
-                for root in self._roots
+                root: Root(stack.enter_context(self._opened(root)), self._scope(root)) for root in self._roots
             }
-            taking = _Taking(self._roots, self._capture, self._pending, self._points)
+            taking = _Taking(roots, self._links, self._capture, self._pending, self._points)
             try:
                 edge = stack.enter_context(self._edges.edge(roots, taking))
             except (NotFrozen, NotStill) as error:
@@ -143,9 +142,18 @@ class ConsistentEpochs:
 
 
 class _Taking:
-    """Takes what changed until an edge; ``taken`` is what was."""
+    """Takes what changed below ``roots`` until an edge, with all names of files; ``taken`` is what was."""
 
-    def __init__(self, roots: Sequence[str], capture: Capture, pending: Pending, points: Points) -> None:
+    def __init__(
+        self,
+        roots: Mapping[str, Root],
+        links: Callable[[str], LinkNames],
+        capture: Capture,
+        pending: Pending,
+        points: Points,
+    ) -> None:
+        self._roots = roots
+        self._links = links
         self._capture = capture
         self._pending = pending
         self._points = points
@@ -156,26 +164,30 @@ class _Taking:
         """Whether all that changed is known."""
         return not any(some.everything or some.blurred for some in self.taken.values())
 
-    def so_far(self) -> Mapping[str, Changes]:
+    def so_far(self, pause: Callable[[], None]) -> Mapping[str, Changes]:
         self._pending.add(self._capture.drain())
-        late = self._add()
-        if not self.known:  # nothing has to be frozen to find that out
-            raise unknown()
-        return late
+        return self._take(pause)
 
-    def take(self) -> tuple[Mapping[str, Changes], Mapping[str, Changes]]:
+    def at_last(self, pause: Callable[[], None]) -> Mapping[str, Changes]:
         self._points.gather()
         self._pending.add(self._capture.drain(still=True))
         self._pending.retry_all()
-        late = self._add()
-        for some in self.taken.values():
-            if some.moved:  # moving changes the root's own times
-                some.names.setdefault(b"", {})
-        return self.taken, late
+        return self._take(pause)
 
-    def _add(self) -> Mapping[str, Changes]:
+    def _take(self, pause: Callable[[], None]) -> Mapping[str, Changes]:
         late = self._pending.take()
-        for root, some in late.items():
-            if some:
-                self.taken[root].add(some)
+        try:
+            for root, some in late.items():
+                if some and not (some.everything or some.blurred):
+                    self._links(root).complete(self._roots[root].fd, some, pause)
+        finally:
+            for root, some in late.items():
+                if some:
+                    self.taken[root].add(some)
+        if not self.known:  # nothing has to be frozen to find that out
+            raise unknown()
+        for root, some in self.taken.items():
+            if some.moved:  # moving changes the root's own times
+                for changes in (some, late[root]):
+                    changes.names.setdefault(b"", {})
         return late

@@ -10,16 +10,14 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from dtesx.capture.errors import NotWatchable
 from dtesx.capture.filesystems import file_system
 from dtesx.capture.settling import write_back_all
-from dtesx.mirror.ahead import Ahead
 from dtesx.mirror.gathering import Gathering, NotStill
-from dtesx.mirror.hard_links import LinkNames
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.still import laid_out
 from dtesx.model.changes import Changes
@@ -37,11 +35,10 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 @dataclass(frozen=True)
 class Root:
-    """A root as it is read: its directory, what of it travels, and the names of its files."""
+    """A root as it is read: its directory, and what of it travels."""
 
     fd: int
     scope: Scope | None
-    links: LinkNames
 
 
 @dataclass(frozen=True)
@@ -62,16 +59,13 @@ class Edge:
 
 
 class Changing(Protocol):
-    """Knows what changed below all roots, by root."""
+    """Knows what changed below all roots, by root. ``pause`` is called often, and may raise."""
 
-    def so_far(self) -> Mapping[str, Changes]:
-        """What changed since the last time; it stays to be taken."""
+    def so_far(self, pause: Callable[[], None]) -> Mapping[str, Changes]:
+        """What changed since the last time; what happens from the call on is told by the next."""
 
-    def take(self) -> tuple[Mapping[str, Changes], Mapping[str, Changes]]:
-        """What changed until now, and what of it may have happened since ``so_far`` was last called.
-
-        For while nothing can be written.
-        """
+    def at_last(self, pause: Callable[[], None]) -> Mapping[str, Changes]:
+        """The same, while nothing can be written."""
 
 
 class Edges:
@@ -126,22 +120,31 @@ class Edges:
             yield Edge(taken, kind, stills)
 
     def _prepare(self, reading: _Reading, changing: Changing) -> None:
-        """Read ahead and write back, until little is left of both: it would hold up who writes."""
-        took = math.inf
+        """Read and write back, until little is left of both: it would hold up who writes.
+
+        Raises NotStill when what is left would take longer than may be.
+        """
+        took, reads = math.inf, 0.0
         for _ in range(_ROUNDS):
-            began, before = time.monotonic(), took
-            reading.ahead(changing.so_far(), _Deadline(_AHEAD))
+            began, before, deadline = time.monotonic(), took, _Deadline(_AHEAD)
+            changes = changing.so_far(deadline.pause)
+            told = time.monotonic()
+            reading.read(changes, deadline, still=False)
+            reads = time.monotonic() - told
             self.settle()
             took = time.monotonic() - began
-            if took < _LITTLE or took > before * _BETTER:
+            if took < _LITTLE:
                 return
+            if took > before * _BETTER:
+                break
+        if reads > self._budget:  # what changes in such a round takes as long to read again
+            raise _Deadline(self._budget).passed()
 
     def _read(self, reading: _Reading, changing: Changing) -> float:
         with self._freezer.frozen(self._budget) as moment:
             deadline = _Deadline(self._budget)
             taken = time.time()
-            changes, late = changing.take()
-            reading.read(changes, late, deadline)
+            reading.read(changing.at_last(deadline.pause), deadline, still=True)
         if not moment.whole:
             raise deadline.passed()
         return taken
@@ -157,20 +160,12 @@ class _Reading:
             os.mkdir(name := b"%d" % number, dir_fd=memory)
             files = os.open(name, _DIRECTORY, dir_fd=memory)
             stack.callback(os.close, files)
-            self.gathered[root] = Gathering(files, _SMALL, Ahead(files))
+            self.gathered[root] = Gathering(files, _SMALL)
 
-    def ahead(self, late: Mapping[str, Changes], deadline: _Deadline) -> None:
-        """Copy what is likely to be needed; what is not by the deadline is read later."""
-        for root, at in self._roots.items():
-            with suppress(NotStill):
-                self.gathered[root].ahead.update(at.fd, late[root], deadline.pause)
-
-    def read(self, changes: Mapping[str, Changes], late: Mapping[str, Changes], deadline: _Deadline) -> None:
+    def read(self, changes: Mapping[str, Changes], deadline: _Deadline, *, still: bool) -> None:
         """Read all of it, or raise NotStill."""
         for root, at in self._roots.items():
-            if changes[root] and not changes[root].everything:
-                at.links.complete(at.fd, changes[root], deadline.pause)
-            self.gathered[root].gather(at.fd, at.scope, changes[root], late[root], deadline.pause)
+            self.gathered[root].gather(at.fd, at.scope, changes[root], deadline.pause, still=still)
 
 
 class _Deadline:
