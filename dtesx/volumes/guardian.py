@@ -12,12 +12,16 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import os
 import select
 import socket
 import sys
 import time
 
 FIFREEZE, FITHAW = 0xC0045877, 0xC0045878  # linux/fs.h
+URGENT = 1
+"""The priority (sched(7), SCHED_RR) of who has file systems frozen: all that write wait for it."""
+
 _MCL_CURRENT, _MCL_FUTURE = 1, 2
 
 
@@ -74,6 +78,8 @@ def _serve(asked: socket.socket, directories: list[int]) -> None:
 def main() -> None:
     """Serve until the other end of the socket is closed."""
     ctypes.CDLL(None).mlockall(_MCL_CURRENT | _MCL_FUTURE)
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(URGENT))
     numbers = [int(text) for text in sys.argv[1:]]
     with contextlib.suppress(OSError), socket.socket(fileno=numbers[0]) as asked:
         _serve(asked, numbers[1:])

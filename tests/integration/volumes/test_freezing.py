@@ -135,3 +135,11 @@ def test_a_killed_guardian_leaves_nothing_frozen(systems: list[Path], freezer: F
     _all_writable(systems)
     with pytest.raises(NotFrozen), freezer.frozen(1.0):
         pass
+
+
+def test_who_holds_others_up_goes_first(freezer: Freezer) -> None:
+    ordinary = os.sched_getscheduler(0)
+    with freezer.frozen(20.0):
+        assert os.sched_getscheduler(0) == os.SCHED_RR
+        assert os.sched_getscheduler(freezer._guardian.pid) == os.SCHED_RR
+    assert os.sched_getscheduler(0) == ordinary
