@@ -149,7 +149,10 @@ class Epochs:
         return epoch
 
     def recover(self) -> None:
-        """Apply what was whole when the target ended; while it rests, what had been begun, and foresee the rest."""
+        """Apply what was whole when the target ended; while it rests, what had been begun.
+
+        What it comes to when the rest is applied is known then.
+        """
         if self._resting():
             self._finish()
             self.foresee()

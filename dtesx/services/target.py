@@ -111,7 +111,9 @@ def queue(state: Path, order: QueueOrder) -> TargetQueue:
 
 def _without(state: Path, order: QueueOrder) -> TargetQueue:
     epochs = state / _EPOCHS / order.name
-    if order.action is QueueAction.APPLY or (order.action is QueueAction.DISCARD and EpochLog(epochs).begun()):
+    if order.action is QueueAction.APPLY or (
+        order.action is QueueAction.DISCARD and EpochLog(epochs).begun()
+    ):
         raise NotRunning(
             f"no target uses {state}, and only a target knows where its replicas are",
             hint="start it; what is paused it leaves as it is, but for an epoch that it had begun to apply",

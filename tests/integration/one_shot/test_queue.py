@@ -47,8 +47,8 @@ def waiting(site: Site) -> list[int]:
 
 def settled(site: Site) -> bool:
     """Whether an epoch was applied, and what was applied is on disk and needs not be kept any more."""
-    kept = site.state.glob("**/*.epoch")
-    return queue(site, "show", "www")["applied"] is not None and not list(kept)
+    kept = [*site.state.glob("**/*.epoch"), *site.state.glob("**/*.begun")]
+    return queue(site, "show", "www")["applied"] is not None and not kept
 
 
 def change(site: Site, name: str) -> None:

@@ -181,7 +181,9 @@ class Queue:
 
     def _with_epochs(self, action: Callable[[Epochs], T], *, resting: bool) -> T:
         with Appliers(lambda _root: self.tree, lambda _path, _reason: None, _unexpected) as appliers:
-            epochs = Epochs(EpochLog(self.log), appliers, _unexpected, Tasks(self.log), resting=lambda: resting)
+            epochs = Epochs(
+                EpochLog(self.log), appliers, _unexpected, Tasks(self.log), resting=lambda: resting
+            )
             try:
                 return action(epochs)
             finally:
@@ -234,7 +236,9 @@ def test_what_was_begun_is_completed_though_the_target_is_paused_meanwhile(
         if comes_back:
             queue.recover(resting=True)
         found = queue.obey(QueueOrder(QueueAction.DISCARD))
-        assert queue.applied == {str(number) for number in range(1, found.applied.number + 1 if found.applied else 1)}
+        assert queue.applied == {
+            str(number) for number in range(1, found.applied.number + 1 if found.applied else 1)
+        }
         kills += 1
     assert halves > 2
 

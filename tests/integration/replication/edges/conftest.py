@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,14 @@ def mounted(bare_site: Site, tmp_path: Path, request: pytest.FixtureRequest) -> 
     """A site whose source is a file system of its own."""
     with file_system(request.param, tmp_path / "source.img", bare_site.source):
         yield bare_site
+
+
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    """A directory that also servers that do not run as root can reach: pytest's they cannot."""
+    with tempfile.TemporaryDirectory(prefix="dtesx-test-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 @contextmanager

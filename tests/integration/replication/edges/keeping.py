@@ -1,0 +1,39 @@
+"""`dtesx target` that keeps a copy of its replica at every epoch of one moment, until somebody takes it away.
+
+python -m tests.integration.replication.edges.keeping COPIES REPLICA target ...
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from dtesx.base.run import run
+from dtesx.cli.main import main
+from dtesx.model.epoch import Epoch
+from dtesx.replication.epochs import Epochs
+
+from .watching import CONSISTENT
+
+_WAITING = 3
+
+
+def _keep(copies: Path, replica: Path) -> None:
+    carry_out = Epochs._carry_out
+
+    def carried_out(self: Epochs, epoch: Epoch, *, again: bool) -> None:
+        carry_out(self, epoch, again=again)
+        # What is applied again was perhaps followed by others already; but for the last one.
+        last = len(self.waiting) == 1
+        if epoch.kind in CONSISTENT and (last or not again) and len(list(copies.iterdir())) < _WAITING:
+            copy = copies / f"{epoch.number}"
+            run(["cp", "-a", str(replica), f"{copy}.part"])
+            Path(f"{copy}.part").rename(copy)
+
+    Epochs._carry_out = carried_out  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    _keep(Path(sys.argv[1]), Path(sys.argv[2]))
+    del sys.argv[1:3]
+    sys.exit(main())
