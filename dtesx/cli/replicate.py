@@ -150,7 +150,9 @@ def replicate(
     """
     from dtesx.services.fan_out import Branch, replicate_to
     from dtesx.services.waiting import stopped_by_signals
+    from dtesx.volumes.freezing import thaw_left
 
+    thaw_left()  # first of all: what is written to that never ends
     options, hooks, how = epochs.options(), applications.hooks(), link.options()
     if len(urls) > 1 and (status or hooks):
         raise UsageError(

@@ -23,6 +23,7 @@ from dtesx.management.web import application
 from dtesx.model.hooks import Hooks
 from dtesx.replication.sending import run_mirror
 from dtesx.services.replication import run_replication
+from dtesx.volumes.freezing import thaw_left
 from dtesx.wire.identity import load_or_create
 from dtesx.wire.tls import server_context
 
@@ -35,6 +36,7 @@ def run(address: str, port: int, state: Path, hooks: Mapping[str, Hooks]) -> Non
     Makes identity and one-time pairing token in ``state`` at first start. Raises Conflict when the
     port or the state directory is in use.
     """
+    thaw_left()  # first of all: what is written to that never ends
     private_directory(state)
     with alone(state), stop_signals() as stop:
         hostname = socket.gethostname()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import sys
@@ -10,12 +11,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dtesx.base.errors import DtesxError
 from dtesx.base.log import get_logger
+from dtesx.base.mountinfo import mounts
 from dtesx.base.run import Process, spawn
 from dtesx.model.replication import FreezeStats
 from dtesx.volumes import guardian
@@ -136,6 +138,30 @@ class Freezer:
             return self._socket.recv(512).decode()
         except OSError:
             return ""
+
+
+def thaw_left() -> None:
+    """Thaw what was left frozen by guardians that were killed together with those they watched."""
+    for path in Path(guardian.MARKS).glob("*"):
+        with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as mark:
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for device in map(int, mark.read().split()):
+                _thaw_device(device)
+            path.unlink()
+
+
+def _thaw_device(device: int) -> None:
+    # btrfs has other numbers in the table of mounts than for those who ask, but nowhere is one used twice.
+    for mount in mounts():
+        if device == mount.device or mount.type == "btrfs":
+            with suppress(OSError):
+                directory = os.open(mount.point, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                try:
+                    if os.fstat(directory).st_dev == device and guardian.thaw([directory]):
+                        log.warning("a file system had been left frozen", where=os.fsdecode(mount.point))
+                        return
+                finally:
+                    os.close(directory)
 
 
 @contextmanager

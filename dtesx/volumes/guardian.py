@@ -17,10 +17,14 @@ import select
 import socket
 import sys
 import time
+from collections.abc import Iterator
 
 FIFREEZE, FITHAW = 0xC0045877, 0xC0045878  # linux/fs.h
 URGENT = 1
 """The priority (sched(7), SCHED_RR) of who has file systems frozen: all that write wait for it."""
+
+MARKS = "/run/dtesx-frozen"
+"""Has a file for each guardian, locked while it lives: the device numbers (stat(2)) of what it has frozen."""
 
 _MCL_CURRENT, _MCL_FUTURE = 1, 2
 
@@ -49,13 +53,33 @@ def _freeze(directories: list[int]) -> int:
     return 0
 
 
-def _serve(asked: socket.socket, directories: list[int]) -> None:
+@contextlib.contextmanager
+def _mark() -> Iterator[int]:
+    """Our file in MARKS; one in memory alone where there can be none."""
+    path = f"{MARKS}/{os.getpid()}-{time.time_ns()}"
+    try:
+        os.makedirs(MARKS, 0o700, exist_ok=True)
+        mark = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError:
+        yield os.memfd_create("mark")
+        return
+    try:
+        fcntl.flock(mark, fcntl.LOCK_EX)
+        yield mark
+    finally:
+        os.unlink(path)
+
+
+def _serve(asked: socket.socket, directories: list[int], mark: int) -> None:
+    devices = " ".join(str(os.fstat(directory).st_dev) for directory in directories).encode()
     seconds = 0.0
     while request := asked.recv(64):
         if request == b"thaw":  # too late: the time was up
             asked.send(b"expired %.6f" % seconds)
             continue
         began, budget = time.monotonic(), float(request)
+        with contextlib.suppress(OSError):  # no room
+            os.pwrite(mark, devices, 0)
         refused = _freeze(directories)
         readable: list[socket.socket] = []
         late = not refused and time.monotonic() - began >= budget
@@ -67,6 +91,7 @@ def _serve(asked: socket.socket, directories: list[int]) -> None:
             # Also when the other end is gone: then there is nobody else to do it.
             whole = bool(refused) or thaw(directories)
             seconds = time.monotonic() - began
+            os.ftruncate(mark, 0)
         if refused:
             asked.send(b"refused %d" % refused)
         elif late:
@@ -81,8 +106,8 @@ def main() -> None:
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(URGENT))
     numbers = [int(text) for text in sys.argv[1:]]
-    with contextlib.suppress(OSError), socket.socket(fileno=numbers[0]) as asked:
-        _serve(asked, numbers[1:])
+    with contextlib.suppress(OSError), socket.socket(fileno=numbers[0]) as asked, _mark() as mark:
+        _serve(asked, numbers[1:], mark)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from dtesx.base.run import run
-from dtesx.volumes.freezing import Freezer, NotFrozen
+from dtesx.volumes.freezing import Freezer, NotFrozen, thaw_left
 
 pytestmark = pytest.mark.integration
 
@@ -135,6 +135,30 @@ def test_a_killed_guardian_leaves_nothing_frozen(systems: list[Path], freezer: F
     _all_writable(systems)
     with pytest.raises(NotFrozen), freezer.frozen(1.0):
         pass
+
+
+def test_what_was_left_frozen_is_thawed_at_the_next_start(systems: list[Path]) -> None:
+    for system in systems:
+        argv = [sys.executable, "-c", _CHILD, str(system)]
+        child = subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3])
+        assert child.stdout is not None
+        os.kill(int(child.stdout.readline()), signal.SIGKILL)
+        child.kill()
+        child.wait()
+        child.stdout.close()
+    threads = [_write(system / "file") for system in systems]
+    time.sleep(0.1)
+    assert all(thread.is_alive() for thread in threads), "all are frozen"
+    thaw_left()
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def test_what_somebody_has_frozen_stays_frozen(systems: list[Path], freezer: Freezer) -> None:
+    with freezer.frozen(20.0) as moment:
+        thaw_left()
+    assert moment.whole
 
 
 def test_who_holds_others_up_goes_first(freezer: Freezer) -> None:
