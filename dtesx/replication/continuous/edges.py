@@ -29,7 +29,7 @@ from dtesx.volumes.memory import open_memory
 _MEMORY = 512 << 20
 _SMALL = 64 << 20
 _AHEAD = 10.0
-_ROUNDS, _LITTLE, _BETTER = 6, 0.1, 0.8
+_ROUNDS, _LITTLE, _BETTER, _CHANCES = 6, 0.1, 0.8, 2
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -124,7 +124,7 @@ class Edges:
 
         Raises NotStill when what is left would take longer than may be.
         """
-        took, reads = math.inf, 0.0
+        took, reads, chances = math.inf, 0.0, _CHANCES
         for _ in range(_ROUNDS):
             began, before, deadline = time.monotonic(), took, _Deadline(_AHEAD)
             changes = changing.so_far(deadline.pause)
@@ -136,7 +136,9 @@ class Edges:
             if took < _LITTLE:
                 return
             if took > before * _BETTER:
-                break
+                chances -= 1
+                if not chances or reads < self._budget / 2:
+                    break
         if reads > self._budget:  # what changes in such a round takes as long to read again
             raise _Deadline(self._budget).passed()
 

@@ -5,6 +5,7 @@ python -m tests.integration.replication.edges.keeping COPIES REPLICA target ...
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -18,6 +19,11 @@ from .watching import CONSISTENT
 _WAITING = 3
 
 
+def whole(copies: Path) -> list[int]:
+    """The numbers of the epochs of which there is a whole copy, in their order."""
+    return sorted(int(copy.name) for copy in copies.iterdir() if not copy.suffix)
+
+
 def _keep(copies: Path, replica: Path) -> None:
     carry_out = Epochs._carry_out
 
@@ -25,10 +31,11 @@ def _keep(copies: Path, replica: Path) -> None:
         carry_out(self, epoch, again=again)
         # What is applied again was perhaps followed by others already; but for the last one.
         last = len(self.waiting) == 1
-        if epoch.kind in CONSISTENT and (last or not again) and len(list(copies.iterdir())) < _WAITING:
-            copy = copies / f"{epoch.number}"
-            run(["cp", "-a", str(replica), f"{copy}.part"])
-            Path(f"{copy}.part").rename(copy)
+        if epoch.kind in CONSISTENT and (last or not again) and len(whole(copies)) < _WAITING:
+            # Who copied for a target that was killed may still be at it.
+            part = copies / f"{epoch.number}.{os.getpid()}"
+            run(["cp", "-a", str(replica), str(part)])
+            part.rename(copies / f"{epoch.number}")
 
     Epochs._carry_out = carried_out  # type: ignore[method-assign]
 

@@ -23,6 +23,7 @@ from tests.integration.replication.cutting import Cut
 
 from .conftest import file_system
 from .databases import DATABASES, Look
+from .keeping import whole
 
 _CONTAINED = ("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child=KILL", "--mount-proc")
 _REPOSITORY = Path(__file__).parents[4]
@@ -87,8 +88,6 @@ class Ends:
             process.kill()
             status = process.wait()
             assert status == -signal.SIGKILL, f"the {one} had ended by itself with {status}"
-            for copy in self.copies.glob("*.part"):
-                shutil.rmtree(copy)
         for one in {"source", "target"} - self._running.keys():
             self.start(one)
 
@@ -118,10 +117,10 @@ class Examined:
 
     def go_on(self) -> None:
         """Look at the next copy, if there is one."""
-        numbers = [int(copy.name) for copy in self._copies.iterdir() if not copy.suffix]
+        numbers = whole(self._copies)
         if not numbers:
             return
-        copy = self._copies / f"{min(numbers)}"
+        copy = self._copies / f"{numbers[0]}"
         self.counts.append(self._look(copy))
         shutil.rmtree(copy)
         assert self.counts == sorted(self.counts), "what was done once is undone"
@@ -159,7 +158,7 @@ def _run(work: Path, kind: str, database: str, seed: int, seconds: float) -> Ite
             time.sleep(0.05)
         now = time.time()
         _until(lambda: ends.newest() > now, "it does not go on in the end")
-        while any(ends.copies.iterdir()):
+        while whole(ends.copies):
             examined.go_on()
         yield f"{happened} mishaps, {len(examined.counts)} copies sound, {ends.freezes()}"
 
