@@ -30,8 +30,9 @@ def _keep(copies: Path, replica: Path) -> None:
     def carried_out(self: Epochs, epoch: Epoch, *, again: bool) -> None:
         carry_out(self, epoch, again=again)
         # What is applied again was perhaps followed by others already; but for the last one.
-        last = len(self.waiting) == 1
-        if epoch.kind in CONSISTENT and (last or not again) and len(whole(copies)) < _WAITING:
+        valid = epoch.kind in CONSISTENT and (not again or len(self.waiting) == 1)
+        kept = whole(copies)
+        if valid and epoch.number not in kept and len(kept) < _WAITING:
             # Who copied for a target that was killed may still be at it.
             part = copies / f"{epoch.number}.{os.getpid()}"
             run(["cp", "-a", str(replica), str(part)])

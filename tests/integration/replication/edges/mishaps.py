@@ -87,13 +87,15 @@ class Ends:
             process = self._running.pop(one)
             process.kill()
             status = process.wait()
-            assert status == -signal.SIGKILL, f"the {one} had ended by itself with {status}"
+            log = (self._work / f"{one}.log").read_text().splitlines()[-20:]
+            assert status == -signal.SIGKILL, "\n".join((*log, f"the {one} had ended with {status}"))
         for one in {"source", "target"} - self._running.keys():
             self.start(one)
 
     def end(self) -> None:
         """Have both end by themselves: a source killed with its guardian leaves frozen what it froze."""
-        for process in self._running.values():
+        while self._running:
+            _, process = self._running.popitem()
             process.terminate()
             process.wait(60)
 
@@ -158,9 +160,11 @@ def _run(work: Path, kind: str, database: str, seed: int, seconds: float) -> Ite
             time.sleep(0.05)
         now = time.time()
         _until(lambda: ends.newest() > now, "it does not go on in the end")
+        told = ends.freezes()
+        ends.end()
         while whole(ends.copies):
             examined.go_on()
-        yield f"{happened} mishaps, {len(examined.counts)} copies sound, {ends.freezes()}"
+        yield f"{happened} mishaps, {len(examined.counts)} copies sound, {told}"
 
 
 def main() -> None:
