@@ -153,7 +153,7 @@ def _run(work: Path, kind: str, database: str, seed: int, seconds: float) -> Ite
         while time.monotonic() < end or len(examined.counts) < _AT_LEAST:
             assert time.monotonic() < end + _WAIT, "there are no epochs of one moment"
             examined.go_on()
-            if time.monotonic() > then:
+            if then < time.monotonic() < end:
                 ends.fail(chance.choice(_MISHAPS))
                 happened += 1
                 then = time.monotonic() + chance.uniform(0.2, 6.0)
