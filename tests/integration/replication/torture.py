@@ -37,6 +37,7 @@ _WAIT = 60.0
 _DEEDS = 20
 _FIO = ["fio", "--name=load", "--rw=randrw", "--rwmixwrite=80", "--bs=1k-16k", "--size=6m", "--iodepth=8"]
 _FIO += ["--time_based", "--runtime=600", "--rate_iops=200", "--fallocate=none", "--allow_file_create=0"]
+_FIO += ["--thread"]  # in a process of its own, the job would go on when fio is stopped
 _ACCIDENTS = ("nothing", "cut", "target", "source", "both", "away")
 _ENGINES = (("libaio", 1), ("io_uring", 0), ("mmap", 0))
 
@@ -230,8 +231,8 @@ def _go(load: list[Process]) -> None:
             process.send_signal(signal.SIGCONT)
 
 
-def _stop(load: list[Process], disk: Path) -> None:
-    """Stop what writes, and return when nothing is written any more."""
+def _stop(load: list[Process], disk: Path) -> int:
+    """Stop what writes, and return when nothing is written any more, with how many there are that did."""
     alive = [process for process in load if process.poll() is None]
     for process in alive:
         process.send_signal(signal.SIGSTOP)
@@ -242,11 +243,17 @@ def _stop(load: list[Process], disk: Path) -> None:
 
     _until(frozen, lambda: f"{disk} cannot be frozen")
     run(["fsfreeze", "--unfreeze", str(disk)])
+    return len(alive)
 
 
 def _is_still(process: int) -> bool:
-    """Whether a process is stopped, and the kernel's threads that write for it sleep (io_uring)."""
+    """Whether a process is stopped, and the kernel's threads that write for it sleep (io_uring).
+
+    One that has others work for it is not: who stopped it did not stop these.
+    """
     try:
+        if any(file.read_text() for file in Path(f"/proc/{process}/task").glob("*/children")):
+            return False
         states = {
             int(task.name): (task / "stat").read_text().rpartition(")")[2].split()[0]
             for task in Path(f"/proc/{process}/task").iterdir()
@@ -276,14 +283,15 @@ def _run(work: Path, kind: str, rung: str, seed: int, rounds: int) -> Iterator[s
             doer.begin(rng.uniform(0.3, 2.0))
             _accident(which, site, rng)
             doer.wait()
-            _stop(load, work / "disk")
+            writers = _stop(load, work / "disk")
             began = time.monotonic()
             site.caught_up()
             try:
                 site.equal()
             except AssertionError as error:
                 raise AssertionError(f"round {number}, {which}:\n{error}") from error
-            yield f"round {number}: {which}, equal after {time.monotonic() - began:.1f} s"
+            took = time.monotonic() - began
+            yield f"round {number}: {which}, {writers} programs writing, equal after {took:.1f} s"
         os._exit(0)  # which ends all that is left
 
 
