@@ -36,9 +36,11 @@ _PORT = 1500
 _WAIT = 60.0
 _DEEDS = 20
 _FIO = ["fio", "--name=load", "--rw=randrw", "--rwmixwrite=80", "--bs=1k-16k", "--size=6m", "--iodepth=8"]
-_FIO += ["--time_based", "--runtime=600", "--rate_iops=200", "--fallocate=none", "--allow_file_create=0"]
+_FIO += ["--time_based", "--runtime=600", "--rate_iops=100", "--fallocate=none", "--allow_file_create=0"]
 _FIO += ["--thread"]  # in a process of its own, the job would go on when fio is stopped
 _ACCIDENTS = ("nothing", "cut", "target", "source", "both", "away")
+_SPARED = "spared"
+"""The directory that nothing is done to but by the programs that write there: elsewhere they end soon."""
 _ENGINES = (("libaio", 1), ("io_uring", 0), ("mmap", 0))
 
 
@@ -135,7 +137,7 @@ class Doer:
     def _work(self, tree: Path, seed: int, orders: int, done: int) -> None:
         os.chroot(tree)
         os.chdir("/")
-        vandal = Vandal(Path("/"), seed, lasting=True)
+        vandal = Vandal(Path("/"), seed, lasting=True, spared=Path("/", _SPARED))
         while order := os.read(orders, 1):
             deadline = time.monotonic() + order[0] / 10
             while time.monotonic() < deadline:
@@ -214,26 +216,29 @@ def _prepare(work: Path, kind: str, rung: str, stack: ExitStack) -> Path:
     return source
 
 
-def _load(tree: Path) -> list[Process]:
-    """Programs that write to files by other means than system calls for writing."""
+def _load(directory: Path, number: int = 0) -> list[Process]:
+    """Start programs that write to new files by other means than system calls for writing."""
     started = []
     for engine, direct in _ENGINES:
-        file = tree / f"fio-{engine}"
+        file = directory / f"fio-{engine}-{number}"
         file.write_bytes(os.urandom(6 << 20))
         argv = [*_FIO, f"--ioengine={engine}", f"--direct={direct}", f"--filename={file}"]
         started.append(spawn(argv))
     return started
 
 
+def _alive(load: list[Process]) -> list[Process]:
+    return [process for process in load if process.poll() is None]
+
+
 def _go(load: list[Process]) -> None:
-    for process in load:
-        if process.poll() is None:
-            process.send_signal(signal.SIGCONT)
+    for process in _alive(load):
+        process.send_signal(signal.SIGCONT)
 
 
-def _stop(load: list[Process], disk: Path) -> int:
-    """Stop what writes, and return when nothing is written any more, with how many there are that did."""
-    alive = [process for process in load if process.poll() is None]
+def _stop(load: list[Process], disk: Path) -> None:
+    """Stop what writes, and return when nothing is written any more."""
+    alive = _alive(load)
     for process in alive:
         process.send_signal(signal.SIGSTOP)
     _until(lambda: all(_is_still(process.pid) for process in alive), lambda: "the load does not stop")
@@ -243,7 +248,6 @@ def _stop(load: list[Process], disk: Path) -> int:
 
     _until(frozen, lambda: f"{disk} cannot be frozen")
     run(["fsfreeze", "--unfreeze", str(disk)])
-    return len(alive)
 
 
 def _is_still(process: int) -> bool:
@@ -270,8 +274,9 @@ def _run(work: Path, kind: str, rung: str, seed: int, rounds: int) -> Iterator[s
     with ExitStack() as stack:
         source = _prepare(work, kind, rung, stack)
         site = Site(work, source, stack.enter_context(Cut(_PORT)))
+        (source / _SPARED).mkdir()
         doer = Doer(source, seed)
-        load = _load(source)
+        spared, exposed = _load(source / _SPARED), _load(source)
         doer.begin(0.5)
         site.start("target")
         _until((work / "target/token").exists, lambda: "the target does not start")
@@ -279,19 +284,20 @@ def _run(work: Path, kind: str, rung: str, seed: int, rounds: int) -> Iterator[s
         _until(site.paired, lambda: "the source does not pair with the target")  # which is not tried again
         doer.wait()
         for number, which in zip(range(rounds), _accidents(rng), strict=False):
-            _go(load)
+            _go(spared + exposed)
+            exposed = _alive(exposed) or _load(source, number + 1)
             doer.begin(rng.uniform(0.3, 2.0))
             _accident(which, site, rng)
             doer.wait()
-            writers = _stop(load, work / "disk")
+            _stop(spared + exposed, work / "disk")
+            assert _alive(spared) == spared, "a program that writes ended by itself"
             began = time.monotonic()
             site.caught_up()
             try:
                 site.equal()
             except AssertionError as error:
                 raise AssertionError(f"round {number}, {which}:\n{error}") from error
-            took = time.monotonic() - began
-            yield f"round {number}: {which}, {writers} programs writing, equal after {took:.1f} s"
+            yield f"round {number}: {which}, equal after {time.monotonic() - began:.1f} s"
         os._exit(0)  # which ends all that is left
 
 

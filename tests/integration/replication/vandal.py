@@ -22,11 +22,12 @@ class Vandal:
     """Changes the tree below ``root``; the same ``seed`` does the same to the same tree.
 
     A ``lasting`` one keeps some files open and some mapped, whatever becomes of their names, and some
-    immutable; only for a tree that goes with the process.
+    immutable; only for a tree that goes with the process. The directory ``spared`` is left alone.
     """
 
-    def __init__(self, root: Path, seed: int, *, lasting: bool = False) -> None:
+    def __init__(self, root: Path, seed: int, *, lasting: bool = False, spared: Path | None = None) -> None:
         self._root = root
+        self._spared = spared
         self._rng = random.Random(seed)
         self._count = 0
         self._open: list[int] = []
@@ -300,10 +301,11 @@ class Vandal:
     def _directory(self) -> Path:
         path = self._root
         while self._rng.random() < 0.7:
-            below = sorted(child for child in path.iterdir() if child.is_dir() and not child.is_symlink())
+            below = {child for child in path.iterdir() if child.is_dir() and not child.is_symlink()}
+            below.discard(self._spared)
             if not below:
                 break
-            path = self._rng.choice(below)
+            path = self._rng.choice(sorted(below))
         return path
 
     def _file(self) -> Path:
