@@ -98,7 +98,7 @@ class _Copies:
         wanted = {self._names[file]: spans for file, spans in changes.ranges.items()}
         if changes.lost:
             self.losses += 1
-            wanted = {name: ((0, END),) for name in _NAMES}
+            wanted = dict.fromkeys(_NAMES, ((0, END),))
         silent = {self._names[file]: spans for file, spans in changes.silent.items()}
         for name in changes.names.get(b"", ()):
             wanted.setdefault(os.fsdecode(name), ())
