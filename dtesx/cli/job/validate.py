@@ -11,10 +11,15 @@ from dtesx.base.errors import ExitCode, UsageError
 from dtesx.cli import ask, jobfile, output, session
 from dtesx.cli.job.plan import File, Name
 from dtesx.cli.params import Json, Thumbprint
-from dtesx.model.validation import Check, Finding, Repairs, Validation, Verdict
+from dtesx.model.validation import REPAIRABLE, Check, Finding, Repairs, Validation, Verdict
 
 Fix = Annotated[
-    list[Check] | None, typer.Option("--fix", help="Repair what this check finds; may be repeated.")
+    list[Check] | None,
+    typer.Option(
+        "--fix",
+        metavar="CHECK",
+        help=f"Repair what this check finds ({' or '.join(REPAIRABLE)}); may be repeated.",
+    ),
 ]
 FixAll = Annotated[bool, typer.Option("--fix-all", help="Repair all that can be repaired.")]
 Last = Annotated[bool, typer.Option("--last", help="Show what the last validation of the job found.")]
