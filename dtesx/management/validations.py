@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from dtesx.base.described import described
 from dtesx.base.errors import NotFound
 from dtesx.base.files import private_directory, write_atomic
 from dtesx.base.log import get_logger
@@ -67,7 +68,7 @@ class Validations:
         """What the last validation of a job found; NotFound when there was none."""
         path = self._directory / self._store.job(name).id / _FILE
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Validation)
+            return msgspec.json.decode(path.read_bytes(), type=described(Validation))
         except FileNotFoundError:
             hint = f"dtesx job validate {name}"
             raise NotFound(f"job {name} was not validated yet", hint=hint) from None

@@ -71,7 +71,7 @@ def readdress(files: Files, name: str, mac: str, wanted: AddressSpec) -> Files |
     if not own:
         return None
     changed = dict(files)
-    for entry in own:
+    for entry in reversed(own):  # what stands before a changed entry keeps its place
         if _is_shared(entry):
             raise Unwritable(f"{entry.path} configures {name} together with other cards by a pattern")
         last = entry is own[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dtesx.boot.network.check import check
@@ -62,6 +62,7 @@ def settled(files: dict[str, str]) -> None:
 
 
 @settings(deadline=None, max_examples=50)
+@example({"network": {"bonds": {"eth0": {"addresses": []}}, "ethernets": {"eth0": {"addresses": []}}}}, False)
 @given(DOCUMENTS | VALUES, st.booleans())
 def test_any_yaml(document: object, flow: bool) -> None:
     settled({"/etc/netplan/a.yaml": yaml.safe_dump(document, default_flow_style=flow or None)})
