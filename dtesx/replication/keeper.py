@@ -41,8 +41,15 @@ class Keeper:
 
         Raises Interrupted.
         """
+        self.orders.unless_held(self._recover)
+
+    def finish(self) -> None:
+        """The same, when there are no sessions any more. Raises Interrupted."""
+        self.orders.at_last(self._recover)
+
+    def _recover(self) -> None:
         try:
-            self.orders.unless_held(lambda: self._with_epochs(Epochs.recover))
+            self._with_epochs(Epochs.recover)
         except Interrupted:
             raise
         except DtesxError as error:

@@ -125,7 +125,7 @@ def _serve(spec: WorkerSpec, directory: Path, reporter: Reporter, stop: threadin
             options=spec.options,
         )
         with suppress(Interrupted):  # of one that was cut off, nothing may be half there
-            keeper.recover()
+            keeper.finish()
 
 
 def _listen(address: str, port: int) -> socket.socket:

@@ -84,6 +84,10 @@ class Shipping:
         Whether the target has all of it already.
         """
         changes = self._pending.take()
+        with self._keeping(changes):
+            for root in self._roots:
+                if changes[root].inodes:
+                    self._updater.seek(root, changes[root])
         for root in self._roots:
             changes[root], later = self._updater.sent_so_far(root, changes[root])
             self._pending.add({root: later})

@@ -87,6 +87,16 @@ class Updater:
         """What is known of files of a root that have several names."""
         return self._links[root]
 
+    def seek(self, root: str, changes: Changes) -> None:
+        """Look for the names of files of which the inode alone is told, if there is nothing else to do.
+
+        Mostly they have none in this tree, and then nothing is left of the ``changes``.
+        """
+        if not (changes.names or changes.moved or changes.everything or root in self._mirrors):
+            with self._guard.open(root) as fd:
+                self._links[root].complete(fd, changes, self._tick)
+            changes.inodes.clear()
+
     def position(self, root: str) -> Position:
         """How far a root's mirror under way has come."""
         return self._mirrors[root].position

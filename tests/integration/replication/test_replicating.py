@@ -187,3 +187,20 @@ def test_what_is_written_by_a_name_that_is_gone_is_seen_by_the_other_one(site: S
                 memory[1000 + round_] = 1
                 running.caught_up()
                 assert difference(site, "--checksum") == b""
+
+
+def test_files_elsewhere_make_no_epoch_although_they_might_have_a_name_here(site: Site) -> None:
+    outside, other = site.source.parent / "outside", site.source.parent / "other"
+    with replicating(site, options=ReplicationOptions(epoch=0.2, consistent_every=0)) as running:
+        running.caught_up()
+        before = running.states[-1].epoch
+        for round_ in range(3):
+            outside.write_bytes(bytes([round_]))
+            if not round_:
+                other.hardlink_to(outside)
+            running.caught_up()
+        assert running.states[-1].epoch == before
+        (site.source / "here").hardlink_to(outside)
+        running.caught_up()
+        outside.write_bytes(b"by its name elsewhere")
+        settled(site)

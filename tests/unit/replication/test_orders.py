@@ -55,9 +55,14 @@ def test_an_order_that_a_session_left_undone_is_told_so() -> None:
     assert answers == ["give the same command again"]
 
 
-def test_what_a_session_has_nobody_else_gets() -> None:
-    orders, done = Orders(), list[int]()
+def test_what_a_session_has_nobody_else_gets_until_it_leaves() -> None:
+    orders, done = Orders(), list[str]()
     with orders.held(lambda: None):
-        orders.unless_held(lambda: done.append(1))
-    orders.unless_held(lambda: done.append(2))
-    assert done == [2]
+        orders.unless_held(lambda: done.append("missed"))
+        assert done == []
+    orders.at_last(lambda: done.append("last"))
+    assert done == ["missed", "last"]
+    with orders.held(lambda: None):
+        pass
+    orders.unless_held(lambda: done.append("at once"))
+    assert done == ["missed", "last", "at once"]
