@@ -161,15 +161,19 @@ def test_more_changes_than_can_be_told_apart_are_found_again(
 def test_without_remirrors_an_overflow_waits_for_a_command(
     bare_site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "QueueLimits", lambda: SimpleNamespace(memory=60_000))
+    monkeypatch.setattr(module, "QueueLimits", lambda: SimpleNamespace(memory=20_000))
     tree(bare_site)
     options = ReplicationOptions(epoch=0.05, remirror=Remirror.NONE)
     with bare_site.receiver():
         with replicating(bare_site, options=options) as running:
             running.caught_up()
-            for number in range(1000):
-                (bare_site.source / f"new-{number}").touch()
-            running.until(lambda state: state.phase is ReplicationPhase.UNMIRRORED)
+
+            def overflow() -> bool:
+                for number in range(1000):
+                    (bare_site.source / f"new-{random.random()}-{number}").touch()
+                return running.states[-1].phase is ReplicationPhase.UNMIRRORED
+
+            _until(overflow)
             assert difference(bare_site)
         with replicating(bare_site, options=options) as running:
             running.caught_up()
