@@ -72,7 +72,8 @@ def _mark() -> Iterator[int]:
 
 def _serve(asked: socket.socket, directories: list[int], mark: int) -> None:
     devices = " ".join(str(os.fstat(directory).st_dev) for directory in directories).encode()
-    seconds = 0.0
+    poll, seconds = select.poll(), 0.0
+    poll.register(asked, select.POLLIN)
     while request := asked.recv(64):
         if request == b"thaw":  # too late: the time was up
             asked.send(b"expired %.6f" % seconds)
@@ -81,12 +82,13 @@ def _serve(asked: socket.socket, directories: list[int], mark: int) -> None:
         with contextlib.suppress(OSError):  # no room
             os.pwrite(mark, devices, 0)
         refused = _freeze(directories)
-        readable: list[socket.socket] = []
+        readable: list[tuple[int, int]] = []
         late = not refused and time.monotonic() - began >= budget
         try:
             if not refused and not late:
                 asked.send(b"frozen")
-                readable = select.select([asked], [], [], max(0.0, began + budget - time.monotonic()))[0]
+                # Not select(2): the number of a socket that others opened may be beyond what that takes.
+                readable = poll.poll(1000 * max(0.0, began + budget - time.monotonic()))
         finally:
             # Also when the other end is gone: then there is nobody else to do it.
             whole = bool(refused) or thaw(directories)
