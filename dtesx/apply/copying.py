@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
@@ -21,10 +20,6 @@ _LARGE = 4 << 20
 _BACKLOG = 256 << 20
 _MAX = (1 << 63) - 1
 _SHORTER = "became shorter on the target while it was copied"
-_KEEP_SIZE, _PUNCH_HOLE = 0x1, 0x2  # linux/falloc.h
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 
 
 def basis_of(status: os.stat_result) -> Basis:
@@ -179,18 +174,6 @@ def write_at(fd: int, data: memoryview | bytes, offset: int) -> None:
     while view:
         count = os.pwrite(fd, view, offset)
         view, offset = view[count:], offset + count
-
-
-def punch(fd: int, offset: int, length: int) -> None:
-    """Make a part of a file a hole, or zeros where the file system has no holes. Raises OSError."""
-    if not _libc.fallocate(fd, _PUNCH_HOLE | _KEEP_SIZE, offset, length):
-        return
-    number = ctypes.get_errno()
-    if number not in (errno.EOPNOTSUPP, errno.ENOSYS):
-        raise OSError(number, os.strerror(number))
-    zeros, end = bytes(_STEP), min(offset + length, os.fstat(fd).st_size)
-    while offset < end:
-        offset += os.pwrite(fd, zeros[: end - offset], offset)
 
 
 def _copy_data(old: int, new: int, start: int, offset: int, length: int) -> None:

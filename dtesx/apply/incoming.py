@@ -9,11 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from dtesx.apply import metadata
-from dtesx.apply.copying import Original, open_again, open_basis, punch, write_at
+from dtesx.apply.copying import Original, open_again, open_basis, write_at
 from dtesx.apply.journal import Journal
 from dtesx.apply.names import check_name
 from dtesx.apply.staging import Staged
 from dtesx.apply.workplace import NEW, Workplace
+from dtesx.base.holes import punch
 from dtesx.wire.errors import ProtocolError
 from dtesx.wire.operations import Abort, Begin, Copy, Data, End, Hole
 from dtesx.wire.piping import Blob, Piped, in_memory

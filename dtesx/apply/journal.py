@@ -14,7 +14,8 @@ from contextlib import suppress
 
 from blake3 import blake3
 
-from dtesx.apply.copying import punch, write_at
+from dtesx.apply.copying import write_at
+from dtesx.base.holes import punch
 from dtesx.wire.items import TEMPORARY_PREFIX
 
 PREFIX = TEMPORARY_PREFIX + b"journal."

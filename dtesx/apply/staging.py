@@ -12,7 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from dtesx.apply.copying import punch, write_at
+from dtesx.apply.copying import write_at
+from dtesx.base.holes import punch
 from dtesx.wire.sums import Basis
 
 _NEW = os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Callable, Iterable, Iterator
 
+from dtesx.base.holes import punch
 from dtesx.mirror import content
 from dtesx.mirror.delta import pieces_of
 from dtesx.model.spans import Spans
@@ -13,9 +13,6 @@ from dtesx.model.spans import Spans
 _STEP = 1 << 20
 _SECTOR = 512  # of st_blocks, stat(2)
 _FILE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-_KEEP_SIZE, _PUNCH_HOLE = 0x1, 0x2  # linux/falloc.h
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def exactly(spans: Spans, size: int) -> Iterator[tuple[int, int]]:
@@ -45,7 +42,7 @@ def copy_parts(
             return
         for start, end in parts:
             if there:
-                _punch(copy, start, end - start)
+                punch(copy, start, end - start)
             for offset, until in content.extents(fd, end, start):
                 _copy(fd, copy, offset, until, pause)
     finally:
@@ -59,10 +56,3 @@ def _copy(fd: int, copy: int, offset: int, end: int, pause: Callable[[], None]) 
         if not data:
             return
         offset += os.pwrite(copy, data, offset)
-
-
-def _punch(fd: int, offset: int, length: int) -> None:
-    mode = ctypes.c_int(_PUNCH_HOLE | _KEEP_SIZE)
-    if _libc.fallocate(ctypes.c_int(fd), mode, ctypes.c_int64(offset), ctypes.c_int64(length)):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))

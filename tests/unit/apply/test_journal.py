@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dtesx.apply import copying
 from dtesx.apply.journal import PREFIX, Journal, complete
+from dtesx.base import holes
 
 OLD = bytes(range(256)) * 64
 
@@ -132,7 +132,7 @@ def test_where_there_are_no_holes_zeros_are_written(
         ctypes.set_errno(95)
         return -1
 
-    monkeypatch.setattr(copying._libc, "fallocate", refuse)
+    monkeypatch.setattr(holes._libc, "fallocate", refuse)
     change(directory, tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == changed()
 
