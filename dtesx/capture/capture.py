@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 
 from dtesx.base.log import get_logger
 from dtesx.capture.batch import Batch
 from dtesx.capture.changes import CaptureStatistics, Changes, FileId, Names
 from dtesx.capture.dirtied import Dirtied, DirtyRanges
 from dtesx.capture.errors import NotWatchable
-from dtesx.capture.events import FSID, OVERFLOW, Entry
+from dtesx.capture.events import FSID, OVERFLOW
 from dtesx.capture.fanotify import Group
 from dtesx.capture.filesystems import FileSystem, file_system, top_of
 from dtesx.capture.handles import handle_and_mount, handle_for, handle_of, inode_of, open_handle
 from dtesx.capture.history import History, Move, moves
-from dtesx.capture.paths import Paths, may_be_elsewhere, path_below
+from dtesx.capture.paths import Paths
+from dtesx.capture.root import WatchedRoot
 from dtesx.capture.settling import write_back_all
 from dtesx.capture.sweep import in_writing
 from dtesx.capture.tree import MountedTree
 from dtesx.model.capture import Rung
-from dtesx.model.paths import join, split
+from dtesx.model.paths import join, split, upwards
 
 log = get_logger(__name__)
 
@@ -31,61 +30,6 @@ MOST_WAITING = 1_000_000
 """So many names may wait for a drain (some 150 MB); beyond, they are forgotten and the changes lost."""
 
 _SELF = b"."
-
-
-@dataclass
-class _Root:
-    """A watched root.
-
-    ``given`` says where the places of the last drain were found, ``told`` by which paths it told of files
-    that nothing else said where to find.
-    """
-
-    directory: int
-    system: FileSystem
-    mask: int
-    rung: Rung
-    mount: int
-    paths: Paths
-    given: dict[bytes, bytes | None] = field(default_factory=dict)
-    told: dict[bytes, bytes] = field(default_factory=dict)
-
-    def still(self, entry: Entry, handle: bytes) -> bytes | None:
-        """The path of a name below the root, if it stands for what has the handle."""
-        directory = self.paths.find(entry[0])
-        if directory is None:
-            return None
-        path = join(directory, entry[1])
-        try:
-            return path if self.has(path, handle) else None
-        except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:
-                return path if self._stands(entry, handle) else None
-            raise
-
-    def has(self, path: bytes, handle: bytes) -> bool:
-        """Whether a path below the root is that of what has the handle. Raises OSError."""
-        try:
-            return handle_and_mount(self.directory, path) == (handle, self.mount)
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR):
-                return False
-            raise
-
-    def is_elsewhere(self, entry: Entry, handle: bytes) -> bool:
-        """Whether a name that is certainly not below the root stands for what has the handle."""
-        elsewhere = self.paths.find(entry[0]) is None and not self.paths.unsure
-        return elsewhere and self._stands(entry, handle)
-
-    def _stands(self, entry: Entry, handle: bytes) -> bool:
-        try:
-            directory = open_handle(self.directory, entry[0][FSID:])
-            try:
-                return handle_and_mount(directory, entry[1]) == (handle, self.mount)
-            finally:
-                os.close(directory)
-        except OSError:  # one of them was removed
-            return False
 
 
 class Capture:
@@ -106,7 +50,7 @@ class Capture:
         self.why_no_ranges: NotWatchable | None = None
         if ranges:
             self._load_ranges()
-        self._roots: dict[str, _Root] = {}
+        self._roots: dict[str, WatchedRoot] = {}
         self._batch, self._last = Batch(), Batch()
         self._writing: set[bytes] = set()
         self._events = self._overflows = 0
@@ -148,7 +92,7 @@ class Capture:
             write_back_all(directory)
         rung = Rung.EVENTS if ranges is None else Rung.RANGES
         _, mount = handle_and_mount(directory)
-        self._roots[name] = _Root(directory, system, mask, rung, mount, Paths(directory))
+        self._roots[name] = WatchedRoot(directory, system, mask, rung, mount, Paths(directory))
 
     def rung(self, name: str) -> Rung:
         """By which means changes below a root are found."""
@@ -181,13 +125,13 @@ class Capture:
         handle = handle_for(root.system.type, file.root, file.inode, file.generation)
         entry = self._last.named.get(root.system.number + handle)
         told = root.still(entry, handle) if entry is not None else None
-        return told if told is not None else _path(root, handle)
+        return told if told is not None else root.path(handle)
 
     def is_nameless(self, name: str, file: FileId) -> bool:
         """Whether a file that ``locate`` does not find may yet be below a root. Raises OSError."""
         root = self._roots[name]
         handle = handle_for(root.system.type, file.root, file.inode, file.generation)
-        return _is_nameless(root, handle, self._last)
+        return root.is_nameless(handle, self._last)
 
     @contextmanager
     def opened(self, name: str, file: FileId) -> Iterator[int]:
@@ -253,7 +197,7 @@ class Capture:
         found = {name: self._changes(root, batch, dirtied, moved[name]) for name, root in self._roots.items()}
         for name, root in self._roots.items():
             if not self._blocks_known(root):
-                astray = _astray(root, batch.named) | _astray(root, last.named) | _gone(root)
+                astray = root.astray(batch.named) | root.astray(last.named) | root.gone()
                 _add_handles(root, writing | astray, batch, found[name])
         return {name: changes for name, changes in found.items() if changes}
 
@@ -270,7 +214,7 @@ class Capture:
         before, self._writing = self._writing, in_writing(unseen, self._ignored) if unseen else set()
         return before | self._writing
 
-    def _moved(self, root: _Root, history: History) -> list[Move]:
+    def _moved(self, root: WatchedRoot, history: History) -> list[Move]:
         """What was renamed below a root. Collects what happens meanwhile, for the next drain."""
         if not history.directories and not history.files:
             return []
@@ -284,14 +228,14 @@ class Capture:
         """The places of the last drain that may have been elsewhere when they were looked at."""
         found = set()
         for root in self._roots.values():
-            renamed = {join(*entry) for entry in _located(root, batch.moved)}
+            renamed = {join(*entry) for entry in root.located(batch.moved)}
             for place, before in root.given.items():
                 now = root.paths.find(place)
-                if now is not None and (now != before or _at_or_below(now, renamed)):
+                if now is not None and (now != before or not renamed.isdisjoint((*upwards(now), b""))):
                     found.add(place)
         return found
 
-    def _changes(self, root: _Root, batch: Batch, dirtied: Dirtied, moved: list[Move]) -> Changes:
+    def _changes(self, root: WatchedRoot, batch: Batch, dirtied: Dirtied, moved: list[Move]) -> Changes:
         """What was drained as it is seen from a root; remembers where the batch's places were."""
         arrived = bool(batch.moved) or self._ranges is None or root.system.type not in self._ranges.exact
         changes = Changes(moved=moved, arrived=arrived, lost=batch.lost)
@@ -311,7 +255,7 @@ class Capture:
             changes.lost, root.paths.unsure = True, False
         return changes
 
-    def _blocks_known(self, root: _Root) -> bool:
+    def _blocks_known(self, root: WatchedRoot) -> bool:
         return self._ranges is not None and root.system.type in self._ranges.structured
 
     def _lose(self, why: str) -> None:
@@ -325,66 +269,22 @@ def _identity(system: FileSystem, handle: bytes) -> FileId | None:
     return FileId(system.device, *found) if found is not None else None
 
 
-def _path(root: _Root, handle: bytes) -> bytes | None:
-    fd = open_handle(root.directory, handle)
-    try:
-        return path_below(root.directory, fd)
-    finally:
-        os.close(fd)
-
-
-def _astray(root: _Root, named: Mapping[bytes, Entry]) -> set[bytes]:
-    """Handles of files that were written to by a name that is not theirs any more."""
-    found = set()
-    for file, entry in named.items():
-        handle = file[FSID:]
-        if file.startswith(root.system.number) and root.still(entry, handle) is None:
-            found.add(handle)
-    return found
-
-
-def _gone(root: _Root) -> set[bytes]:
-    """Handles of files that are not any more where the last drain told of them.
-
-    Who looked there may have come too late.
-    """
-    found = set()
-    for handle, path in root.told.items():
-        with suppress(OSError):  # a path that is too long to be sure: it was as long when it was told
-            if not root.has(path, handle):
-                found.add(handle)
-    return found
-
-
-def _is_nameless(root: _Root, handle: bytes, batch: Batch) -> bool:
-    entry = batch.named.get(root.system.number + handle)
-    fd = open_handle(root.directory, handle)
-    try:
-        # Its names are counted first: the one that is looked at then is not removed in between.
-        alone = os.fstat(fd).st_nlink == 1
-        if alone and entry is not None and root.is_elsewhere(entry, handle):
-            return False
-        return may_be_elsewhere(fd)
-    finally:
-        os.close(fd)
-
-
-def _add_handles(root: _Root, handles: set[bytes], batch: Batch, changes: Changes) -> None:
+def _add_handles(root: WatchedRoot, handles: set[bytes], batch: Batch, changes: Changes) -> None:
     """Add files that may have been written to."""
     root.told = {}
     for handle in handles:
         with suppress(OSError):  # removed, or in another file system
-            if path := _path(root, handle):
+            if path := root.path(handle):
                 root.told[handle] = path
                 directory, name = split(path)
                 changes.written.setdefault(directory, set()).add(name)
-            elif path is None and _is_nameless(root, handle, batch):
+            elif path is None and root.is_nameless(handle, batch):
                 identity = _identity(root.system, handle)
                 changes.files.update(() if identity is None else (identity,))
                 changes.lost |= identity is None
 
 
-def _names(root: _Root, places: Mapping[bytes, set[bytes]], names: Names) -> None:
+def _names(root: WatchedRoot, places: Mapping[bytes, set[bytes]], names: Names) -> None:
     for place, found in places.items():
         if place.startswith(root.system.number):
             root.given[place] = path = root.paths.find(place)
@@ -400,15 +300,3 @@ def _add(names: Names, path: bytes, found: set[bytes]) -> None:
         names.setdefault(directory, set()).add(name)
     if not names[path]:
         del names[path]
-
-
-def _located(root: _Root, entries: Iterable[Entry]) -> Iterator[Entry]:
-    for place, name in entries:
-        if place.startswith(root.system.number) and (path := root.paths.find(place)) is not None:
-            yield path, name
-
-
-def _at_or_below(path: bytes, above: set[bytes]) -> bool:
-    while path and path not in above:
-        path = split(path)[0]
-    return path in above

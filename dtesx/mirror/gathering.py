@@ -18,11 +18,11 @@ import msgspec
 from dtesx.base.errors import DtesxError
 from dtesx.mirror import content
 from dtesx.mirror.copying import copy_parts, exactly
-from dtesx.mirror.partial import upwards, walk_changed
+from dtesx.mirror.partial import walk_changed
 from dtesx.mirror.scan import Visit, WalkOptions, is_mount_root, own_item, reason
 from dtesx.mirror.selection import Scope
 from dtesx.model.changes import ANYTHING, Changes, Touch
-from dtesx.model.paths import join
+from dtesx.model.paths import join, upwards
 from dtesx.model.spans import Spans, merge
 from dtesx.wire.items import Item
 

@@ -13,7 +13,7 @@ from dtesx.mirror.scan import Scanner, Visit, WalkOptions, reason
 from dtesx.mirror.selection import Scope, Verdict
 from dtesx.mirror.walking import walk_below
 from dtesx.model.changes import Names, Touch
-from dtesx.model.paths import join
+from dtesx.model.paths import join, upwards
 from dtesx.wire.items import reserved
 
 
@@ -26,7 +26,7 @@ def walk_changed(root: int, options: WalkOptions, changed: Names) -> Generator[V
     scanner, covered = Scanner(root, options), set[bytes]()
     with closing(Directories(root)) as directories:
         for path in sorted(changed, key=_order):
-            if reserved(path) or any(above in covered for above in upwards(path)):
+            if reserved(path) or not covered.isdisjoint(upwards(path)):
                 continue
             try:
                 fd = os.dup(directories.get(path))
@@ -88,10 +88,3 @@ def is_whole(path: bytes, scope: Scope | None) -> bool:
 
 def _order(path: bytes) -> list[bytes]:
     return path.split(b"/") if path else []
-
-
-def upwards(path: bytes) -> Iterator[bytes]:
-    """The path and those of the directories above it."""
-    while path:
-        yield path
-        path = path.rpartition(b"/")[0]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 
 from dtesx.model.changes import Names, Touch
-from dtesx.model.paths import join
+from dtesx.model.paths import join, upwards
 
 
 class Below:
@@ -24,11 +24,7 @@ class Below:
         self._paths |= other._paths
 
     def __contains__(self, path: bytes) -> bool:
-        if not self._paths:
-            return False
-        while path and path not in self._paths:
-            path = path.rpartition(b"/")[0]
-        return bool(path)
+        return bool(self._paths) and not self._paths.isdisjoint(upwards(path))
 
 
 def named(names: Names, touch: Touch) -> Iterable[bytes]:

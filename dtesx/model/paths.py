@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 
 def join(directory: bytes, name: bytes) -> bytes:
     """The path of a name in a directory."""
@@ -12,3 +14,10 @@ def split(path: bytes) -> tuple[bytes, bytes]:
     """The directory and the name of a path."""
     directory, _, name = path.rpartition(b"/")
     return directory, name
+
+
+def upwards(path: bytes) -> Iterator[bytes]:
+    """The path and those of the directories above it, but for the root."""
+    while path:
+        yield path
+        path = path.rpartition(b"/")[0]
