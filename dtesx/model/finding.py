@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class Level(StrEnum):
-    """How much a finding matters: an error keeps something from working, a warning may surprise."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    PASS = "pass"  # noqa: S105 - no password
+from dtesx.model.validation import Verdict
 
 
 @dataclass(frozen=True)
@@ -19,6 +12,6 @@ class Finding:
     """One result of a check. ``id`` (``network.card-missing``) stays the same over versions."""
 
     id: str
-    level: Level
+    verdict: Verdict
     message: str
-    remedy: str = ""
+    hint: str = ""

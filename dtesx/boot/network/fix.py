@@ -9,7 +9,7 @@ from dtesx.boot.network import files
 from dtesx.boot.network.check import check
 from dtesx.boot.network.rewrite import rewrite
 from dtesx.boot.replica import Replica
-from dtesx.model.finding import Level
+from dtesx.model.validation import Verdict
 
 log = get_logger(__name__)
 
@@ -22,7 +22,7 @@ def fix(replica: Replica) -> Sequence[str]:
     before = files.read(replica.tree)
     after = rewrite(before, replica.wiring)
     for finding in check(before, replica.wiring):
-        if finding.level is not Level.PASS:
-            log.warning("network", id=finding.id, finding=finding.message, remedy=finding.remedy)
+        if finding.verdict is not Verdict.PASSED:
+            log.warning("network", id=finding.id, finding=finding.message, hint=finding.hint)
     changed = files.write(replica.tree, before, after.files)
     return [f"network: {path} {'written' if path in after.files else 'removed'}" for path in changed]

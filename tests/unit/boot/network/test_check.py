@@ -5,8 +5,8 @@ import pytest
 from dtesx.boot.network.check import check
 from dtesx.boot.network.rewrite import rewrite
 from dtesx.boot.network.survey import members, survey
-from dtesx.model.finding import Level
 from dtesx.model.network import LinkKind
+from dtesx.model.validation import Verdict
 from dtesx.model.wiring import Wiring
 from tests.unit.boot.network import trees
 from tests.unit.boot.network.trees import IPV4_ONLY, MAC_OLD, wiring
@@ -83,12 +83,12 @@ def test_a_bond_that_lost_a_card_is_told(stack: str) -> None:
     assert set(found) == {"network.member-missing", "network.bond-mode", "network.vlan"} | (
         {"network.card-missing"}
     )
-    assert found["network.member-missing"].level is Level.WARNING
+    assert found["network.member-missing"].verdict is Verdict.WARNING
     assert found["network.member-missing"].message == (
         "bond0 rests on eth1, which has no counterpart on the replica"
     )
     both = check(BONDS[stack], Wiring(missing=("eth0", "eth1")))
-    assert {f.level for f in both if f.id == "network.member-missing"} == {Level.ERROR}
+    assert {f.verdict for f in both if f.id == "network.member-missing"} == {Verdict.ERROR}
 
 
 @pytest.mark.parametrize("name", ["debian 12", "ubuntu 20.04 cloud", "rocky 9", "alma 8", "sles 15"])
@@ -96,7 +96,7 @@ def test_what_fits_passes_before_and_after(name: str) -> None:
     files, first, second = trees.ALL[name]
     given = wiring(first, second)
     for state in (files, rewrite(files, given).files):
-        assert [finding.level for finding in check(state, given)] == [Level.PASS]
+        assert [finding.verdict for finding in check(state, given)] == [Verdict.PASSED]
 
 
 def ids(files: dict[str, str], given: Wiring) -> list[str]:
@@ -131,5 +131,5 @@ def test_what_is_not_read_is_told() -> None:
 def test_a_broken_file_and_addresses_that_cannot_be_written_are_errors() -> None:
     broken = check({"/etc/netplan/a.yaml": "network: [}"}, wiring("eth0", addressing={"eth0": IPV4_ONLY}))
     assert [finding.id for finding in broken] == ["network.addresses", "network.unreadable"]
-    assert {finding.level for finding in broken} == {Level.ERROR}
-    assert all(finding.remedy for finding in broken)
+    assert {finding.verdict for finding in broken} == {Verdict.ERROR}
+    assert all(finding.hint for finding in broken)
