@@ -131,14 +131,14 @@ class VSphere:
         with self._doing(action, datastore=plan.datastore, name=plan.name):
             appliance = machines.handle(self._session, beside)
             where = placement.place(self._session, plan, appliance)
-            found = replica.find_replica(self._session, where.datacenter, plan)
+            found = replica.find_replica(self._session, where.spot.datacenter, plan)
             if found is not None:
                 return found
             try:
                 return replica.create(self._session, plan, where)
             except (vim.fault.DuplicateName, vim.fault.AlreadyExists):
                 # A former request of ours may have ended between our look and our request.
-                found = replica.find_replica(self._session, where.datacenter, plan)
+                found = replica.find_replica(self._session, where.spot.datacenter, plan)
                 if found is None:
                     raise
                 return found

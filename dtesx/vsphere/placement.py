@@ -22,20 +22,6 @@ _DATASTORE_HINT = (
 
 
 @dataclass(frozen=True)
-class Placement:
-    """Managed objects for CreateVM_Task. ``networks`` gives the NIC backing of each port group.
-
-    ``host`` is None when the pool belongs to other hosts than the appliance's: vSphere chooses then.
-    """
-
-    datacenter: Any
-    folder: Any
-    pool: Any
-    host: Any
-    networks: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
 class Spot:
     """Where a VM can be made. ``networks_of`` is the host, or the cluster's or pool's compute resource.
 
@@ -48,6 +34,14 @@ class Spot:
     host: Any
     networks_of: Any
     near: Any
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Managed objects for CreateVM_Task. ``networks`` gives the NIC backing of each port group."""
+
+    spot: Spot
+    networks: Mapping[str, Any]
 
 
 def find_spot(session: Session, where: Whereabouts, appliance: Any) -> Spot:
@@ -84,13 +78,7 @@ def place(session: Session, plan: ReplicaPlan, appliance: Any) -> Placement:
     present = inventory.datastores_of(session, spot.near)
     for name in dict.fromkeys((plan.datastore, *(disk.datastore for disk in plan.disks))):
         inventory.choose("datastore", name, present, hint=_DATASTORE_HINT)
-    return Placement(
-        datacenter=spot.datacenter,
-        folder=spot.folder,
-        pool=spot.pool,
-        host=spot.host,
-        networks=_networks(session, spot.networks_of, plan),
-    )
+    return Placement(spot, _networks(session, spot.networks_of, plan))
 
 
 def subjects(

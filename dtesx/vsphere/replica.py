@@ -66,7 +66,8 @@ def find_replica(session: Session, root: Any, plan: ReplicaPlan) -> VirtualMachi
 def create(session: Session, plan: ReplicaPlan, placement: Placement) -> VirtualMachine:
     """Make the VM with its disks, powered off; all of it in one task, so there is no half replica."""
     spec = config_spec(plan, placement)
-    made = run_task(session, lambda: placement.folder.CreateVM_Task(spec, placement.pool, placement.host))
+    spot = placement.spot
+    made = run_task(session, lambda: spot.folder.CreateVM_Task(spec, spot.pool, spot.host))
     return machines.machine(session, made)
 
 

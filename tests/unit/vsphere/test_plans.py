@@ -46,7 +46,7 @@ GROUP = Row(vim.dvs.DistributedVirtualPortgroup("dvportgroup-1", None), {"name":
 
 def spec(plan: ReplicaPlan = PLAN) -> Any:
     networks = {"VM Network": placement.backing(NETWORK), "dv": placement.backing(GROUP, "switch", "key-9")}
-    return replica.config_spec(plan, placement.Placement(None, None, None, None, networks))
+    return replica.config_spec(plan, placement.Placement(placement.Spot(*[None] * 6), networks))
 
 
 def added(request: Any, kind: Any) -> list[Any]:
