@@ -154,12 +154,8 @@ def replicate(
 
     thaw_left()  # first of all: what is written to that never ends
     options, hooks, how = epochs.options(), applications.hooks(), link.options()
-    if len(urls) > 1 and (status or hooks):
-        raise UsageError(
-            "--status and --quiesce: for one URL alone", hint="look at each with: dtesx status --to NAME"
-        )
-    orphans = OrphanPolicy(OrphanAction.KEEP if ignore_deletes else OrphanAction.DELETE)
-    mirror = MirrorOptions(rules=selection.chosen(), orphans=orphans)
+    _check_count(urls, status, hooks)
+    mirror = _mirror_options(selection, ignore_deletes=ignore_deletes)
     branches = []
     for url, token in zip(urls, _tokens(token_files, len(urls)), strict=True):
         way = Credentials(token, state).way(source, url, mirror, tls=link.tls, rebind=rebind)
@@ -173,6 +169,18 @@ def replicate(
         hooks=hooks,
     )
     output.line("stopped; the same command goes on with what differs")
+
+
+def _check_count(urls: Sequence[str], status: Path | None, hooks: Hooks | None) -> None:
+    if len(urls) > 1 and (status or hooks):
+        raise UsageError(
+            "--status and --quiesce: for one URL alone", hint="look at each with: dtesx status --to NAME"
+        )
+
+
+def _mirror_options(selection: Selection, *, ignore_deletes: bool) -> MirrorOptions:
+    action = OrphanAction.KEEP if ignore_deletes else OrphanAction.DELETE
+    return MirrorOptions(rules=selection.chosen(), orphans=OrphanPolicy(action))
 
 
 def _tokens(files: list[Path] | None, count: int) -> Sequence[Path | None]:
