@@ -22,7 +22,7 @@ from benchmarks.measuring import server_cpu
 from benchmarks.replication import disk
 from benchmarks.sites import Cost, Dtesx
 
-_ROOM = 16 << 30
+_ROOM = 24 << 30  # an inode for each 16 KiB
 _BELOW = 100
 _FILE_EVERY = 10
 _LOOK = 0.05

@@ -101,6 +101,10 @@ class Original:
             self._waiting += length
             self._changed.notify_all()
 
+    def copy_now(self, new: int, length: int) -> None:
+        """Copy the first ``length`` bytes to the same places of another file. Raises OSError."""
+        self._copy(_Part(new, 0, 0, length))
+
     def finish(self) -> None:
         """Return when all copies are made. Raises the OSError of one that failed; may be repeated."""
         with self._changed:

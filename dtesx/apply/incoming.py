@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from dtesx.apply import metadata
 from dtesx.apply.copying import Original, open_again, open_basis, write_at
@@ -21,6 +22,8 @@ from dtesx.wire.piping import Blob, Piped, in_memory
 from dtesx.wire.sums import Basis
 
 _MAX_SIZE = (1 << 63) - 1
+_MUCH = 8  # of a part is changed when an eighth of it is: then the file is made anew
+_LITTLE = 16 << 20
 
 Adopt = Callable[[bytes, bytes, Basis], Staged]
 """Gives what is staged of a file: directory, name, the state in which it was compared."""
@@ -32,17 +35,24 @@ class _Begun:
 
     ``old`` is the file that pieces are copied from. ``staged`` is what was begun before already; with
     ``journal``, ``fd`` is the old file itself, which changes when all pieces are there, and with
-    ``placed`` at once.
+    ``placed`` at once. ``size`` is what the file will have, about; all up to ``reached`` is known.
     """
 
     directory: bytes
     name: bytes
     fd: int
     temporary: bytes
+    size: int = 0
+    reached: int = 0
     old: Original | None = None
     journal: Journal | None = None
     staged: Staged | None = None
     placed: bool = False
+
+    @property
+    def patch(self) -> Journal | None:
+        """The journal, if the old file is changed without having been asked for: because little changes."""
+        return self.journal if self.staged is not None else None
 
     def close(self) -> None:
         """Close the files; what is still to come is ignored."""
@@ -81,39 +91,78 @@ class Incoming:
             raise ProtocolError("a change in place of a file that was not compared")
         if not 0 <= operation.size <= _MAX_SIZE:
             raise ProtocolError(f"impossible size {operation.size}")
-        self._begun = begun = _Begun(work.path, name, -1, work.temporary())
-        directory = work.here.fd
+        self._begun = begun = _Begun(work.path, name, -1, work.temporary(), operation.size)
         if operation.basis is None:
-            begun.fd = self._make(directory, begun, operation.size)
+            begun.fd = self._make(begun)
             return
-        basis = work.basis(name, operation.basis)
+        directory, basis = work.here.fd, work.basis(name, operation.basis)
         if operation.in_place and self.kept:
             begun.fd = open_again(directory, name, basis)
             begun.placed = True
-            return
-        old = open_basis(directory, name, basis, writable=operation.in_place)
+        elif operation.in_place:
+            self._change(begun, basis, hides=False)
+        else:
+            begun.staged = None if self.kept else self._adopt(work.path, name, operation.basis)
+            if begun.staged is None or not begun.staged.patched or not self._patch(begun, basis):
+                self._replace(begun, open_basis(directory, name, basis, writable=False))
+
+    def _change(self, begun: _Begun, basis: Basis, *, hides: bool) -> None:
+        """Have the old file changed by a journal."""
+        directory = self._work.here.fd
+        fd = open_basis(directory, begun.name, basis, writable=True)
         try:
-            if operation.in_place:
-                begun.journal = Journal(directory, name, old, begun.temporary)
-                begun.fd = old
-            else:
-                begun.staged = None if self.kept else self._adopt(work.path, name, operation.basis)
-                begun.fd = self._make(directory, begun, operation.size)
-                begun.old = Original(old)
+            begun.journal = Journal(directory, begun.name, fd, begun.temporary, hides=hides)
+        except BaseException:
+            os.close(fd)
+            raise
+        begun.fd = fd
+
+    def _patch(self, begun: _Begun, basis: Basis) -> bool:
+        try:
+            self._change(begun, basis, hides=True)
+        except OSError:  # as of a program that runs: who makes a new file tells what is really wrong
+            return False
+        return True
+
+    def _replace(self, begun: _Begun, old: int) -> None:
+        """Have a new file that takes the old one's place. Takes the descriptor."""
+        try:
+            begun.fd = self._make(begun)
+            begun.old = Original(old)
         except BaseException:
             os.close(old)
             raise
 
-    def _make(self, directory: int, begun: _Begun, size: int) -> int:
+    def _make(self, begun: _Begun) -> int:
         """The temporary file: what is staged, by a name of its own, or a new one."""
+        directory = self._work.directories.get(begun.directory).fd
         if begun.staged is None or begun.staged.fd < 0:
             fd = os.open(begun.temporary, NEW, 0o600, dir_fd=directory)
         else:
             fd, nameless = begun.staged.fd, b"/proc/self/fd/%d" % begun.staged.fd
             os.link(nameless, begun.temporary, dst_dir_fd=directory, follow_symlinks=True)
         with suppress(OSError):  # a hint: what does not fit will be told where it matters
-            os.ftruncate(fd, size)
+            os.ftruncate(fd, begun.size)
         return fd
+
+    def _make_anew(self, begun: _Begun, patch: Journal) -> None:
+        """Too much changes for a journal, or content moves: a new file gets what is known so far."""
+        old, original = begun.fd, Original(os.dup(begun.fd))
+        try:
+            new = self._make(begun)
+            try:
+                original.copy_now(new, min(begun.reached, os.fstat(old).st_size))
+                patch.pour(new)
+            except BaseException:
+                os.close(new)
+                os.unlink(begun.temporary, dir_fd=self._work.directories.get(begun.directory).fd)
+                raise
+        except BaseException:
+            original.close()
+            raise
+        patch.drop()
+        begun.journal, begun.fd, begun.old = None, new, original
+        os.close(old)
 
     def data(self, operation: Data, data: Blob) -> None:
         """Write a piece. May be repeated."""
@@ -122,12 +171,15 @@ class Incoming:
             raise ProtocolError(f"impossible offset {offset}")
         if begun.fd < 0:
             return
+        if begun.patch is not None and begun.patch.size > _LITTLE + begun.reached // _MUCH:
+            self._make_anew(begun, begun.patch)
         if begun.journal is not None:
             begun.journal.data(offset, in_memory(data))
         elif isinstance(data, Piped):
             data.pour(begun.fd, offset)
         else:
             write_at(begun.fd, data, offset)
+        begun.reached = max(begun.reached, offset + operation.length)
         self._work.counts.content_bytes += operation.length
 
     def copy(self, operation: Copy, _data: memoryview) -> None:
@@ -139,9 +191,14 @@ class Incoming:
             raise ProtocolError("impossible part of a file to copy")
         if begun.fd < 0:
             return
+        staged, moved = begun.staged, operation.start != operation.offset
+        if begun.patch is not None and moved:
+            self._make_anew(begun, begun.patch)
+        if begun.patch is not None:
+            begun.reached = max(begun.reached, operation.offset + operation.length)
+            return
         if begun.old is None:
             raise ProtocolError("a copy from a file that was not compared")
-        staged, moved = begun.staged, operation.start != operation.offset
         if staged is None or not staged.cloned or staged.moved or moved:
             begun.old.copy(begun.fd, operation.start, operation.offset, operation.length)
 
@@ -154,7 +211,7 @@ class Incoming:
             return
         if begun.placed:
             punch(begun.fd, operation.offset, operation.length)
-        elif begun.journal is not None:
+        elif begun.journal is not None and begun.staged is None:
             begun.journal.hole(operation.offset, operation.length)
         else:
             raise ProtocolError("a hole in a file that is not changed in place")
@@ -169,6 +226,7 @@ class Incoming:
             complain = work.complain(item.name)
             metadata.settle(begun.fd, item, operation.atime_ns, os.fstat(begun.fd), complain)
             if begun.journal is not None:
+                begun.journal.show()
                 begun.journal.drop()
             elif not begun.placed:
                 if self.kept and begun.old is not None:
@@ -184,12 +242,14 @@ class Incoming:
 
     def _complete(self, begun: _Begun, size: int) -> None:
         if begun.journal is not None:
+            if begun.staged is not None:
+                begun.staged.hollow(begun.journal.hole)
             begun.journal.carry_out(size)
             return
         if begun.old is not None:
             begun.old.finish()
         if begun.staged is not None:
-            begun.staged.hollow()
+            begun.staged.hollow(partial(punch, begun.fd))
         os.ftruncate(begun.fd, size)
 
     def abort(self, _operation: Abort, _data: memoryview) -> None:

@@ -3,6 +3,9 @@
 What is to be written goes to a journal beside the file first. When the journal is whole and on disk
 the file is changed, and when that is on disk the journal is removed. Who finds a whole journal
 (``complete``) carries it out again; one that is not whole means that the file was not touched.
+
+A file may be hidden while it is changed: then it has a temporary name from before the first change
+until it is whole, and nobody finds anything half changed under its own.
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ from dtesx.wire.items import TEMPORARY_PREFIX
 PREFIX = TEMPORARY_PREFIX + b"journal."
 """Names of journals: temporary ones, so they are neither listed nor to be had for a source's files."""
 
+HIDDEN = TEMPORARY_PREFIX + b"hidden."
+"""Names of files that are being changed by the journal of the same ending."""
+
 _MAGIC = b"dtesx journal 1\n"
 _HEADER = struct.Struct("!16sQH")
 _RECORD = struct.Struct("!BQQ")
@@ -34,18 +40,25 @@ _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 class Journal:
     """Collects the changes of the open file ``fd``, which is ``name`` in ``directory`` (a descriptor).
 
-    ``temporary`` is a temporary name that nothing else has.
+    ``temporary`` is a temporary name that nothing else has. ``hides`` tells that the file is hidden while
+    it is changed, until ``show``.
 
-    Every method raises OSError. ``drop`` leaves the file as it was, if ``carry_out`` was not called.
+    Every method raises OSError, and may be repeated then. ``drop`` leaves the file as it was if
+    ``carry_out`` was not called.
     """
 
-    def __init__(self, directory: int, name: bytes, fd: int, temporary: bytes) -> None:
+    def __init__(
+        self, directory: int, name: bytes, fd: int, temporary: bytes, *, hides: bool = False
+    ) -> None:
         self._directory = directory
         self._file = fd
+        self._name = name
         self._path = PREFIX + temporary.removeprefix(TEMPORARY_PREFIX)
+        self._hides = hides
+        self._hidden = self._touched = False
         self._fd = os.open(self._path, _NEW, 0o600, dir_fd=directory)
         self._hash = blake3()
-        self._at = 0
+        self.size = 0
         try:
             self._write(_HEADER.pack(_MAGIC, os.fstat(fd).st_ino, len(name)) + name)
         except OSError:
@@ -60,27 +73,58 @@ class Journal:
         """A part is to become a hole."""
         self._write(_RECORD.pack(_HOLE, offset, length))
 
+    def pour(self, file: int) -> None:
+        """Make the changes collected so far in another open file, which need not be on disk then."""
+        _made(self._fd, file, self.size)
+
     def carry_out(self, size: int) -> None:
         """Change the file, which is ``size`` bytes long afterwards, and have that on disk."""
-        self._write(_RECORD.pack(_END, size, 0))
-        write_at(self._fd, self._hash.digest(), self._at)
-        os.fdatasync(self._fd)
-        os.fsync(self._directory)
+        if not self._touched:
+            self._write(_RECORD.pack(_END, size, 0))
+            write_at(self._fd, self._hash.digest(), self.size)
+            os.fdatasync(self._fd)
+            os.fsync(self._directory)
+            self._touched = True
+        if self._hides and not self._hidden:
+            self._rename(self._name, hidden_by(self._path))
+            self._hidden = True
         _replay(self._fd, self._file)
 
+    def show(self) -> None:
+        """Give a hidden file its name again: it is whole."""
+        if self._hidden:
+            self._rename(hidden_by(self._path), self._name)
+            os.fsync(self._directory)
+            self._hidden = False
+        self._touched = False
+
     def drop(self) -> None:
-        """Remove the journal."""
+        """Remove the journal, unless the file was changed and not shown: then who finds it completes that."""
         os.close(self._fd)
-        with suppress(FileNotFoundError):
-            os.unlink(self._path, dir_fd=self._directory)
+        if not self._touched:
+            with suppress(FileNotFoundError):
+                os.unlink(self._path, dir_fd=self._directory)
+
+    def _rename(self, old: bytes, new: bytes) -> None:
+        os.rename(old, new, src_dir_fd=self._directory, dst_dir_fd=self._directory)
 
     def _write(self, head: bytes, data: memoryview | bytes = b"") -> None:
-        write_at(self._fd, head, self._at)
-        write_at(self._fd, data, self._at + len(head))
+        write_at(self._fd, head, self.size)
+        write_at(self._fd, data, self.size + len(head))
         # Only now: a record that failed is made again, in the same place.
         self._hash.update(head)
         self._hash.update(data)
-        self._at += len(head) + len(data)
+        self.size += len(head) + len(data)
+
+
+def hidden_by(journal: bytes) -> bytes:
+    """The name of the file while the journal of this name changes it."""
+    return HIDDEN + journal.removeprefix(PREFIX)
+
+
+def journal_of(hidden: bytes) -> bytes:
+    """The name of the journal that changes a hidden file."""
+    return PREFIX + hidden.removeprefix(HIDDEN)
 
 
 def complete(directory: int, name: bytes) -> None:
@@ -92,15 +136,37 @@ def complete(directory: int, name: bytes) -> None:
         if not stat.S_ISREG(os.fstat(fd).st_mode) or not _is_whole(fd):
             return
         _, inode, length = _HEADER.unpack(os.pread(fd, _HEADER.size, 0))
-        with suppress(FileNotFoundError):  # the file went, and with it the need to change it
-            file = os.open(os.pread(fd, length, _HEADER.size), _OPEN, dir_fd=directory)
-            try:
-                if os.fstat(file).st_ino == inode:
-                    _replay(fd, file)
-            finally:
-                os.close(file)
+        own = os.pread(fd, length, _HEADER.size)
+        if _changed(directory, hidden_by(name), inode, fd):
+            _show(directory, hidden_by(name), own)
+        else:
+            _changed(directory, own, inode, fd)
     finally:
         os.close(fd)
+
+
+def _changed(directory: int, name: bytes, inode: int, journal: int) -> bool:
+    """Carry out a journal for the file ``name``; whether that is the one with this inode."""
+    try:
+        file = os.open(name, _OPEN, dir_fd=directory)
+    except FileNotFoundError:  # it went, and with it the need to change it; or it has its other name
+        return False
+    try:
+        ours = os.fstat(file).st_ino == inode
+        if ours:
+            _replay(journal, file)
+        return ours
+    finally:
+        os.close(file)
+
+
+def _show(directory: int, hidden: bytes, name: bytes) -> None:
+    """Give a hidden file its name, unless something has it since; durable before the journal goes."""
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        os.rename(hidden, name, src_dir_fd=directory, dst_dir_fd=directory)
+        os.fsync(directory)
 
 
 def _is_whole(fd: int) -> bool:
@@ -114,12 +180,21 @@ def _is_whole(fd: int) -> bool:
 
 
 def _replay(journal: int, file: int) -> None:
+    """Make all changes of a whole journal, and have them on disk."""
+    size = _made(journal, file, os.fstat(journal).st_size)
+    assert size is not None, "a journal without its end"
+    os.ftruncate(file, size)
+    os.fdatasync(file)
+
+
+def _made(journal: int, file: int, end: int) -> int | None:
+    """Make the changes that stand before ``end`` in a file; returns the size it is to have, where that is."""
     at = _HEADER.size + _HEADER.unpack(os.pread(journal, _HEADER.size, 0))[2]
-    while True:
+    while at < end:
         kind, offset, length = _RECORD.unpack(os.pread(journal, _RECORD.size, at))
         at += _RECORD.size
         if kind == _END:
-            break
+            return int(offset)
         if kind == _HOLE:
             punch(file, offset, length)
             continue
@@ -127,5 +202,4 @@ def _replay(journal: int, file: int) -> None:
             part = os.pread(journal, min(_STEP, length - step), at + step)
             write_at(file, part, offset + step)
         at += length
-    os.ftruncate(file, offset)
-    os.fdatasync(file)
+    return None

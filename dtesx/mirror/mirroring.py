@@ -139,7 +139,7 @@ class TreeMirror:
         return WalkOptions(
             problem=self._problem,
             scope=self._view.scope,
-            leftover=self._reserved,
+            reserved=self._reserved,
             vanished=self._vanished,
             remap=self._view.remap,
             sums=self._options.compare is Compare.DATA,

@@ -32,8 +32,9 @@ class WalkOptions:
     """What a walk leaves out, and whom it tells.
 
     ``scope`` selects the names that are looked at (None: all). ``problem`` gets path and reason of
-    what cannot be read, ``leftover`` the descriptor of a directory and the name of a temporary file
+    what cannot be read, ``reserved`` the descriptor of a directory and the name of a temporary file
     found in it, ``vanished`` the path of a directory that was gone when it was to be entered.
+    ``leftover`` gets what ``reserved`` gets, before anything is looked at, and may change what is there.
     ``remap`` turns the text of a symlink into what the target's is to be. Files whose state changed
     at or after ``doubt_from`` (ctime, nanoseconds) get the time UNSURE. With ``sums``,
     files that travel whole are read and get the sum of their content.
@@ -41,7 +42,8 @@ class WalkOptions:
 
     problem: Callable[[bytes, str], None]
     scope: Scope | None = None
-    leftover: Callable[[int, bytes], None] = lambda _fd, _name: None
+    reserved: Callable[[int, bytes], None] = lambda _fd, _name: None
+    leftover: Callable[[int, bytes], None] | None = None
     vanished: Callable[[bytes], None] = lambda _path: None
     remap: Callable[[bytes], bytes] | None = None
     xattrs: bool = True
@@ -130,7 +132,7 @@ class Scanner:
         names to look at, with what happened to them; None: all.
         """
         status = os.fstat(fd)
-        names = _listed(fd) if only is None else sorted(only)
+        names = self._tidied(fd, _listed(fd)) if only is None else sorted(only)
         visit = Visit(path, fd, True, iter(()), status, scope, only=only, names=names)
         visit.top = status.st_dev != above
         if visit.top and is_mount_root(fd):
@@ -156,8 +158,7 @@ class Scanner:
         """What ``_some`` yields, in fewer steps; None where names must be looked at one by one."""
         if batch.native is None or self._examines or visit.hidden or not visit.plain:
             return None
-        reserved = bisect_left(names, TEMPORARY_PREFIX)
-        if reserved < len(names) and names[reserved].startswith(TEMPORARY_PREFIX):
+        if _temporary(names):
             return None
         own = OWN_XATTRS if self._options.xattrs else None
         items, rest, facts, newest = batch.native.look(visit.fd, prefix, names, own, Item)
@@ -181,7 +182,7 @@ class Scanner:
         fd, options, hidden = visit.fd, self._options, visit.hidden
         foreign = visit.status.st_dev != self.device
         for name in names:
-            if name in hidden or (name.startswith(TEMPORARY_PREFIX) and self._leftover(fd, name)):
+            if name in hidden or (name.startswith(TEMPORARY_PREFIX) and self._reserved(fd, name)):
                 continue
             try:
                 status = os.stat(name, dir_fd=fd, follow_symlinks=False)
@@ -235,15 +236,31 @@ class Scanner:
                 return msgspec.structs.replace(item, xattrs=read_xattrs(prefix + item.name + b"/."))
         return item
 
-    def _leftover(self, fd: int, name: bytes) -> bool:
-        self._options.leftover(fd, name)
+    def _reserved(self, fd: int, name: bytes) -> bool:
+        self._options.reserved(fd, name)
         return True
+
+    def _tidied(self, fd: int, names: list[bytes]) -> list[bytes]:
+        leftover = self._options.leftover
+        if leftover is None or not (temporary := _temporary(names)):
+            return names
+        for name in temporary:
+            leftover(fd, name)
+        return _listed(fd)
 
     def _unreadable(self, visit: Visit, name: bytes, error: OSError) -> None:
         # What vanished since the directory was listed is gone; anything else must not look so.
         if error.errno != errno.ENOENT:
             visit.hidden.add(name)
             self._options.problem(join(visit.path, name), reason(error))
+
+
+def _temporary(names: list[bytes]) -> list[bytes]:
+    """Those of the sorted names that are temporary ones."""
+    first = end = bisect_left(names, TEMPORARY_PREFIX)
+    while end < len(names) and names[end].startswith(TEMPORARY_PREFIX):
+        end += 1
+    return names[first:end]
 
 
 def _listed(fd: int) -> list[bytes]:

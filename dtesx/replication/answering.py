@@ -59,7 +59,7 @@ class Answering:
         self._stale = False
         self._parts: Iterator[int | Directory] = iter(())
         doubt = doubt_from(fd)
-        leftover = self._leftover if outlook is None else _passed_over
+        leftover = self._leftover if outlook is None else None
         options = WalkOptions(problem=self._unlisted, leftover=leftover, doubt_from=doubt, sums=sums)
         self._scanner = Scanner(fd, options)
         self._catalogue = open_catalogue(catalogue, fd) if catalogue is not None and doubt is None else None
@@ -177,10 +177,6 @@ class Answering:
 
     def _leftover(self, directory: int, name: bytes) -> None:
         tidy(directory, name, self._problem)
-
-
-def _passed_over(_directory: int, _name: bytes) -> None:
-    pass
 
 
 def _weight(question: Question) -> int:

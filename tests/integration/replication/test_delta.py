@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from dtesx.apply import copying, staging
+from dtesx.apply import copying, incoming, staging
 from dtesx.apply.copying import Original
-from dtesx.base.run import run
+from dtesx.base.run import run, spawn
 from dtesx.mirror.content import extents
 from dtesx.model.mirror import Compare, MirrorOptions
 
@@ -40,8 +40,26 @@ def _same(site: Site, *names: str) -> bool:
     return changes == ""
 
 
-@pytest.mark.parametrize("options", [COPY, IN_PLACE])
-def test_scattered_changes_alone_travel(site: Site, options: MirrorOptions) -> None:
+def _patched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Change what is larger than 1 MiB by journals, as where a file system shares no blocks."""
+    monkeypatch.setattr(staging, "_clones", lambda _new, _old: False)
+    monkeypatch.setattr(staging, "_SYNCS_PAY", MIB)
+
+
+def _unpatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staging, "_SYNCS_PAY", 1 << 62)
+
+
+@pytest.fixture(params=["made anew", "patched", "in place"])
+def options(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> MirrorOptions:
+    """The ways in which a file is changed."""
+    (_patched if request.param == "patched" else _unpatched)(monkeypatch)
+    return IN_PLACE if request.param == "in place" else COPY
+
+
+def test_scattered_changes_alone_travel(
+    site: Site, request: pytest.FixtureRequest, options: MirrorOptions
+) -> None:
     (site.source / "big").write_bytes(os.urandom(40 * MIB + 777))
     (site.source / "other").write_bytes(os.urandom(MIB))
     site.mirror()
@@ -53,7 +71,8 @@ def test_scattered_changes_alone_travel(site: Site, options: MirrorOptions) -> N
     assert stats.bytes_sent == 5 * 4096 - 4096 + 777
     assert stats.bytes_sent + stats.bytes_skipped == stats.bytes_total
     assert stats.bytes_wire < 40_000 + stats.bytes_sent
-    assert ((site.target / "big").stat().st_ino == inode) is options.in_place
+    anew = request.node.callspec.params["options"] == "made anew"
+    assert ((site.target / "big").stat().st_ino != inode) is anew
     assert list(site.target.glob(".dtesx*")) == []
 
 
@@ -113,9 +132,11 @@ def _insert(path: Path, *places: int) -> None:
     ],
     ids=["front", "middle", "scattered", "removed", "twice", "swapped"],
 )
+@pytest.mark.parametrize("patched", [False, True])
 def test_what_was_moved_within_a_file_does_not_travel(
-    site: Site, change: Callable[[Path], None], most: int
+    site: Site, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None], most: int, patched: bool
 ) -> None:
+    (_patched if patched else _unpatched)(monkeypatch)
     path = site.source / "file"
     path.write_bytes(os.urandom(40 * MIB))
     (site.source / "zzz").write_bytes(os.urandom(9 * MIB))
@@ -127,6 +148,42 @@ def test_what_was_moved_within_a_file_does_not_travel(
     assert stats.bytes_sent < most
     assert stats.bytes_sent + stats.bytes_skipped == stats.bytes_total
     assert site.mirror().files_sent == 0
+
+
+def test_a_file_of_which_much_changes_is_made_anew(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What went to a journal goes to a new file when that is known; holes and the rest are kept."""
+    _patched(monkeypatch)
+    monkeypatch.setattr(incoming, "_LITTLE", MIB)
+    path = site.source / "file"
+    path.write_bytes(os.urandom(40 * MIB))
+    site.mirror()
+    inode = (site.target / "file").stat().st_ino
+    run(["fallocate", "-p", "-o", str(9 * MIB), "-l", str(2 * MIB), str(path)])
+    _write(path, (MIB, b"x"), (15 * MIB, os.urandom(10 * MIB)), (39 * MIB, b"y"))
+    stats = site.mirror()
+    assert _same(site)
+    assert stats.problems == ()
+    assert 10 * MIB <= stats.bytes_sent <= 11 * MIB
+    assert (site.target / "file").stat().st_ino != inode
+    assert (site.target / "file").stat().st_blocks <= path.stat().st_blocks + 16
+    assert list(site.target.glob(".dtesx*")) == []
+
+
+def test_a_program_that_runs_is_replaced(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be written to it, so it cannot be patched."""
+    _patched(monkeypatch)
+    program = site.source / "sleep"
+    program.write_bytes(Path("/bin/sleep").read_bytes() + bytes(2 * MIB))
+    program.chmod(0o755)
+    site.mirror()
+    _write(program, (MIB, b"changed"))
+    running = spawn([str(site.target / "sleep"), "60"])
+    try:
+        assert site.mirror().problems == ()
+    finally:
+        running.kill()
+        running.wait()
+    assert _same(site)
 
 
 def test_holes_stay_holes_in_a_file_that_was_moved(site: Site) -> None:
@@ -147,7 +204,6 @@ def test_holes_stay_holes_in_a_file_that_was_moved(site: Site) -> None:
     assert (site.target / "file").stat().st_blocks <= path.stat().st_blocks + 16
 
 
-@pytest.mark.parametrize("options", [COPY, IN_PLACE])
 @pytest.mark.parametrize("change", CHANGES)
 def test_shapes(site: Site, change: Callable[[Path], None], options: MirrorOptions) -> None:
     path = site.source / "file"

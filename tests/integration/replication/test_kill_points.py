@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dtesx.apply import staging
 from dtesx.apply.applying import Applier
 from dtesx.apply.staging import Staging
 from dtesx.base.run import run
@@ -277,15 +278,25 @@ class Drill:
 
 
 @pytest.mark.parametrize(("old", "new"), [(0, 1), (1, 2), (2, 1)])
-@pytest.mark.parametrize("options", [MirrorOptions(), MOVE, IN_PLACE], ids=["delete", "move", "in-place"])
+@pytest.mark.parametrize(
+    ("options", "patched"),
+    [(MirrorOptions(), False), (MirrorOptions(), True), (MOVE, False), (IN_PLACE, False)],
+    ids=["delete", "patched", "move", "in-place"],
+)
 def test_killed_target(
     versions: tuple[Path, ...],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
     options: MirrorOptions,
+    patched: bool,
     old: int,
     new: int,
 ) -> None:
+    if patched:  # as where a file system shares no blocks, and all of these files were large
+        monkeypatch.setattr(staging, "_clones", lambda _new, _old: False)
+        monkeypatch.setattr(staging, "_SYNCS_PAY", 100_000)
+
     def mirror() -> None:
         _both(versions[new], target, options)
 

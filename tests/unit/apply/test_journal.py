@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dtesx.apply.journal import PREFIX, Journal, complete
+from dtesx.apply.leftovers import tidy_directory
 from dtesx.base import holes
 
 OLD = bytes(range(256)) * 64
@@ -23,12 +26,12 @@ def directory(tmp_path: Path) -> Iterator[int]:
     os.close(fd)
 
 
-def change(directory: int, path: Path, size: int = 20_000) -> None:
+def change(directory: int, path: Path, size: int = 20_000, *, hides: bool = False) -> None:
     """Two pieces and a hole; whatever happens, the journal stays as a killed process leaves it."""
     path.write_bytes(OLD)
     fd = os.open(path, os.O_RDWR)
     try:
-        changes = Journal(directory, os.fsencode(path.name), fd, b".dtesx-tmp.1.1")
+        changes = Journal(directory, os.fsencode(path.name), fd, b".dtesx-tmp.1.1", hides=hides)
         changes.data(10, memoryview(b"first"))
         changes.hole(4096, 4096)
         changes.data(18_000, memoryview(b"second"))
@@ -60,8 +63,9 @@ class Killed(Exception):
     pass
 
 
+@pytest.mark.parametrize("hides", [False, True])
 def test_killed_at_every_write_a_file_is_old_or_can_be_completed(
-    tmp_path: Path, directory: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, directory: int, monkeypatch: pytest.MonkeyPatch, hides: bool
 ) -> None:
     """Each write may stop in the middle; afterwards the file is whole, in the old state or the new."""
     seen = set()
@@ -83,9 +87,11 @@ def test_killed_at_every_write_a_file_is_old_or_can_be_completed(
             try:
                 with monkeypatch.context() as patch:
                     patch.setattr(os, "pwrite", dying)
-                    change(directory, tmp_path / "file")
+                    change(directory, tmp_path / "file", hides=hides)
             except Killed:
                 kills += 1
+            if hides and (tmp_path / "file").exists():
+                assert (tmp_path / "file").read_bytes() == OLD
             name = leftover(tmp_path)
             complete(directory, name)
             os.unlink(tmp_path / os.fsdecode(name))
@@ -159,3 +165,63 @@ def test_the_journal_is_on_disk_before_the_file_is_touched(
     assert events[first - 1][0] == "sync"
     assert PREFIX.decode() in events[first - 1][1]
     assert events[-1] == ("sync", file)
+
+
+@contextmanager
+def hidden(directory: int, path: Path) -> Iterator[Journal]:
+    """A journal that changes a file, and could not to its end."""
+    path.write_bytes(OLD)
+    fd = os.open(path, os.O_RDWR)
+    changes = Journal(directory, os.fsencode(path.name), fd, b".dtesx-tmp.1.1", hides=True)
+    changes.data(10, memoryview(b"first"))
+    changes.data(100, memoryview(b"second"))
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "fdatasync", _failing(os.fdatasync, fd))
+            with pytest.raises(OSError, match="broken"):
+                changes.carry_out(len(OLD))
+        yield changes
+    finally:
+        os.close(fd)
+
+
+def _failing(before: Callable[[int], None], broken: int) -> Callable[[int], None]:
+    def sync(fd: int) -> None:
+        if fd == broken:
+            raise OSError(errno.EDQUOT, "broken")
+        before(fd)
+
+    return sync
+
+
+def test_what_could_not_be_changed_to_its_end_can_be_tried_again(tmp_path: Path, directory: int) -> None:
+    with hidden(directory, tmp_path / "file") as changes:
+        assert not (tmp_path / "file").exists()
+        changes.carry_out(len(OLD))
+        changes.show()
+        changes.drop()
+    assert (tmp_path / "file").read_bytes()[100:] == b"second" + OLD[106:]
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_what_was_given_up_half_changed_is_completed_by_who_finds_it(tmp_path: Path, directory: int) -> None:
+    with hidden(directory, tmp_path / "file") as changes:
+        changes.drop()
+    assert not (tmp_path / "file").exists()
+    tidy_directory(directory, b".dtesx-tmp.other", _told)
+    assert (tmp_path / "file").read_bytes()[100:106] == b"second"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_what_has_the_name_of_a_hidden_file_since_keeps_it(tmp_path: Path, directory: int) -> None:
+    with hidden(directory, tmp_path / "file") as changes:
+        changes.drop()
+    (tmp_path / "file").write_bytes(b"another")
+    for _ in range(2):
+        tidy_directory(directory, b".dtesx-tmp.other", _told)
+    assert (tmp_path / "file").read_bytes() == b"another"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def _told(name: bytes, reason: str) -> None:
+    raise AssertionError((name, reason))

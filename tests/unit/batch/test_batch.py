@@ -88,7 +88,7 @@ def _seen(fd: int, *, pure: bool) -> tuple[object, ...]:
         leftovers: list[bytes] = []
         options = WalkOptions(
             problem=lambda path, reason: problems.append((path, reason)),
-            leftover=lambda _fd, name: leftovers.append(name),
+            reserved=lambda _fd, name: leftovers.append(name),
         )
         visit = Scanner(fd, options).look(b"", fd, None)
         visit.hidden.clear()

@@ -82,7 +82,7 @@ def test_temporary_files_are_told_apart(tmp_path: Path, root: int) -> None:
     name = TEMPORARY_PREFIX + b"1.1"
     (tmp_path / os.fsdecode(name)).touch()
     found = []
-    for visit in walk(root, WalkOptions(problem=quiet, leftover=lambda _fd, name: found.append(name))):
+    for visit in walk(root, WalkOptions(problem=quiet, reserved=lambda _fd, name: found.append(name))):
         assert list(visit.entries) == []
     assert found == [name]
 
