@@ -176,6 +176,7 @@ type call struct {
 	method  *simulator.Method
 	user    *account
 	session string
+	task    *simulator.Task
 }
 
 func (g *gate) dispatch(w http.ResponseWriter, r *http.Request, c *call) {

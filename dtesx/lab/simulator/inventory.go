@@ -23,6 +23,10 @@ const (
 	datastoreName  = "datastore1"
 	switchName     = "DSwitch"
 	portGroupName  = "Recovery Network"
+
+	// A place to move virtual machines to, where the configuration asks for one.
+	spareHost  = "esx2.lab"
+	spareStore = "datastore2"
 )
 
 // newLab builds the inventory: one of each, and the appliance's machine.
@@ -92,7 +96,39 @@ func (l *lab) build() error {
 	if _, err := stores.CreateLocalDatastore(ctx, datastoreName, l.config.Datastore); err != nil {
 		return err
 	}
+	if l.config.Spare {
+		if err := addSpare(ctx, cluster, host, l.config.Datastore+"2"); err != nil {
+			return err
+		}
+	}
 	return addSwitch(ctx, client, folders, host)
+}
+
+// addSpare adds a second host and a second datastore; both hosts have both datastores.
+func addSpare(
+	ctx context.Context, cluster *object.ClusterComputeResource, first *object.HostSystem, directory string,
+) error {
+	if err := os.MkdirAll(directory, 0o700); err != nil {
+		return err
+	}
+	stores, err := first.ConfigManager().DatastoreSystem(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := stores.CreateLocalDatastore(ctx, spareStore, directory); err != nil {
+		return err
+	}
+	task, err := cluster.AddHost(ctx, types.HostConnectSpec{HostName: spareHost}, true, nil, nil)
+	if err != nil {
+		return err
+	}
+	info, err := task.WaitForResult(ctx, nil)
+	if err != nil {
+		return err
+	}
+	second := simulator.Map.Get(info.Result.(types.ManagedObjectReference)).(*simulator.HostSystem)
+	second.Datastore = simulator.Map.Get(first.Reference()).(*simulator.HostSystem).Datastore
+	return nil
 }
 
 func addSwitch(
@@ -154,7 +190,8 @@ func (l *lab) addAppliance() error {
 	spec := types.VirtualMachineConfigSpec{
 		Name: l.config.ApplianceName, Uuid: l.config.ApplianceUUID, GuestId: "debian11_64Guest",
 		Annotation: "dtesx virtual recovery appliance", NumCPUs: 2, MemoryMB: 4096,
-		Files: &types.VirtualMachineFileInfo{VmPathName: "[" + datastoreName + "]"},
+		Files:       &types.VirtualMachineFileInfo{VmPathName: "[" + datastoreName + "]"},
+		ExtraConfig: []types.BaseOptionValue{&types.OptionValue{Key: "disk.EnableUUID", Value: "TRUE"}},
 		DeviceChange: []types.BaseVirtualDeviceConfigSpec{
 			&types.VirtualDeviceConfigSpec{
 				Operation: types.VirtualDeviceConfigSpecOperationAdd,

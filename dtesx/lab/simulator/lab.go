@@ -120,6 +120,7 @@ func (l *lab) run(task *simulator.Task, c *call, work taskMethod) {
 	l.locked(func() {
 		l.change(task, set("info.startTime", time.Now()), set("info.state", types.TaskInfoStateRunning))
 	})
+	c.task = task
 	result, f := l.attempt(c, work)
 	l.locked(func() {
 		if f != nil {
@@ -130,6 +131,11 @@ func (l *lab) run(task *simulator.Task, c *call, work taskMethod) {
 		l.change(task, set("info.completeTime", time.Now()), set("info.result", result),
 			set("info.state", types.TaskInfoStateSuccess))
 	})
+}
+
+// progress tells the client how far a task is, in percent.
+func (l *lab) progress(c *call, percent int32) {
+	l.locked(func() { l.change(c.task, set("info.progress", percent)) })
 }
 
 // attempt turns a panic of govmomi's simulator into a fault of the task.

@@ -29,14 +29,15 @@ var taskMethods = map[string]taskMethod{
 	"CreateVirtualDisk_Task":       createVirtualDisk,
 	"DeleteVirtualDisk_Task":       deleteVirtualDisk,
 	"DeleteDatastoreFile_Task":     deleteFile,
+	"MoveVirtualDisk_Task":         moveVirtualDisk,
+	"SearchDatastore_Task":         searchDatastore,
+	"RelocateVM_Task":              relocateVM,
 
 	// These would change disks or power behind the back of the locks and the hooks.
 	"CloneVM_Task":           unsupported,
-	"RelocateVM_Task":        unsupported,
 	"SuspendVM_Task":         unsupported,
 	"PowerOnMultiVM_Task":    unsupported,
 	"CopyVirtualDisk_Task":   unsupported,
-	"MoveVirtualDisk_Task":   unsupported,
 	"MoveDatastoreFile_Task": unsupported,
 	"RegisterVM_Task":        unsupported,
 	"RegisterChildVM_Task":   unsupported,

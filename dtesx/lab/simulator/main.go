@@ -29,6 +29,7 @@ type config struct {
 	ApplianceUUID string    `json:"appliance_uuid"`
 	Hooks         string    `json:"hooks"`
 	Control       string    `json:"control"`
+	Spare         bool      `json:"spare"`
 }
 
 func readConfig(path string) (*config, error) {

@@ -48,7 +48,8 @@ class SimulatorConfig:
 
     ``certificate`` and ``key`` are PEM files; ``hooks`` is the lab's Unix socket that is told of
     power and disk changes (None: nobody is), ``control`` the one that this module steers it by;
-    ``netns`` names the network namespace to serve in ("" for the present one).
+    ``netns`` names the network namespace to serve in ("" for the present one). ``spare`` adds a second
+    host and a second datastore, to which machines can be moved.
     """
 
     address: str
@@ -62,6 +63,7 @@ class SimulatorConfig:
     control: Path
     hooks: Path | None = None
     netns: str = ""
+    spare: bool = False
 
     def __post_init__(self) -> None:
         for path in (self.control, self.hooks):

@@ -246,7 +246,7 @@ def test_files_of_running_machines_are_not_deleted(site: Site) -> None:
 def test_what_would_bypass_the_locks_is_refused(site: Site) -> None:
     path = disks(site.appliance)[0].backing.fileName
     manager, datacenter = site.content.virtualDiskManager, site.content.rootFolder.childEntity[0]
-    with pytest.raises(vmodl.fault.NotSupported):
+    with pytest.raises(vim.fault.FileLocked):
         wait(manager.MoveVirtualDisk_Task(path, datacenter, "[datastore1] x.vmdk", datacenter, False))
     with pytest.raises(vmodl.fault.NotSupported):
         wait(site.appliance.SuspendVM_Task())
