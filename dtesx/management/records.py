@@ -19,10 +19,15 @@ class PairedServer:
 
 @dataclass(frozen=True)
 class KnownVmware:
-    """A VMware server with its password; ``appliance_vm`` is the appliance's VM there, by name."""
+    """A VMware server with its password.
+
+    ``appliance_vm`` is the appliance's VM there by the name that it had, ``appliance_uuid`` its instance
+    UUID, by which it is found again.
+    """
 
     server: VmwareServer
     appliance_vm: str
+    appliance_uuid: str
     password: str = field(repr=False)
 
     @property

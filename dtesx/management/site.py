@@ -49,7 +49,7 @@ class ApplianceSite:
                 workers=self.workers,
                 journal=self.store,
                 certificate=self.certificate,
-                appliance_vm=known.appliance_vm,
+                appliance_vm=known.appliance_uuid,
                 directory=self.jobs / record.id,
                 identity_directory=self.identity,
                 tasks=self.tasks,

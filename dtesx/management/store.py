@@ -196,6 +196,7 @@ class Store:
                 VmwareRow(
                     name=known.server.name,
                     appliance_vm=known.appliance_vm,
+                    appliance_uuid=known.appliance_uuid,
                     secret=self._vault.lock(known.password),
                     body=known.server,
                 )
@@ -217,13 +218,13 @@ class Store:
                     f"there is no VMware server {name}",
                     hint="`dtesx vmware list` shows those there are; `dtesx vmware add` adds one",
                 )
-            return KnownVmware(row.body, row.appliance_vm, self._vault.open(row.secret))
+            return _known_vmware(row, self._vault)
 
     def all_vmware(self) -> tuple[KnownVmware, ...]:
         """All VMware servers by name."""
         with self._read() as session:
             return tuple(
-                KnownVmware(row.body, row.appliance_vm, self._vault.open(row.secret))
+                _known_vmware(row, self._vault)
                 for row in session.scalars(select(VmwareRow).order_by(VmwareRow.name))
             )
 
@@ -300,6 +301,10 @@ def _configure(connection: Any, _record: object) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
+
+
+def _known_vmware(row: VmwareRow, vault: Vault) -> KnownVmware:
+    return KnownVmware(row.body, row.appliance_vm, row.appliance_uuid, vault.open(row.secret))
 
 
 def _put_operation(session: Session, operation: Operation) -> None:

@@ -15,7 +15,7 @@ from dtesx.model.job import Operation
 from dtesx.model.record import JobRecord
 from dtesx.model.vmware import VmwareServer
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 T = TypeVar("T")
 
@@ -64,6 +64,7 @@ class VmwareRow(Base):
     __tablename__ = "vmware"
     name: Mapped[str] = mapped_column(primary_key=True)
     appliance_vm: Mapped[str]
+    appliance_uuid: Mapped[str]
     secret: Mapped[str]
     body: Mapped[VmwareServer] = mapped_column(Body(VmwareServer))
 

@@ -13,7 +13,7 @@ from dtesx.management.names import checked_name, checked_port
 from dtesx.management.records import KnownVmware
 from dtesx.management.store import Store
 from dtesx.model.api import NewRole, NewVmware, VmwareInfo
-from dtesx.model.vmware import VmwareServer
+from dtesx.model.vmware import VirtualMachine, VmwareServer
 from dtesx.vsphere.client import VSphere, connect
 
 log = get_logger(__name__)
@@ -40,9 +40,9 @@ class Vmware:
         self._check_free(new.name)
         server = VmwareServer(new.name, new.address, new.user, new.port, new.thumbprint.strip().upper())
         with self.session(server, new.password) as vsphere:
-            appliance_vm = self._own_vm(vsphere, new)
+            own = self._own_vm(vsphere, new)
             about = vsphere.about()
-        known = KnownVmware(server, appliance_vm, new.password)
+        known = KnownVmware(server, own.name, own.instance_uuid, new.password)
         self._store.add_vmware(known)
         log.info("VMware server added", name=new.name, address=new.address, version=about.version)
         return replace(known.info, about=about)
@@ -98,16 +98,16 @@ class Vmware:
         except UntrustedCertificate as error:
             raise _explained(server, error) from error
 
-    def _own_vm(self, vsphere: VSphere, new: NewVmware) -> str:
+    def _own_vm(self, vsphere: VSphere, new: NewVmware) -> VirtualMachine:
         if new.appliance_vm:
-            return vsphere.find_vm(new.appliance_vm).name
+            return vsphere.find_vm(new.appliance_vm)
         hint = "name it with --appliance-vm"
         try:
             uuid = self._uuid_file.read_text().strip().lower()
         except OSError as error:
             raise NotFound(f"this machine's own UUID cannot be read: {error.strerror}", hint=hint) from error
         try:
-            return vsphere.vm_by_uuid(uuid).name
+            return vsphere.vm_by_uuid(uuid)
         except NotFound as error:
             raise NotFound(
                 f"{new.address} has no VM with this appliance's UUID {uuid}",

@@ -17,7 +17,8 @@ class JobRecord:
 
     ``replica_ref`` is the managed object id of the replica VM ("" before it exists), ``data_port``
     the port of the job's target worker (0 before it has one), ``address`` the replica's address
-    after failover. Times are Unix seconds.
+    after failover. ``lent`` are disks that the appliance's VM holds, or is about to, only to look at
+    them. Times are Unix seconds.
     """
 
     id: str
@@ -32,3 +33,4 @@ class JobRecord:
     mirrored_at: float = 0.0
     data_port: int = 0
     address: str = ""
+    lent: tuple[VirtualDisk, ...] = ()

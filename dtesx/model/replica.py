@@ -104,6 +104,16 @@ class StorageSpec:
             for name in ("partitions", "groups"):
                 if getattr(self, name):
                     raise ValueError(f"{name}: belongs to the strategy per-volume; else name disks")
+        paths = self.existing
+        for path in paths:
+            if paths.count(path) > 1:
+                raise ValueError(f"{path} is named twice as an existing disk")
+
+    @property
+    def existing(self) -> tuple[str, ...]:
+        """The datastore paths of all existing disks that are named."""
+        named = [spec.existing for spec in (*self.disks.values(), *self.partitions.values()) if spec.existing]
+        return (*named, *(path for group in self.groups.values() for path in group.existing))
 
 
 @dataclass(frozen=True)

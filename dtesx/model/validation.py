@@ -30,13 +30,14 @@ class Check(StrEnum):
     DATASTORES = "datastores"
     SPACE = "space"
     APPLIANCE_DISKS = "appliance-disks"
+    DISK_UUIDS = "disk-uuids"
+    EXISTING_DISKS = "existing-disks"
     ARCHITECTURE = "architecture"
     FIRMWARE = "firmware"
     BOOT_LOADER = "boot-loader"
     VOLUMES = "volumes"
     VOLUME_SIZES = "volume-sizes"
     POWER = "power"
-    NOT_YET = "not-yet"
     TOOLS = "tools"
 
 

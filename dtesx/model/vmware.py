@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from dtesx.model.inventory import Firmware
 from dtesx.model.layout import DiskLayout
 
+_OWNER = "dtesx-owner:"
+
 
 @dataclass(frozen=True)
 class VmwareServer:
@@ -68,8 +70,9 @@ class Network:
 class VirtualDisk:
     """A virtual disk as one VM sees it.
 
-    ``path`` is the datastore path of the top of its chain (``[ds] dir/x-000001.vmdk``), ``uuid``
-    the backing UUID, by which the guest finds it, ``unit`` its place on the controller.
+    ``path`` is the datastore path of the top of its chain (``[ds] dir/x-000001.vmdk``), ``below`` are those
+    of the files beneath it; ``uuid`` is the backing UUID, by which the guest finds the disk. ``controller``
+    is the key of its controller, ``bus`` that one's number, ``unit`` its place there.
     """
 
     key: int
@@ -78,6 +81,29 @@ class VirtualDisk:
     size_bytes: int
     controller: int
     unit: int
+    bus: int = 0
+    below: tuple[str, ...] = ()
+
+    def is_same(self, other: VirtualDisk) -> bool:
+        """Whether both are one disk, wherever its files are by now."""
+        if self.uuid and other.uuid:
+            return self.uuid.lower() == other.uuid.lower()
+        return self.path == other.path
+
+
+@dataclass(frozen=True)
+class StoredDisk:
+    """A virtual disk on a datastore.
+
+    ``holders`` are the VMs that have it, ``twins`` those that have another one with its UUID, of which it is
+    a copy; ``deltas`` are files of its snapshots.
+    """
+
+    path: str
+    size_bytes: int
+    holders: tuple[str, ...] = ()
+    twins: tuple[str, ...] = ()
+    deltas: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,7 +117,10 @@ class VirtualNic:
 
 @dataclass(frozen=True)
 class VirtualMachine:
-    """A VM. ``hardware`` is the version of its virtual hardware (``vmx-19``: 19), 0 when it is not known."""
+    """A VM. ``hardware`` is the version of its virtual hardware (``vmx-19``: 19), 0 when it is not known.
+
+    ``uuid`` is its BIOS UUID, which its guest sees, ``instance_uuid`` the one by which vCenter knows it.
+    """
 
     ref: str
     name: str
@@ -103,6 +132,22 @@ class VirtualMachine:
     guest_hostname: str = ""
     annotation: str = ""
     hardware: int = 0
+    instance_uuid: str = ""
+
+    def belongs_to(self, owner: str) -> bool:
+        """Whether its notes name exactly this owner; people may have added other lines."""
+        return is_owned(self.annotation, owner)
+
+
+def owner_note(owner: str) -> str:
+    """The notes of a replica; the last line is how it is known again."""
+    warning = "Replica kept by dtesx. Do not start, change or move it by hand: its job does that."
+    return f"{warning}\n{_OWNER} {owner}"
+
+
+def is_owned(notes: str, owner: str) -> bool:
+    """Whether a VM's notes carry exactly this owner."""
+    return any(line.strip() == f"{_OWNER} {owner}" for line in notes.splitlines())
 
 
 @dataclass(frozen=True)
@@ -129,13 +174,16 @@ class Offer:
 
     ``datastores`` are those of the appliance's host, which writes the disks; ``networks`` those where the
     replica will run. ``appliance_disks`` counts the disks that the appliance's VM holds now, ``hardware``
-    is the version of its virtual hardware.
+    is the version of its virtual hardware; ``disk_uuids`` tells whether its guest sees the disks' UUIDs.
+    ``stored`` are those of the disks asked for that are on a datastore.
     """
 
     datastores: tuple[Datastore, ...]
     networks: tuple[Network, ...]
     appliance_disks: int
     hardware: int
+    disk_uuids: bool = True
+    stored: tuple[StoredDisk, ...] = ()
 
 
 @dataclass(frozen=True)

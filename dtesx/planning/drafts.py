@@ -39,7 +39,7 @@ class Draft:
     """A disk before it has a place. ``holds`` and ``existing``: see DiskLayout.
 
     ``source_bytes`` is the size that it has unless more is needed; ``size_bytes`` the one that the job
-    asks for, in the field ``field``, 0 when it does not.
+    asks for, in the field ``field``, 0 when it does not. ``found_bytes`` is that of an existing disk.
     """
 
     holds: str
@@ -50,6 +50,7 @@ class Draft:
     size_bytes: int = 0
     field: str = ""
     existing: str = ""
+    found_bytes: int = 0
 
 
 BIOS_BOOT = Wanted(PartitionRole.BIOS_BOOT, _BIOS_BOOT_BYTES)
@@ -62,6 +63,7 @@ def draft(
     content: Sequence[Wanted],
     *,
     existing: str = "",
+    found_bytes: int = 0,
     source_bytes: int = 0,
     size_bytes: int = 0,
     field: str = "",
@@ -76,6 +78,7 @@ def draft(
         size_bytes=size_bytes,
         field=field,
         existing=existing,
+        found_bytes=found_bytes,
     )
 
 
@@ -113,6 +116,12 @@ def usable_bytes(disk_bytes: int, extent_bytes: int) -> int:
     """What of a disk with one physical volume its group can use."""
     space = disk_bytes // MIB * MIB - MIB - _TAIL_BYTES - PHYSICAL_VOLUME_BYTES
     return max(0, space // extent_bytes * extent_bytes)
+
+
+def rest_bytes(disk_bytes: int, before: Sequence[Wanted]) -> int:
+    """What of a disk one partition can have after others; not more than 0 when these leave nothing."""
+    taken = sum(max(MIB, up(want.size_bytes, MIB)) for want in before)
+    return disk_bytes // MIB * MIB - MIB - _TAIL_BYTES - taken
 
 
 def placed(drafts: Sequence[Draft]) -> tuple[DiskLayout, ...]:
@@ -172,6 +181,14 @@ def _placed(index: int, draft: Draft, place: scsi.Place) -> DiskLayout:
 
 
 def _size(draft: Draft, least: int) -> int:
+    if draft.found_bytes:
+        if draft.found_bytes < least:
+            raise UsageError(
+                f"the existing disk {draft.existing} has {draft.found_bytes // MIB} MiB; {draft.holds} needs "
+                f"{least // MIB} MiB",
+                hint="use a disk that is large enough, or a new one",
+            )
+        return draft.found_bytes
     if draft.size_bytes and draft.size_bytes < least:
         raise UsageError(
             f"{draft.field}: {draft.holds} needs at least {least // MIB} MiB",

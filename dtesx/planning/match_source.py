@@ -24,11 +24,18 @@ class _Member:
     wanted: Wanted
 
 
-def drafts(inventory: Inventory, workload: Workload, replica: ReplicaSpec, firmware: Firmware) -> list[Draft]:
+def drafts(
+    inventory: Inventory,
+    workload: Workload,
+    replica: ReplicaSpec,
+    firmware: Firmware,
+    existing: Mapping[str, int],
+) -> list[Draft]:
     """The disk that starts the replica, then the others in the source's order; each as large as the source's.
 
     File systems come in the inventory's order, then swap, then physical volumes. Swap on a disk that
-    holds nothing else goes to the first disk, as does swap whose disk is not known.
+    holds nothing else goes to the first disk, as does swap whose disk is not known. ``existing`` tells the
+    bytes of existing disks by their paths.
     Raises UsageError for disks that the job names and nobody needs, for new and existing ones mixed, and
     for physical volumes that are whole disks.
     """
@@ -46,6 +53,7 @@ def drafts(inventory: Inventory, workload: Workload, replica: ReplicaSpec, firmw
                 name,
                 tuple(_on(name, names, workload, members, firmware)),
                 existing=spec.existing,
+                found_bytes=existing.get(spec.existing, 0),
                 source_bytes=sizes.get(name, 0),
                 size_bytes=checked_size("size", spec.size),
                 field=f"replica.storage.disks.{name}.size",

@@ -11,7 +11,7 @@ from dtesx.model.job import JobSpec
 from dtesx.model.plan import DatastoreUse, Obstacle
 from dtesx.model.validation import Check
 from dtesx.model.vmware import Offer, ReplicaPlan
-from dtesx.planning import space
+from dtesx.planning import existing, space
 from dtesx.planning.workload import Workload
 
 _ARCHITECTURES = ("x86_64", "i686", "i586")
@@ -30,10 +30,11 @@ def obstacles(
         *_networks(replica, offer),
         *space.obstacles(replica, uses, offer),
         *_capacity(replica, offer),
+        *disk_uuids(offer),
         *_architecture(inventory),
         *_firmware(inventory, replica),
         *_volumes(workload),
-        *_options(replica),
+        *existing.obstacles(replica.disks, offer.stored),
         *_addresses(spec, inventory),
     )
 
@@ -58,6 +59,18 @@ def _capacity(replica: ReplicaPlan, offer: Offer) -> Iterator[Obstacle]:
             Conflict.code,
             f"the replica has {len(replica.disks)} disks; the appliance has room for {max(0, free)} more",
             "delete jobs of this appliance that are not needed, or deploy another appliance for new jobs",
+        )
+
+
+def disk_uuids(offer: Offer) -> Iterator[Obstacle]:
+    """What keeps the appliance from finding any replica's disks, made already or not."""
+    if not offer.disk_uuids:
+        yield Obstacle(
+            Check.DISK_UUIDS,
+            Conflict.code,
+            "the appliance's VM does not show its guest the UUIDs of disks, by which these are found",
+            "shut the appliance down, set disk.EnableUUID to TRUE in the advanced configuration of its VM, "
+            "and start it again",
         )
 
 
@@ -105,11 +118,6 @@ def _volumes(workload: Workload) -> Iterator[Obstacle]:
                 f"{volume.title}: btrfs subvolumes",
                 "only btrfs file systems mounted whole can be protected for now",
             )
-
-
-def _options(replica: ReplicaPlan) -> Iterator[Obstacle]:
-    if any(disk.existing for disk in replica.disks):
-        yield _not_yet(Check.NOT_YET, "existing virtual disks", "leave `existing` out: new disks are made")
 
 
 def _addresses(spec: JobSpec, inventory: Inventory) -> Iterator[Obstacle]:

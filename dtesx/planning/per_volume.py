@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from dtesx.base.errors import UsageError
 from dtesx.model import scsi
@@ -17,6 +17,7 @@ from dtesx.planning.drafts import (
     draft,
     logical_volume,
     physical_volume,
+    rest_bytes,
     up,
     usable_bytes,
     wanted,
@@ -26,18 +27,21 @@ from dtesx.planning.workload import Volume, Workload
 _FIELD = "replica.storage"
 
 
-def drafts(workload: Workload, replica: ReplicaSpec, firmware: Firmware) -> list[Draft]:
+def drafts(
+    workload: Workload, replica: ReplicaSpec, firmware: Firmware, existing: Mapping[str, int]
+) -> list[Draft]:
     """The disk that starts the replica, then the others in the workload's order, volume groups last.
 
-    The first has the EFI system partition and the swap partitions, too. Raises UsageError for names
-    that the workload does not have, for sizes that are too small, and for too many disks.
+    The first has the EFI system partition and the swap partitions, too. ``existing`` tells the bytes of
+    existing disks by their paths. Raises UsageError for names that the workload does not have, for sizes
+    that are too small, and for too many disks.
     """
     _check_names(workload, replica)
     system = workload.system
     alone = [v for v in workload.plain() if v.role is PartitionRole.FILE_SYSTEM]
     before = [BIOS_BOOT] if firmware is Firmware.BIOS else []
     before += [wanted(v, _size(v, replica)) for v in workload.plain() if v not in alone]
-    disks = [_alone(v, replica, before if v is system else ()) for v in alone]
+    disks = [_alone(v, replica, before if v is system else (), existing) for v in alone]
     for group in groups(workload, replica):
         disks += _group(group, replica, before if group.name == system.group else ())
     leading = system.group or system.title
@@ -63,10 +67,17 @@ def groups(workload: Workload, replica: ReplicaSpec) -> tuple[VolumeGroup, ...]:
     return tuple(found)
 
 
-def _alone(volume: Volume, replica: ReplicaSpec, before: Sequence[Wanted]) -> Draft:
+def _alone(
+    volume: Volume, replica: ReplicaSpec, before: Sequence[Wanted], existing: Mapping[str, int]
+) -> Draft:
+    """The volume takes what it is given, or all that others leave of an existing disk."""
     spec = replica.storage.partitions.get(volume.title, DiskSpec())
-    content = [*before, wanted(volume, _size(volume, replica))]
-    return draft(replica, spec, volume.title, content, existing=spec.existing)
+    size, found = _size(volume, replica), existing.get(spec.existing, 0)
+    if found:
+        size = max(1, rest_bytes(found, before))
+        _check_used(volume, size, f"{_FIELD}.partitions.{volume.title}.existing")
+    content = [*before, wanted(volume, size)]
+    return draft(replica, spec, volume.title, content, existing=spec.existing, found_bytes=found)
 
 
 def _group(group: VolumeGroup, replica: ReplicaSpec, before: Sequence[Wanted]) -> Iterator[Draft]:

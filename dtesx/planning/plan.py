@@ -29,7 +29,7 @@ def plan_job(
     everything else that stands against it is told in the plan.
     """
     workload = select(inventory, spec.workload)
-    layout = kept or plan_layout(inventory, workload, spec.replica)
+    layout = kept or plan_layout(inventory, workload, spec.replica, offer.stored)
     replica = replica_plan(spec, inventory, layout, owner)
     uses = () if kept else space.datastore_uses(replica, workload, offer)
     nics = map_nics(inventory, spec.replica, offer)

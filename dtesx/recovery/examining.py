@@ -10,10 +10,11 @@ from dtesx.model.inventory import Inventory
 from dtesx.model.job import Problem
 from dtesx.model.record import JobRecord
 from dtesx.model.vmware import VirtualMachine
-from dtesx.planning.machine import replica_plan, whereabouts
+from dtesx.planning.machine import replica_plan
+from dtesx.planning.obstacles import disk_uuids
 from dtesx.recovery import protect
 from dtesx.recovery.ports import Surroundings
-from dtesx.recovery.transfer import layout
+from dtesx.recovery.transfer import layout, owner_of, replica
 from dtesx.validation.facts import ApplianceFacts, Facts, PlanFacts, ReplicaFacts, SourceFacts, VsphereFacts
 from dtesx.volumes import programs
 from dtesx.vsphere.client import VSphere
@@ -77,7 +78,7 @@ def _vsphere(
 
 def _replica(record: JobRecord, site: Surroundings, vsphere: VSphere, inventory: Inventory | None) -> _What:
     try:
-        appliance = vsphere.find_vm(site.appliance_vm)
+        appliance = vsphere.vm_by_instance(site.appliance_vm)
         if record.replica_ref:
             return _made(record, vsphere, appliance)
         return _planned(record, vsphere, appliance, inventory) if inventory is not None else None
@@ -88,7 +89,7 @@ def _replica(record: JobRecord, site: Surroundings, vsphere: VSphere, inventory:
 def _planned(
     record: JobRecord, vsphere: VSphere, appliance: VirtualMachine, inventory: Inventory
 ) -> PlanFacts:
-    offer = vsphere.offer(appliance.ref, whereabouts(record.spec.replica))
+    offer = protect.offered(record, vsphere, appliance)
     plan = protect.planned_with(record, inventory, offer)
     lacks = vsphere.missing_privileges(plan.replica, beside=appliance.ref)
     clash = None
@@ -100,16 +101,17 @@ def _planned(
 
 
 def _made(record: JobRecord, vsphere: VSphere, appliance: VirtualMachine) -> ReplicaFacts:
-    made = replica_plan(record.spec, protect.inventory_of(record), layout(record), protect.owner_of(record))
+    made = replica_plan(record.spec, protect.inventory_of(record), layout(record), owner_of(record))
     ref = record.replica_ref
     try:
-        problem = _disks_gone(record, vsphere.vm(ref))
-    except NotFound as error:
+        problem = _disks_gone(record, replica(record, vsphere))
+    except (NotFound, Conflict) as error:
         ref, problem = "", _problem(error)
     lacks = vsphere.missing_privileges(made, beside=appliance.ref, replica_ref=ref)
-    offer = vsphere.offer(appliance.ref, whereabouts(record.spec.replica))
+    offer = protect.offered(record, vsphere, appliance)
     named = {made.datastore, *(disk.datastore for disk in made.disks)}
-    return ReplicaFacts(problem, lacks, tuple(store for store in offer.datastores if store.name in named))
+    stores = tuple(store for store in offer.datastores if store.name in named)
+    return ReplicaFacts(problem, lacks, stores, tuple(disk_uuids(offer)))
 
 
 def _disks_gone(record: JobRecord, machine: VirtualMachine) -> Problem | None:

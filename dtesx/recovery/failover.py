@@ -80,7 +80,7 @@ def make_bootable(run: Run) -> None:
     """Mount the replica's tree as it will be and adapt it to its new machine."""
     layout = transfer.layout(run.record)
     with run.site.vsphere() as vsphere:
-        replica = vsphere.vm(run.record.replica_ref)
+        replica = transfer.replica(run.record, vsphere)
     if replica.powered_on:
         run.detail("the replica runs already")
         return
@@ -97,7 +97,7 @@ def make_bootable(run: Run) -> None:
 def power_on(run: Run) -> None:
     """Start the replica through the API."""
     with run.site.vsphere() as vsphere:
-        vsphere.power_on(run.record.replica_ref)
+        vsphere.power_on(transfer.replica(run.record, vsphere).ref)
 
 
 def wait_for_address(run: Run) -> None:

@@ -50,6 +50,7 @@ OPERATIONS: dict[OperationKind, tuple[Definition, ...]] = {
     OperationKind.PROTECT: (
         Definition("inventory", "Take the source's inventory", protect.take_inventory, volatile=True),
         Definition("plan", "Plan the replica's disks", protect.plan),
+        Definition("existing", "Look at the existing disks", protect.look_at_existing),
         Definition("create-vm", "Create the replica VM", protect.create_replica),
         _ATTACH,
         Definition("prepare", "Partition the disks and make file systems", protect.prepare),
@@ -90,8 +91,11 @@ OPERATIONS: dict[OperationKind, tuple[Definition, ...]] = {
     ),
 }
 
-# Steps that bring a job back to work when an operation fails half-way.
-_ROLLBACK: dict[OperationKind, tuple[Definition, ...]] = {OperationKind.SNAPSHOT: (_ATTACH, _WORKER)}
+# Steps that bring a job back to work, or leave the appliance clean, when an operation fails half-way.
+_ROLLBACK: dict[OperationKind, tuple[Definition, ...]] = {
+    OperationKind.PROTECT: (Definition("let-go", "Let disks go that hold no files yet", protect.let_go),),
+    OperationKind.SNAPSHOT: (_ATTACH, _WORKER),
+}
 
 _K = OperationKind
 _LIVE = {

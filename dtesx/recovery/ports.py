@@ -139,7 +139,8 @@ class Surroundings:
 
     ``directory`` is the job's own, below the service's state; ``identity_directory`` holds the
     appliance's certificate and key, which its workers use too; ``certificate`` is that certificate.
-    ``tasks`` are the commands that a job may have run between two epochs.
+    ``appliance_vm`` is the instance UUID of its VM. ``tasks`` are the commands that a job may have run
+    between two epochs.
     """
 
     source: Source

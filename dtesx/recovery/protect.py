@@ -6,16 +6,19 @@ from dataclasses import replace
 
 from dtesx.base.errors import DtesxError, from_code
 from dtesx.model.inventory import Inventory
+from dtesx.model.job import StepState
 from dtesx.model.plan import JobPlan
 from dtesx.model.record import JobRecord
-from dtesx.model.vmware import Offer
+from dtesx.model.vmware import Offer, VirtualDisk, VirtualMachine
+from dtesx.planning import existing
 from dtesx.planning.machine import replica_plan, whereabouts
 from dtesx.planning.plan import plan_job
 from dtesx.recovery.ports import Surroundings
 from dtesx.recovery.run import Run
-from dtesx.recovery.transfer import layout, refresh_disks
+from dtesx.recovery.transfer import detach, give_back, layout, owner_of, refresh_disks
 from dtesx.volumes.disks import find_disk
-from dtesx.volumes.prepare import prepare_disk
+from dtesx.volumes.prepare import check_existing, prepare_disk
+from dtesx.vsphere.client import VSphere
 
 
 def take_inventory(run: Run) -> None:
@@ -36,9 +39,15 @@ def plan(run: Run) -> None:
 def job_plan(record: JobRecord, site: Surroundings, inventory: Inventory) -> JobPlan:
     """What a job makes of such a source with what vSphere has now."""
     with site.vsphere() as vsphere:
-        appliance = vsphere.find_vm(site.appliance_vm)
-        offer = vsphere.offer(appliance.ref, whereabouts(record.spec.replica))
+        offer = offered(record, vsphere, vsphere.vm_by_instance(site.appliance_vm))
     return planned_with(record, inventory, offer)
+
+
+def offered(record: JobRecord, vsphere: VSphere, appliance: VirtualMachine) -> Offer:
+    """What vSphere has for the job; existing disks count as long as the replica is not made of them."""
+    replica = record.spec.replica
+    existing = () if record.replica_ref else replica.storage.existing
+    return vsphere.offer(appliance.ref, whereabouts(replica), existing)
 
 
 def planned_with(record: JobRecord, inventory: Inventory, offer: Offer) -> JobPlan:
@@ -47,15 +56,48 @@ def planned_with(record: JobRecord, inventory: Inventory, offer: Offer) -> JobPl
     return plan_job(record.spec, inventory, offer, owner=owner_of(record), kept=kept)
 
 
+def look_at_existing(run: Run) -> None:
+    """See that each existing disk is blank or a former replica's, before anything is done to it.
+
+    The appliance holds it for the moment, which also proves that no running VM does.
+    """
+    disks = [disk for disk in layout(run.record).disks if disk.existing]
+    if not disks:
+        run.detail("left out: the job uses none")
+        return
+    with run.site.vsphere() as vsphere:
+        appliance = vsphere.vm_by_instance(run.site.appliance_vm)
+        give_back(run, vsphere, appliance)
+        for disk in disks:
+            run.detail(disk.existing)
+            stored = vsphere.stored_disks(appliance.ref, [disk.existing])
+            for obstacle in existing.obstacles([disk], stored):
+                raise from_code(obstacle.code, obstacle.message, obstacle.hint)
+            lent = VirtualDisk(0, disk.existing, "", disk.size_bytes, 0, 0)
+            run.keep(replace(run.record, lent=(lent,)))
+            held = vsphere.attach_disk(appliance.ref, lent)
+            try:
+                check_existing(find_disk(held.uuid), disk)
+            finally:
+                give_back(run, vsphere, appliance)
+
+
 def create_replica(run: Run) -> None:
     """Create the replica VM, powered off, with its disks."""
     planned = layout(run.record)
     wanted = replica_plan(run.record.spec, inventory_of(run.record), planned, owner_of(run.record))
     with run.site.vsphere() as vsphere:
-        appliance = vsphere.find_vm(run.site.appliance_vm)
-        machine = vsphere.create_replica(wanted, beside=appliance.ref)
+        appliance = vsphere.vm_by_instance(run.site.appliance_vm)
+        machine = vsphere.create_replica(wanted, beside=appliance.ref, on_progress=run.percent)
         run.keep(replace(run.record, replica_ref=machine.ref))
         refresh_disks(run, vsphere)
+
+
+def let_go(run: Run) -> None:
+    """Take the replica's disks from the appliance, when their creation failed before files came."""
+    done = {step.name for step in run.operation.steps if step.state is StepState.DONE}
+    if "prepare" not in done:
+        detach(run)
 
 
 def prepare(run: Run) -> None:
@@ -71,8 +113,3 @@ def inventory_of(record: JobRecord) -> Inventory:
     if record.inventory is None:
         raise DtesxError("the source's inventory is missing", hint="create the job again")
     return record.inventory
-
-
-def owner_of(record: JobRecord) -> str:
-    """The mark in a VM's annotation that says whose it is."""
-    return f"dtesx job {record.id}"

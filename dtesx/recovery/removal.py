@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 
 from dtesx.base.errors import Conflict, ConnectionFailed, NotFound
-from dtesx.recovery.protect import owner_of
+from dtesx.model.vmware import VirtualMachine
 from dtesx.recovery.run import Run
+from dtesx.recovery.transfer import owner_of, replica
 from dtesx.volumes.mounts import mounts_below
+from dtesx.vsphere.client import VSphere
 
 
 def stop_mirror(run: Run) -> None:
@@ -21,13 +23,13 @@ def stop_mirror(run: Run) -> None:
 
 def remove_replica(run: Run) -> None:
     """Remove the replica VM with its disks, unless it is to be kept or is running."""
-    if run.param("keep_replica") or not run.record.replica_ref:
-        run.detail("kept")
+    if run.param("keep_replica") or run.record.layout is None:
+        run.detail("kept" if run.record.layout else "none was made")
         return
     with run.site.vsphere() as vsphere:
-        try:
-            machine = vsphere.vm(run.record.replica_ref)
-        except NotFound:
+        machine = _made(run, vsphere)
+        if machine is None:
+            run.detail("there is none")
             return
         if machine.powered_on:
             raise Conflict(
@@ -35,6 +37,16 @@ def remove_replica(run: Run) -> None:
                 hint="power it off first, or delete the job with --replica keep",
             )
         vsphere.destroy_vm(machine.ref, owner=owner_of(run.record))
+
+
+def _made(run: Run, vsphere: VSphere) -> VirtualMachine | None:
+    """The replica, also one that a killed service made and could not note any more."""
+    if not run.record.replica_ref:
+        return vsphere.replica_of(owner_of(run.record), run.record.spec.replica_name)
+    try:
+        return replica(run.record, vsphere)
+    except NotFound:
+        return None
 
 
 def clean(run: Run) -> None:

@@ -66,6 +66,11 @@ class Run:
         if self.clock() - self._shown >= _DETAIL_INTERVAL:
             self._save()
 
+    def percent(self, percent: int) -> None:
+        """Say how far a task of the current step is."""
+        detail = next(step.detail for step in self.operation.steps if step.name == self._current)
+        self.detail(detail, percent / 100)
+
     def step(self, name: str, action: Callable[[Run], None]) -> None:
         """Run one step to its end and record its state and time; errors pass through."""
         self.check()

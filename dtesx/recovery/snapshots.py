@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 
 from dtesx.recovery.run import Run
+from dtesx.recovery.transfer import replica
 
 
 def check(run: Run) -> None:
     """Find out that vSphere is away before protection is paused for it."""
     with run.site.vsphere() as vsphere:
-        vsphere.find_vm(run.site.appliance_vm)
-        vsphere.vm(run.record.replica_ref)
+        vsphere.vm_by_instance(run.site.appliance_vm)
+        replica(run.record, vsphere)
 
 
 def take(run: Run) -> None:
@@ -22,8 +23,9 @@ def take(run: Run) -> None:
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(run.clock()))
     description = run.operation.params.get("description", "")
     with run.site.vsphere() as vsphere:
-        taken = [s.name for s in vsphere.snapshots(run.record.replica_ref) if run.operation.id in s.name]
+        ref = replica(run.record, vsphere).ref
+        taken = [s.name for s in vsphere.snapshots(ref) if run.operation.id in s.name]
         name = taken[0] if taken else f"dtesx {stamp} UTC {run.operation.id}"
         if not taken:
-            vsphere.create_snapshot(run.record.replica_ref, name, description)
+            vsphere.create_snapshot(ref, name, description, run.percent)
     run.result(snapshot=name)

@@ -6,16 +6,20 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 
-from dtesx.base.errors import ConnectionFailed, DtesxError, NotFound, from_code
+from dtesx.base.errors import Conflict, ConnectionFailed, DtesxError, NotFound, from_code
+from dtesx.base.log import get_logger
 from dtesx.model.api import MirrorStatus
 from dtesx.model.layout import Layout
 from dtesx.model.record import JobRecord
 from dtesx.model.request import FINAL_PHASES, MirrorPhase, MirrorRequest
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import WorkerSpec
+from dtesx.model.vmware import VirtualDisk, VirtualMachine, owner_note
 from dtesx.recovery.ports import Surroundings
 from dtesx.recovery.run import Run
 from dtesx.vsphere.client import VSphere
+
+log = get_logger(__name__)
 
 _POLL = 0.3
 _SOURCE_PATIENCE = 60.0
@@ -30,7 +34,8 @@ _WAITING = {
 def attach(run: Run) -> None:
     """Attach the replica's disks, as they are now (top of chain), to the appliance."""
     with run.site.vsphere() as vsphere:
-        appliance = vsphere.find_vm(run.site.appliance_vm)
+        appliance = vsphere.vm_by_instance(run.site.appliance_vm)
+        follow_disks(run, vsphere, appliance)
         refresh_disks(run, vsphere)
         for number, disk in enumerate(run.record.disks, 1):
             run.detail(f"disk {number} of {len(run.record.disks)}: {disk.path}")
@@ -38,28 +43,88 @@ def attach(run: Run) -> None:
 
 
 def attach_disks(record: JobRecord, site: Surroundings) -> None:
-    """Attach the replica's disks, as they are known, to the appliance."""
+    """Attach the replica's disks, as they are now, to the appliance."""
     with site.vsphere() as vsphere:
-        appliance = vsphere.find_vm(site.appliance_vm)
-        for disk in record.disks:
+        appliance = vsphere.vm_by_instance(site.appliance_vm)
+        for disk in replica(record, vsphere).disks:
             vsphere.attach_disk(appliance.ref, disk)
 
 
 def detach(run: Run) -> None:
     """Take the replica's disks from the appliance; their files stay."""
-    if not run.record.replica_ref:
+    if not run.record.replica_ref and not run.record.lent:
         return
     with run.site.vsphere() as vsphere:
-        appliance = vsphere.find_vm(run.site.appliance_vm)
+        appliance = vsphere.vm_by_instance(run.site.appliance_vm)
+        give_back(run, vsphere, appliance)
+        run.keep(replace(run.record, disks=tuple(_held(appliance, disk) for disk in run.record.disks)))
         for disk in run.record.disks:
             vsphere.detach_disk(appliance.ref, disk)
+        follow_disks(run, vsphere, vsphere.vm_by_instance(run.site.appliance_vm))
+
+
+def give_back(run: Run, vsphere: VSphere, appliance: VirtualMachine) -> None:
+    """Take from the appliance what it holds only to look at it."""
+    for disk in run.record.lent:
+        vsphere.detach_disk(appliance.ref, disk)
+        run.keep(replace(run.record, lent=()))
+
+
+def follow_disks(run: Run, vsphere: VSphere, appliance: VirtualMachine) -> None:
+    """Have the replica find the files of its disks again, when they were moved with the appliance's VM.
+
+    Storage vMotion of a VM moves all disks that it holds, and no other VM that has them is told.
+    """
+    if not run.record.disks:
+        return
+    for disk in _present(run.record, vsphere):
+        known = next((item for item in run.record.disks if item.is_same(disk)), disk)
+        if known.path == disk.path or any(item.is_same(disk) for item in appliance.disks):
+            continue
+        there = {item.path for item in vsphere.stored_disks(appliance.ref, (known.path, disk.path))}
+        if there == {known.path}:
+            log.info("a replica's disk was moved", job=run.record.spec.name, now=known.path, before=disk.path)
+            vsphere.point_disk(run.record.replica_ref, disk, known.path)
 
 
 def refresh_disks(run: Run, vsphere: VSphere) -> None:
     """Read the replica's disks again: a snapshot has moved them to new files."""
-    found = vsphere.vm(run.record.replica_ref).disks
-    ordered = tuple(sorted(found, key=lambda disk: (disk.controller, disk.unit)))
-    run.keep(replace(run.record, disks=ordered))
+    run.keep(replace(run.record, disks=replica(run.record, vsphere).disks))
+
+
+def replica(record: JobRecord, vsphere: VSphere) -> VirtualMachine:
+    """The replica's VM. Raises NotFound when it is gone, Conflict when it is not the job's.
+
+    Asked before anything is done to it: a vCenter that was set up anew gives old ids to other VMs.
+    """
+    found = vsphere.vm(record.replica_ref)
+    if not found.belongs_to(owner_of(record)):
+        raise Conflict(
+            f"the VM {found.name} ({found.ref}) does not belong to this job: its notes do not say so",
+            hint="nothing was done to it; if it is the replica, write into its notes again: "
+            + owner_note(owner_of(record)).splitlines()[-1],
+        )
+    return found
+
+
+def owner_of(record: JobRecord) -> str:
+    """The mark in a VM's notes that says whose it is."""
+    return f"dtesx job {record.id}"
+
+
+def _present(record: JobRecord, vsphere: VSphere) -> tuple[VirtualDisk, ...]:
+    """The replica's disks; none where it is gone, or not the job's, as it may be when that is deleted."""
+    try:
+        return replica(record, vsphere).disks
+    except (NotFound, Conflict):
+        return ()
+
+
+def _held(appliance: VirtualMachine, disk: VirtualDisk) -> VirtualDisk:
+    """A disk of the replica with the path at which the appliance has it, if that knows better."""
+    held = next((item for item in appliance.disks if item.is_same(disk)), disk)
+    known = held.path in disk.below or held.below
+    return disk if known else replace(disk, path=held.path)
 
 
 def layout(record: JobRecord) -> Layout:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dtesx.model.inventory import Inventory
 from dtesx.model.job import Problem
-from dtesx.model.plan import JobPlan
+from dtesx.model.plan import JobPlan, Obstacle
 from dtesx.model.vmware import About, Datastore, MissingPrivileges
 
 
@@ -61,11 +61,15 @@ class PlanFacts:
 
 @dataclass(frozen=True)
 class ReplicaFacts:
-    """A replica that exists: what is wrong with its VM, what the account lacks, its datastores now."""
+    """A replica that exists: what is wrong with its VM, what the account lacks, its datastores now.
+
+    ``obstacles`` keep the appliance from finding its disks.
+    """
 
     problem: Problem | None
     lacks: tuple[MissingPrivileges, ...]
     datastores: tuple[Datastore, ...]
+    obstacles: tuple[Obstacle, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,13 @@ _PLANNED = {
     Check.PORT_GROUPS: "the port groups are there",
     Check.ADDRESSES: "every card can have the addresses that the job gives it",
     Check.APPLIANCE_DISKS: "the appliance has room for the replica's disks",
+    Check.DISK_UUIDS: "the appliance's VM shows the UUIDs of its disks",
+    Check.EXISTING_DISKS: "the existing disks that the job names can be used",
     Check.ARCHITECTURE: "the source's processors are those of ESXi",
     Check.FIRMWARE: "the replica can start by the source's firmware",
     Check.VOLUMES: "every volume can be made on the replica",
     Check.VOLUME_SIZES: "the volumes have room for the source's files",
     Check.POWER: "the replica has the processors and memory of the source",
-    Check.NOT_YET: "dtesx can do all that the job asks for",
 }
 _ROLE_HINT = "give the account a role with these there; `dtesx vmware role create` makes one that has them"
 
@@ -67,6 +68,11 @@ def _there(facts: ReplicaFacts) -> Iterator[Finding]:
         yield error(Check.REPLICA, facts.problem.message, facts.problem.hint)
 
 
+def _uuids(facts: ReplicaFacts) -> Iterator[Finding]:
+    for obstacle in facts.obstacles:
+        yield error(obstacle.check, obstacle.message, obstacle.hint)
+
+
 def _headroom(facts: ReplicaFacts) -> Iterator[Finding]:
     for store in facts.datastores:
         if store.free_bytes < HEADROOM_BYTES:
@@ -90,5 +96,6 @@ PLANNED: tuple[Judge[PlanFacts], ...] = (
 MADE: tuple[Judge[ReplicaFacts], ...] = (
     Judge(Check.REPLICA, "the replica's VM is there with its disks", _there),
     _PRIVILEGES,
+    Judge(Check.DISK_UUIDS, _PLANNED[Check.DISK_UUIDS], _uuids),
     Judge(Check.SPACE, "the replica's datastores have space left", _headroom),
 )

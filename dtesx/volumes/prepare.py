@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from dtesx.volumes.nodes import flush, partition_nodes
 log = get_logger(__name__)
 
 _SECTOR = 512
+_LOOKED_AT = 1 << 20
 _NAMESPACE = uuid.UUID("b7a6f9d6-6f5e-4a55-9d0e-0f6f0a1c7c55")
 _TYPES: Mapping[PartitionRole, str] = {
     PartitionRole.BIOS_BOOT: "21686148-6449-6E6F-744E-656564454649",
@@ -115,14 +117,40 @@ def prepare_disk(device: Path, disk: DiskLayout) -> None:
     flush(device)
 
 
-def _partition(device: Path, disk: DiskLayout) -> None:
+def carries(device: Path, disk: DiskLayout) -> bool:
+    """Whether a device has the disk's partition table; False for a blank one.
+
+    Raises Conflict when it carries something that is not of this layout.
+    """
     content = probe(device)
-    guid = disk_guid(disk)
-    if content.table == "gpt" and content.uuid == "" and _table_id(device) == guid:
+    if content.table == "gpt" and content.uuid == "" and _table_id(device) == disk_guid(disk):
         _check_table(device, disk)
-        return
+        return True
     if content.type or _has_partitions(device):
         raise _foreign(device, content)
+    return False
+
+
+def check_existing(device: Path, disk: DiskLayout) -> None:
+    """Raise Conflict unless a disk of a former replica, or of nobody, can become this one.
+
+    What no tool knows by name may still be somebody's data, so a blank disk begins and ends with zeros.
+    """
+    if not carries(device, disk) and not _zeroed(device):
+        raise _foreign(device, Content(type="unknown"))
+
+
+def _zeroed(device: Path) -> bool:
+    with device.open("rb") as file:
+        first = file.read(_LOOKED_AT)
+        file.seek(-min(_LOOKED_AT, file.seek(0, os.SEEK_END)), os.SEEK_END)
+        return not any(first) and not any(file.read(_LOOKED_AT))
+
+
+def _partition(device: Path, disk: DiskLayout) -> None:
+    if carries(device, disk):
+        return
+    guid = disk_guid(disk)
     log.info("partitioning", device=device, guid=guid)
     run(
         ["sfdisk", "--quiet", "--wipe", "always", "--wipe-partitions", "always", str(device)],
@@ -154,7 +182,8 @@ def _check_table(device: Path, disk: DiskLayout) -> None:
     if found != wanted:
         raise Conflict(
             f"{device} carries this job's partition table, but with other sizes",
-            hint="delete the job's replica with its disks and create it again",
+            hint="use a new disk: delete the job's replica with its disks and create it again, or leave "
+            "`existing` out for this one",
         )
 
 

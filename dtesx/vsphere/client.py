@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from pyVmomi import vim, vmodl
 
+from dtesx.base.errors import DtesxError
+from dtesx.base.log import get_logger
 from dtesx.model.vmware import (
     About,
     Datastore,
@@ -16,12 +18,14 @@ from dtesx.model.vmware import (
     Offer,
     ReplicaPlan,
     Snapshot,
+    StoredDisk,
     VirtualDisk,
     VirtualMachine,
     VmwareServer,
     Whereabouts,
 )
 from dtesx.vsphere import (
+    adopting,
     disks,
     editions,
     inventory,
@@ -31,10 +35,14 @@ from dtesx.vsphere import (
     privileges,
     replica,
     snapshots,
+    stored,
 )
 from dtesx.vsphere.collector import Row, properties
 from dtesx.vsphere.faults import TRANSPORT, Situation, explained
 from dtesx.vsphere.session import Session, open_session, server_label
+from dtesx.vsphere.tasks import Progress, unseen
+
+log = get_logger(__name__)
 
 
 @contextmanager
@@ -88,11 +96,24 @@ class VSphere:
         with self._doing(f"find the VM with the UUID {uuid}"):
             return machines.machine_by_uuid(self._session, uuid)
 
-    def offer(self, appliance_ref: str, where: Whereabouts) -> Offer:
-        """What there is for a replica that the appliance makes. NotFound for a place that does not exist."""
+    def vm_by_instance(self, uuid: str) -> VirtualMachine:
+        """A VM by its instance UUID, which stays when it is renamed or moved."""
+        with self._doing(f"find the VM with the instance UUID {uuid}"):
+            return machines.machine_by_instance(self._session, uuid)
+
+    def replica_of(self, owner: str, name: str) -> VirtualMachine | None:
+        """The VM of that name whose notes name ``owner``; None when there is none."""
+        with self._doing(f"look for a VM called {name}"):
+            return replica.owned_by(self._session, owner, name)
+
+    def offer(self, appliance_ref: str, where: Whereabouts, existing: Iterable[str] = ()) -> Offer:
+        """What there is for a replica that the appliance makes, and of the existing disks with these paths.
+
+        Raises NotFound for a place that does not exist.
+        """
         with self._doing("see what there is for a replica"):
             appliance = machines.handle(self._session, appliance_ref)
-            return placement.offer(self._session, where, appliance)
+            return placement.offer(self._session, where, appliance, existing)
 
     def changes_nothing(self) -> bool:
         """Whether the server's licence lets nothing be changed through the API: the free ESXi."""
@@ -121,27 +142,64 @@ class VSphere:
             spot = placement.find_spot(self._session, plan.where, appliance)
             replica.find_replica(self._session, spot.datacenter, plan)
 
-    def create_replica(self, plan: ReplicaPlan, *, beside: str) -> VirtualMachine:
+    def create_replica(
+        self, plan: ReplicaPlan, *, beside: str, on_progress: Progress = unseen
+    ) -> VirtualMachine:
         """Make a replica powered off, near the VM ``beside``; one that exists for the owner is returned.
 
-        Raises Conflict when another VM has the name, NotFound for a datastore, network, pool or
-        folder that does not exist, TargetFull when the datastore has no room.
+        Its existing disks are moved to it. When one of them cannot be had, all is as it was before: they
+        are back at their places, and the VM is gone. Raises Conflict when another VM has the name or such
+        a disk, NotFound for a datastore, network, pool, folder or disk that does not exist, TargetFull
+        when the datastore has no room.
         """
         action = f"create the replica {plan.name}"
         with self._doing(action, datastore=plan.datastore, name=plan.name):
             appliance = machines.handle(self._session, beside)
             where = placement.place(self._session, plan, appliance)
-            found = replica.find_replica(self._session, where.spot.datacenter, plan)
-            if found is not None:
-                return found
+            found = self._made(plan, where, on_progress)
+            managed = machines.handle(self._session, found.ref)
             try:
-                return replica.create(self._session, plan, where)
-            except (vim.fault.DuplicateName, vim.fault.AlreadyExists):
-                # A former request of ours may have ended between our look and our request.
-                found = replica.find_replica(self._session, where.spot.datacenter, plan)
-                if found is None:
-                    raise
-                return found
+                adopting.adopt(self._session, managed, plan, where, on_progress)
+            except (DtesxError, vmodl.MethodFault):
+                self._undo(managed, plan, where)
+                raise
+            return machines.machine(self._session, managed)
+
+    def _made(self, plan: ReplicaPlan, where: placement.Placement, on_progress: Progress) -> VirtualMachine:
+        found = replica.find_replica(self._session, where.spot.datacenter, plan)
+        if found is not None:
+            return found
+        try:
+            return replica.create(self._session, plan, where, on_progress)
+        except (vim.fault.DuplicateName, vim.fault.AlreadyExists):
+            # A former request of ours may have ended between our look and our request.
+            found = replica.find_replica(self._session, where.spot.datacenter, plan)
+            if found is None:
+                raise
+            return found
+
+    def _undo(self, managed: Any, plan: ReplicaPlan, where: placement.Placement) -> None:
+        try:
+            adopting.give_back(self._session, managed, plan, where)
+            power.destroy(self._session, managed, plan.owner)
+        except (DtesxError, vmodl.MethodFault, *TRANSPORT) as error:
+            # The first error is the one to report; what stays is found again by the same command.
+            log.warning("a replica was made in part and stays", name=plan.name, error=str(error))
+
+    def stored_disks(self, appliance_ref: str, paths: Iterable[str]) -> tuple[StoredDisk, ...]:
+        """Those of the virtual disks with these paths that are on the datastores of a VM's host."""
+        with self._doing("look for virtual disks"):
+            beside = machines.handle(self._session, appliance_ref)
+            datacenter = inventory.datacenter_of(self._session, beside)
+            present = inventory.datastores_beside(self._session, beside)
+            return stored.stored(self._session, paths, present, datacenter)
+
+    def point_disk(self, vm_ref: str, disk: VirtualDisk, path: str) -> None:
+        """Have a VM's disk be the file at ``path``, to which somebody moved it."""
+        with self._doing(f"point a disk of the VM {{vm}} to {path}", name=path, vm=vm_ref):
+            managed = machines.handle(self._session, vm_ref)
+            adopting.release(self._session, managed, disk)
+            adopting.attach_at(self._session, managed, disk.bus, disk.unit, path, disk.size_bytes)
 
     def attach_disk(self, vm_ref: str, disk: VirtualDisk) -> VirtualDisk:
         """Attach an existing disk; return it as this VM sees it. Fine when it is attached already.
@@ -156,10 +214,13 @@ class VSphere:
         with self._doing(f"detach the disk {disk.path}", name=disk.path):
             disks.detach(self._session, machines.handle(self._session, vm_ref), disk)
 
-    def create_snapshot(self, vm_ref: str, name: str, description: str) -> Snapshot:
+    def create_snapshot(
+        self, vm_ref: str, name: str, description: str, on_progress: Progress = unseen
+    ) -> Snapshot:
         """Take a snapshot of a VM's disks."""
         with self._doing(f"take the snapshot {name}", name=name):
-            return snapshots.take(self._session, machines.handle(self._session, vm_ref), name, description)
+            managed = machines.handle(self._session, vm_ref)
+            return snapshots.take(self._session, managed, name, description, on_progress)
 
     def snapshots(self, vm_ref: str) -> tuple[Snapshot, ...]:
         """All snapshots of a VM, parents before children."""

@@ -29,6 +29,14 @@ def new_seat(bus: int, unit: int) -> Seat:
     return Seat(_NEW_CONTROLLER - bus, bus, unit)
 
 
+def seat_at(devices: Sequence[Any], bus: int, unit: int) -> Seat:
+    """A place of a VM: on the controller that is there, or on a new one."""
+    for item in devices:
+        if isinstance(item, vim.vm.device.VirtualSCSIController) and item.busNumber == bus:
+            return Seat(int(item.key), bus, unit)
+    return new_seat(bus, unit)
+
+
 def free_seat(devices: Sequence[Any], hardware: int) -> Seat:
     """The first free unit on a pvscsi controller, else unit 0 of a new one; ``hardware`` is the VM's.
 

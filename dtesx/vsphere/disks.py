@@ -41,7 +41,7 @@ def attach(session: Session, machine: Any, disk: VirtualDisk) -> VirtualDisk:
 
 def detach(session: Session, machine: Any, disk: VirtualDisk) -> None:
     """Take a disk off a VM and keep its files; does nothing when it is not there."""
-    held = [item for item in disks(_devices(session, machine)) if _is(item, disk)]
+    held = [item for item in disks(_devices(session, machine)) if item.is_same(disk)]
     if not held:
         return
     spec = vim.vm.ConfigSpec(deviceChange=[_removal(item) for item in held])
@@ -49,17 +49,22 @@ def detach(session: Session, machine: Any, disk: VirtualDisk) -> None:
 
 
 def attached(devices: Sequence[Any], disk: VirtualDisk) -> VirtualDisk | None:
-    """The disk among a VM's devices, by its path (pure)."""
-    held = [item for item in disks(devices) if _is(item, disk)]
-    for item in held:
-        if item.path == disk.path:
-            return item
-    if held:
+    """The disk among a VM's devices, which may have been moved with that VM (pure).
+
+    Raises Conflict when the VM holds another file of the disk's chain.
+    """
+    held = next((item for item in disks(devices) if item.is_same(disk)), None)
+    if held is not None and held.path in disk.below:
         raise Conflict(
-            f"the VM still holds {held[0].path}, an older file of the disk {disk.path}",
+            f"the VM still holds {held.path}, an older file of the disk {disk.path}",
             hint="detach that file from the VM first: writing to it would spoil the snapshots above it",
         )
-    return None
+    if held is not None and held.path != disk.path and held.below:
+        raise Conflict(
+            f"the VM holds {held.path}, which a snapshot of that VM put above the disk {disk.path}",
+            hint="remove the snapshots of the appliance's VM in the vSphere client; it must have none",
+        )
+    return held
 
 
 def attach_changes(devices: Sequence[Any], disk: VirtualDisk, hardware: int) -> list[Any]:
@@ -88,7 +93,3 @@ def _removal(disk: VirtualDisk) -> Any:
 def _devices(session: Session, machine: Any) -> Sequence[Any]:
     found: Sequence[Any] = properties(session, machine, (DEVICES,)).get(DEVICES, ())
     return found
-
-
-def _is(one: VirtualDisk, other: VirtualDisk) -> bool:
-    return one.path == other.path or bool(one.uuid and one.uuid.lower() == other.uuid.lower())

@@ -43,6 +43,12 @@ def datastores_of(session: Session, host: Any) -> tuple[Row, ...]:
     return tuple(row for row in found if row.values.get("summary.accessible", False))
 
 
+def datastores_beside(session: Session, machine: Any) -> tuple[Row, ...]:
+    """The datastores of the ESXi host that a VM is on; none where vSphere does not know it."""
+    host = properties(session, machine, ("runtime.host",)).get("runtime.host")
+    return datastores_of(session, host) if host is not None else ()
+
+
 def networks(session: Session) -> tuple[Network, ...]:
     """Every port group a VM can be connected to, by name; uplinks are none."""
     found = rows_under(session, session.content.rootFolder, vim.Network, ("name", "tag"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,7 @@ HARDWARE = "config.version"
 _PATHS = (
     "name",
     "config.uuid",
+    "config.instanceUuid",
     "config.annotation",
     HARDWARE,
     DEVICES,
@@ -71,6 +72,19 @@ def machine_by_uuid(session: Session, uuid: str) -> VirtualMachine:
     )
 
 
+def machine_by_instance(session: Session, uuid: str) -> VirtualMachine:
+    """The VM with that instance UUID, whatever its name, host and folder are by now. Raises NotFound."""
+    index = session.content.searchIndex
+    found = session.read(lambda: index.FindByUuid(None, uuid, True, True))
+    if found is None:
+        raise NotFound(
+            f"there is no virtual machine with the instance UUID {uuid} any more",
+            hint="if the appliance was registered anew, remove the VMware server and add it again; "
+            "else check that the account may see its VM",
+        )
+    return machine(session, found)
+
+
 def swapped(uuid: str) -> str:
     """A UUID with its first three fields in the other byte order (pure)."""
     try:
@@ -86,12 +100,13 @@ def hardware_version(version: str) -> int:
 
 
 def disks(devices: Sequence[Any]) -> tuple[VirtualDisk, ...]:
-    """The virtual disks among a VM's devices, in the order of controller and unit."""
-    found = [_disk(item) for item in devices if isinstance(item, vim.vm.device.VirtualDisk)]
+    """The virtual disks among a VM's devices, in the order of their places."""
+    buses = {item.key: int(item.busNumber) for item in devices if hasattr(item, "busNumber")}
+    found = [_disk(item, buses) for item in devices if isinstance(item, vim.vm.device.VirtualDisk)]
     return tuple(sorted(found, key=lambda disk: (disk.controller, disk.unit)))
 
 
-def _disk(device: Any) -> VirtualDisk:
+def _disk(device: Any, buses: Mapping[int, int]) -> VirtualDisk:
     backing = device.backing
     return VirtualDisk(
         key=device.key,
@@ -100,7 +115,16 @@ def _disk(device: Any) -> VirtualDisk:
         size_bytes=int(device.capacityInBytes or device.capacityInKB * 1024),
         controller=int(device.controllerKey or 0),
         unit=int(device.unitNumber or 0),
+        bus=buses.get(device.controllerKey, 0),
+        below=tuple(_below(backing)),
     )
+
+
+def _below(backing: Any) -> Iterator[str]:
+    parent = getattr(backing, "parent", None)
+    while parent is not None:
+        yield str(parent.fileName)
+        parent = parent.parent
 
 
 def _machine(session: Session, row: Row) -> VirtualMachine:
@@ -118,6 +142,7 @@ def _machine(session: Session, row: Row) -> VirtualMachine:
         guest_hostname=str(values.get("guest.hostName", "")),
         annotation=str(values.get("config.annotation", "")),
         hardware=hardware_version(str(values.get(HARDWARE, ""))),
+        instance_uuid=str(values.get("config.instanceUuid", "")),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,12 @@ from pyVmomi import vim
 
 from dtesx.base.errors import Conflict
 from dtesx.model.vmware import Offer, ReplicaPlan, Whereabouts
-from dtesx.vsphere import inventory, machines
+from dtesx.vsphere import inventory, machines, stored
 from dtesx.vsphere.collector import Row, properties, rows_under
 from dtesx.vsphere.privileges import Subject
 from dtesx.vsphere.session import Session
 
+_UUIDS = "disk.enableuuid"
 _DATASTORE_HINT = (
     "correct replica.datastore or replica.storage in the job; datastores must be mounted on the appliance's "
     "ESXi host"
@@ -38,10 +39,14 @@ class Spot:
 
 @dataclass(frozen=True)
 class Placement:
-    """Managed objects for CreateVM_Task. ``networks`` gives the NIC backing of each port group."""
+    """Managed objects for CreateVM_Task. ``networks`` gives the NIC backing of each port group.
+
+    ``stores`` are the datastores of the appliance's host.
+    """
 
     spot: Spot
     networks: Mapping[str, Any]
+    stores: tuple[Row, ...]
 
 
 def find_spot(session: Session, where: Whereabouts, appliance: Any) -> Spot:
@@ -78,7 +83,7 @@ def place(session: Session, plan: ReplicaPlan, appliance: Any) -> Placement:
     present = inventory.datastores_of(session, spot.near)
     for name in dict.fromkeys((plan.datastore, *(disk.datastore for disk in plan.disks))):
         inventory.choose("datastore", name, present, hint=_DATASTORE_HINT)
-    return Placement(spot, _networks(session, spot.networks_of, plan))
+    return Placement(spot, _networks(session, spot.networks_of, plan), present)
 
 
 def subjects(
@@ -88,27 +93,34 @@ def subjects(
     spot = find_spot(session, plan.where, appliance)
     stores = {plan.datastore, *(disk.datastore for disk in plan.disks)}
     networks = {nic.network for nic in plan.nics}
+    reachable = inventory.datastores_of(session, spot.near)
+    moved = {disk.datastore for disk in plan.disks if disk.existing}
     return {
         Subject.FOLDER: (spot.folder,),
         Subject.REPLICA: (made or spot.folder,),
+        Subject.ADOPTER: (made or spot.folder,) if moved else (),
+        Subject.MOVED: _named(reachable, moved),
         Subject.APPLIANCE: (appliance,),
         Subject.POOL: (spot.pool,),
-        Subject.DATASTORE: _named(inventory.datastores_of(session, spot.near), stores),
+        Subject.DATASTORE: _named(reachable, stores),
         Subject.NETWORK: _named(inventory.networks_of(session, spot.networks_of), networks),
     }
 
 
-def offer(session: Session, where: Whereabouts, appliance: Any) -> Offer:
-    """What there is for a replica at a place."""
+def offer(session: Session, where: Whereabouts, appliance: Any, existing: Iterable[str] = ()) -> Offer:
+    """What there is for a replica at a place, and of the existing disks that it is to use."""
     spot = find_spot(session, where, appliance)
     machine = machines.machine(session, appliance)
-    stores = (inventory.datastore(row) for row in inventory.datastores_of(session, spot.near))
+    present = inventory.datastores_of(session, spot.near)
+    stores = (inventory.datastore(row) for row in present)
     groups = (inventory.network(row) for row in inventory.networks_of(session, spot.networks_of))
     return Offer(
         datastores=tuple(sorted(stores, key=lambda item: item.name)),
         networks=tuple(sorted(groups, key=lambda item: item.name)),
         appliance_disks=len(machine.disks),
         hardware=machine.hardware,
+        disk_uuids=_shows_uuids(session, appliance),
+        stored=stored.stored(session, existing, present, spot.datacenter),
     )
 
 
@@ -131,6 +143,12 @@ def backing(network: Row, switch_uuid: str = "", port_group_key: str = "") -> An
         port = vim.dvs.PortConnection(switchUuid=switch_uuid, portgroupKey=port_group_key)
         return card.DistributedVirtualPortBackingInfo(port=port)
     return card.NetworkBackingInfo(deviceName=network.name, network=network.managed)
+
+
+def _shows_uuids(session: Session, machine: Any) -> bool:
+    """Whether the guest of a VM sees the UUIDs of its disks."""
+    options = properties(session, machine, ("config.extraConfig",)).get("config.extraConfig", ())
+    return any(o.key.lower() == _UUIDS and str(o.value).upper() in ("TRUE", "1") for o in options)
 
 
 def _named(found: Sequence[Row], names: set[str]) -> tuple[Any, ...]:

@@ -9,9 +9,9 @@ from typing import Any
 from pyVmomi import vmodl
 
 from dtesx.base.errors import Conflict, ConnectionFailed, UsageError
+from dtesx.model.vmware import is_owned
 from dtesx.vsphere.collector import TimedOut, properties, watch
 from dtesx.vsphere.machines import POWER
-from dtesx.vsphere.replica import is_owned
 from dtesx.vsphere.session import Session
 from dtesx.vsphere.tasks import run_task
 

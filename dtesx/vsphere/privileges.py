@@ -16,7 +16,10 @@ from dtesx.vsphere.session import Session
 
 
 class Subject(Enum):
-    """On which object a privilege is needed. REPLICA means the VM folder while there is no replica yet."""
+    """On which object a privilege is needed. REPLICA means the VM folder while there is no replica yet.
+
+    ADOPTER is the same and MOVED a datastore, both only of a replica that is given existing disks.
+    """
 
     FOLDER = auto()
     REPLICA = auto()
@@ -24,6 +27,8 @@ class Subject(Enum):
     POOL = auto()
     DATASTORE = auto()
     NETWORK = auto()
+    ADOPTER = auto()
+    MOVED = auto()
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,16 @@ PRIVILEGES = (
     Privilege("Resource.AssignVMToPool", Subject.POOL),
     Privilege("Datastore.AllocateSpace", Subject.DATASTORE),
     Privilege("Network.Assign", Subject.NETWORK),
+    Privilege("VirtualMachine.Config.AddExistingDisk", Subject.ADOPTER),
+    Privilege("VirtualMachine.Config.RemoveDisk", Subject.ADOPTER),
+    Privilege("VirtualMachine.Config.AddRemoveDevice", Subject.ADOPTER),
+    Privilege("Datastore.Browse", Subject.MOVED),
+    Privilege("Datastore.FileManagement", Subject.MOVED),
 )
 """By the documentation of each call (docs/vsphere.md says which is for what)."""
+
+IDS = tuple(dict.fromkeys(privilege.id for privilege in PRIVILEGES))
+"""Each of them once."""
 
 
 def missing(session: Session, objects: Mapping[Subject, Sequence[Any]]) -> tuple[MissingPrivileges, ...]:
@@ -72,7 +85,7 @@ def put_role(session: Session, name: str) -> None:
     Raises Refused for a role that vSphere keeps for itself.
     """
     manager = session.content.authorizationManager
-    wanted = [privilege.id for privilege in PRIVILEGES]
+    wanted = list(IDS)
     roles = properties(session, manager, ("roleList",)).get("roleList", ())
     found = next((role for role in roles if role.name == name), None)
     if found is None:
@@ -85,10 +98,9 @@ def put_role(session: Session, name: str) -> None:
 
 def _granted(session: Session, entities: Sequence[Any]) -> dict[str, set[str]]:
     content = session.content
-    ids = [privilege.id for privilege in PRIVILEGES]
     key = properties(session, content.sessionManager, ("currentSession",))["currentSession"].key
     answers = session.read(
-        lambda: content.authorizationManager.HasPrivilegeOnEntities(list(entities), key, ids)
+        lambda: content.authorizationManager.HasPrivilegeOnEntities(list(entities), key, list(IDS))
     )
     return {
         str(answer.entity._moId): {entry.privId for entry in answer.privAvailability if entry.isGranted}

@@ -11,30 +11,16 @@ from dtesx.base.errors import Conflict
 from dtesx.model import scsi
 from dtesx.model.inventory import Firmware
 from dtesx.model.layout import DiskFormat, DiskLayout
-from dtesx.model.vmware import ReplicaPlan, VirtualMachine
+from dtesx.model.vmware import ReplicaPlan, VirtualMachine, is_owned, owner_note
 from dtesx.vsphere import devices, machines
 from dtesx.vsphere.collector import rows_under
 from dtesx.vsphere.placement import Placement
 from dtesx.vsphere.session import Session
-from dtesx.vsphere.tasks import run_task
+from dtesx.vsphere.tasks import Progress, run_task, unseen
 
-_OWNER = "dtesx-owner:"
 _FIRST_DISK = -2000
 _FIRST_NIC = -4000
 _FIRMWARE = {Firmware.BIOS: "bios", Firmware.UEFI: "efi"}
-
-
-def annotation(owner: str) -> str:
-    """The notes of a replica; the last line is how we know it again."""
-    return (
-        "Replica kept by dtesx. Do not start, change or move it by hand: its job does that.\n"
-        f"{_OWNER} {owner}"
-    )
-
-
-def is_owned(notes: str, owner: str) -> bool:
-    """Whether a VM's notes carry exactly this owner (other lines may have been added by people)."""
-    return any(line.strip() == f"{_OWNER} {owner}" for line in notes.splitlines())
 
 
 def find_replica(session: Session, root: Any, plan: ReplicaPlan) -> VirtualMachine | None:
@@ -63,11 +49,18 @@ def find_replica(session: Session, root: Any, plan: ReplicaPlan) -> VirtualMachi
     )
 
 
-def create(session: Session, plan: ReplicaPlan, placement: Placement) -> VirtualMachine:
-    """Make the VM with its disks, powered off; all of it in one task, so there is no half replica."""
+def create(
+    session: Session, plan: ReplicaPlan, placement: Placement, on_progress: Progress = unseen
+) -> VirtualMachine:
+    """Make the VM with its new disks, powered off; all of it in one task, so there is no half of it."""
     spec = config_spec(plan, placement)
     spot = placement.spot
-    made = run_task(session, lambda: spot.folder.CreateVM_Task(spec, spot.pool, spot.host))
+    made = run_task(
+        session,
+        lambda: spot.folder.CreateVM_Task(spec, spot.pool, spot.host),
+        on_progress=on_progress,
+        heavy=True,
+    )
     return machines.machine(session, made)
 
 
@@ -75,7 +68,7 @@ def config_spec(plan: ReplicaPlan, placement: Placement) -> Any:
     """The request that makes the replica (pure)."""
     return vim.vm.ConfigSpec(
         name=plan.name,
-        annotation=annotation(plan.owner),
+        annotation=owner_note(plan.owner),
         guestId=plan.guest_id,
         firmware=_FIRMWARE[plan.firmware],
         # Only more disks than old hardware has places for need a new one: else the host's usual one.
@@ -91,9 +84,22 @@ def config_spec(plan: ReplicaPlan, placement: Placement) -> Any:
     )
 
 
+def owned_by(session: Session, owner: str, name: str) -> VirtualMachine | None:
+    """The VM of that name, wherever it is, whose notes name this owner."""
+    paths = ("name", "config.annotation")
+    for row in rows_under(session, session.content.rootFolder, vim.VirtualMachine, paths):
+        if row.name == name and is_owned(str(row.values.get("config.annotation", "")), owner):
+            return machines.machine(session, row.managed)
+    return None
+
+
 def _checked(found: VirtualMachine, plan: ReplicaPlan) -> VirtualMachine:
-    sizes = tuple(disk.size_bytes for disk in found.disks)
-    if sizes != _rounded(plan.disks):
+    """A VM that a killed run made may still lack the existing disks."""
+    sizes = _rounded(plan.disks)
+    planned = {(disk.bus, disk.unit): size for disk, size in zip(plan.disks, sizes, strict=True)}
+    present = {(disk.bus, disk.unit): disk.size_bytes for disk in found.disks}
+    given = {(disk.bus, disk.unit) for disk in plan.disks if disk.existing}
+    if {place: size for place, size in planned.items() if place in present or place not in given} != present:
         raise Conflict(
             f"the replica {plan.name} exists, but its disks are not those of the plan",
             hint="delete the job together with its replica, then create it again",
@@ -106,8 +112,11 @@ def _rounded(wanted: tuple[DiskLayout, ...]) -> tuple[int, ...]:
 
 
 def _disk_changes(plan: ReplicaPlan) -> Iterator[Any]:
+    """New disks with their controllers; existing ones come when there is a directory to move them to."""
     controllers: set[int] = set()
     for disk, size in zip(plan.disks, _rounded(plan.disks), strict=True):
+        if disk.existing:
+            continue
         seat = devices.new_seat(disk.bus, disk.unit)
         if seat.controller not in controllers:
             controllers.add(seat.controller)

@@ -9,14 +9,18 @@ from dtesx.base.errors import VSphereError
 from dtesx.model.vmware import Snapshot
 from dtesx.vsphere.collector import properties
 from dtesx.vsphere.session import Session
-from dtesx.vsphere.tasks import run_task
+from dtesx.vsphere.tasks import Progress, run_task, unseen
 
 
-def take(session: Session, machine: Any, name: str, description: str) -> Snapshot:
+def take(
+    session: Session, machine: Any, name: str, description: str, on_progress: Progress = unseen
+) -> Snapshot:
     """Take a snapshot of the disks (no memory, no quiescing: the replica does not run)."""
     made = run_task(
         session,
         lambda: machine.CreateSnapshot_Task(name=name, description=description, memory=False, quiesce=False),
+        on_progress=on_progress,
+        heavy=True,
     )
     for snapshot in listed(session, machine):
         if snapshot.ref == str(made._moId):

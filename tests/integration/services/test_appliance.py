@@ -95,7 +95,9 @@ def test_what_a_killed_service_left_is_interrupted(tmp_path: Path) -> None:
 def test_killed_in_the_middle_of_a_step_and_resumed(tmp_path: Path) -> None:
     state, source_state = tmp_path / "appliance", tmp_path / "source"
     store = Store(state)
-    store.add_vmware(KnownVmware(VmwareServer("vc", "127.0.0.1", "root", 1, "AA"), "appliance", "secret"))
+    store.add_vmware(
+        KnownVmware(VmwareServer("vc", "127.0.0.1", "root", 1, "AA"), "appliance", "uuid", "secret")
+    )
     store.close()
     with service("source", source_state) as source:
         with service("appliance", state) as running, client_of(running, state) as client:

@@ -27,7 +27,7 @@ STORE = "datastore1"
 UUID = "42010203-0405-0607-0809-0a0b0c0d0e0f"
 MIB = 1 << 20
 
-PRIVILEGES = tuple(privilege.id for privilege in privileges.PRIVILEGES)
+PRIVILEGES = privileges.IDS
 """The role of docs/vsphere.md."""
 
 
@@ -46,7 +46,13 @@ class Site:
 
     def file(self, path: str) -> Path:
         """Where the data of a disk lies on this machine."""
-        return self.datastore / path.removeprefix("[datastore1] ").replace(".vmdk", "-flat.vmdk")
+        store, _, name = path.removeprefix("[").partition("] ")
+        return self.stores[store] / name.replace(".vmdk", "-flat.vmdk")
+
+    @property
+    def stores(self) -> dict[str, Path]:
+        """The directories of the datastores; the second is there with a spare host only."""
+        return {"datastore1": self.datastore, "datastore2": Path(f"{self.datastore}2")}
 
 
 def free_port() -> int:
@@ -56,7 +62,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_site(directory: Path) -> Iterator[Site]:
+def running_site(directory: Path, *, spare: bool = False) -> Iterator[Site]:
     load_or_create(directory, "vc.test")
     everyone = [SimulatorUser("admin", "secret"), SimulatorUser("exact", "secret", "Role", PRIVILEGES)]
     for missing in PRIVILEGES:
@@ -72,6 +78,7 @@ def running_site(directory: Path) -> Iterator[Site]:
         appliance_name=APPLIANCE,
         appliance_uuid=UUID,
         control=directory / "control",
+        spare=spare,
     )
     with Simulator(build(CACHE), config, directory) as simulator:
         pin = presented_thumbprint("127.0.0.1", config.port)
@@ -165,3 +172,10 @@ def make_replica(vsphere: VSphere, appliance: VirtualMachine) -> Iterator[MakeRe
 @pytest.fixture
 def replica(make_replica: MakeReplica, plan: ReplicaPlan) -> VirtualMachine:
     return make_replica(plan)
+
+
+@pytest.fixture
+def moving_site(tmp_path: Path) -> Iterator[Site]:
+    """A simulator of one's own with a second host and a second datastore."""
+    with running_site(tmp_path, spare=True) as running:
+        yield running

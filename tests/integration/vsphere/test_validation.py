@@ -20,7 +20,7 @@ from dtesx.recovery.examining import examine
 from dtesx.validation.findings import findings
 from dtesx.vsphere import collector
 from dtesx.vsphere.client import VSphere
-from dtesx.vsphere.privileges import PRIVILEGES, Subject
+from dtesx.vsphere.privileges import IDS, PRIVILEGES, Subject
 from tests.unit.recovery.world import INVENTORY, World
 
 from .conftest import APPLIANCE, STORE, Site
@@ -36,14 +36,17 @@ def test_an_account_with_the_role_lacks_nothing(
             assert vsphere.missing_privileges(plan, beside=appliance.ref) == ()
 
 
-@pytest.mark.parametrize("privilege", PRIVILEGES, ids=lambda p: str(p.id))
+@pytest.mark.parametrize("privilege", PRIVILEGES, ids=lambda p: f"{p.id}-{p.subject.name}")
 def test_each_missing_privilege_is_told_with_its_object(
     site: Site, appliance: VirtualMachine, plan: ReplicaPlan, privilege: object
 ) -> None:
     wanted = next(p for p in PRIVILEGES if p is privilege)
+    if wanted.subject in (Subject.ADOPTER, Subject.MOVED):
+        plan = replace(plan, disks=(replace(plan.disks[0], existing=f"[{STORE}] old/old.vmdk"),))
     with site.login(f"without-{wanted.id}") as vsphere:
-        (missing,) = vsphere.missing_privileges(plan, beside=appliance.ref)
-    assert missing.privileges == (wanted.id,)
+        lacks = vsphere.missing_privileges(plan, beside=appliance.ref)
+    assert {name for missing in lacks for name in missing.privileges} == {wanted.id}
+    missing = next(m for m in lacks if wanted.subject is not Subject.APPLIANCE or m.subject == appliance.name)
     if wanted.subject is Subject.APPLIANCE:
         assert missing.subject == appliance.name
     if wanted.subject is Subject.DATASTORE:
@@ -90,10 +93,13 @@ class Asked:
 
     site: Site
     world: World
+    appliance: VirtualMachine
 
     def wrong(self, job: JobRecord, user: str = "exact") -> dict[Check, str]:
         around = replace(
-            self.world.surroundings(), vsphere=lambda: self.site.login(user), appliance_vm=APPLIANCE
+            self.world.surroundings(),
+            vsphere=lambda: self.site.login(user),
+            appliance_vm=self.appliance.instance_uuid,
         )
         found = findings(examine(job, around))
         assert found
@@ -101,8 +107,8 @@ class Asked:
 
 
 @pytest.fixture
-def asked(site: Site, tmp_path: Path) -> Asked:
-    return Asked(site, World(tmp_path))
+def asked(site: Site, tmp_path: Path, appliance: VirtualMachine) -> Asked:
+    return Asked(site, World(tmp_path), appliance)
 
 
 def job(**replica: Any) -> JobRecord:
@@ -144,7 +150,7 @@ def test_the_role_is_made_once_and_set_right_again(vsphere: VSphere) -> None:
     vsphere.put_role("dtesx")
     (made,) = roles()
     assert {privilege.id for privilege in PRIVILEGES} <= set(made)
-    assert len(made) <= len(PRIVILEGES) + 3  # and those of System, which every role has
+    assert len(made) <= len(IDS) + 3  # and those of System, which every role has
     vsphere.put_role("dtesx")
     assert roles() == [made]
     with pytest.raises(Refused, match="belongs to vSphere"):

@@ -54,7 +54,7 @@ def furnished(directory: Path) -> Store:
     store.add_server(
         PairedServer(ServerInfo("alpha", "127.0.0.1", 6325, "alpha", "AA"), "PEM", "bearer-secret")
     )
-    store.add_vmware(KnownVmware(VmwareServer("vc", "127.0.0.1", "root"), "appliance", "vc-secret"))
+    store.add_vmware(KnownVmware(VmwareServer("vc", "127.0.0.1", "root"), "appliance", "uuid", "vc-secret"))
     return store
 
 

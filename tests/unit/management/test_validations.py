@@ -17,10 +17,11 @@ from dtesx.management.vmware import Vmware
 from dtesx.model.job import JobState
 from dtesx.model.record import JobRecord
 from dtesx.model.validation import Check, Repairs, Validation, Verdict
-from dtesx.model.vmware import VirtualMachine, VmwareServer
+from dtesx.model.vmware import VirtualMachine, VmwareServer, owner_note
 from dtesx.planning.disks import plan_layout
 from dtesx.planning.workload import select
 from dtesx.recovery.ports import Surroundings
+from dtesx.recovery.transfer import owner_of
 from dtesx.volumes import programs
 from dtesx.vsphere.client import VSphere
 from tests.unit.recovery.world import INVENTORY, REPLICA, World, record
@@ -129,7 +130,9 @@ def test_a_job_that_exists_is_validated_again_and_remembers(rig: Rig) -> None:
     found = rig.validations.of("alpha", NOTHING)
     assert wrong(found) == {Check.REPLICA}  # somebody removed the VM
     assert rig.validations.last("alpha") == found
-    rig.world.replica = VirtualMachine(REPLICA, "alpha-replica", "u", False, ())
+    rig.world.replica = VirtualMachine(
+        REPLICA, "alpha-replica", "u", False, (), annotation=owner_note(owner_of(job))
+    )
     assert wrong(rig.validations.make(job.spec, NOTHING)) == set()
     assert wrong(rig.validations.last("alpha")) == set()
 

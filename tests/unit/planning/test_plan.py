@@ -166,7 +166,8 @@ OLD = StorageSpec(disks={"sda": DiskSpec(existing="[ds] old/old.vmdk")})
         (lvm(GIB), {}, "not supported yet: volume groups (vg0)"),
         (RAID, {}, "not supported yet: /: volumes on raid1"),
         (SUBVOLUME, {}, "not supported yet: /: btrfs subvolumes"),
-        (inventory(fs("/")), {"storage": OLD}, "not supported yet: existing virtual disks"),
+        (inventory(fs("/")), {"storage": OLD}, "no virtual disk [ds] old/old.vmdk on the datastores"),
+        (lvm(GIB), {"storage": OLD}, "not supported yet: existing virtual disks of volume groups"),
         (inventory(fs("/")), {"networks": {"*": "Nowhere"}}, "no port group Nowhere"),
         (
             inventory(fs("/")),

@@ -6,7 +6,7 @@ The real parts are tested elsewhere; this stands in for faults that cannot be pr
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,16 +45,19 @@ from dtesx.model.vmware import (
     Offer,
     ReplicaPlan,
     Snapshot,
+    StoredDisk,
     VirtualDisk,
     VirtualMachine,
     VirtualNic,
     Whereabouts,
+    owner_note,
 )
 from dtesx.model.wiring import Card, Wiring
 from dtesx.recovery import failover, protect, replication, transfer
 from dtesx.recovery.ports import Surroundings
 from dtesx.replication.continuous.reporting import report
 from dtesx.vsphere.client import VSphere
+from dtesx.vsphere.tasks import Progress
 
 GIB = 1 << 30
 APPLIANCE, REPLICA = "vm-1", "vm-2"
@@ -304,9 +307,9 @@ class World:
             raise self.login_error
         yield cast(VSphere, self)
 
-    def find_vm(self, name: str) -> VirtualMachine:
+    def vm_by_instance(self, uuid: str) -> VirtualMachine:
         self.tick()
-        return VirtualMachine(APPLIANCE, name, "uuid", True, ())
+        return VirtualMachine(APPLIANCE, "appliance", "uuid", True, (), instance_uuid=uuid)
 
     def vm(self, ref: str) -> VirtualMachine:
         self.tick()
@@ -326,24 +329,33 @@ class World:
         return self.lacks
 
     def check_name(self, plan: ReplicaPlan, *, beside: str) -> None:
-        if self.replica is not None and self.replica.annotation != plan.owner:
+        if self.replica is not None and not self.replica.belongs_to(plan.owner):
             raise Conflict(f"a virtual machine called {plan.name} exists already", hint="choose another name")
 
-    def offer(self, appliance_ref: str, where: Whereabouts) -> Offer:
+    def offer(self, appliance_ref: str, where: Whereabouts, existing: Iterable[str] = ()) -> Offer:
         self.tick()
         return self.offered
 
-    def create_replica(self, plan: ReplicaPlan, *, beside: str) -> VirtualMachine:
+    def stored_disks(self, appliance_ref: str, paths: Iterable[str]) -> tuple[StoredDisk, ...]:
+        return self.offered.stored
+
+    def replica_of(self, owner: str, name: str) -> VirtualMachine | None:
+        self.tick()
+        return self.replica
+
+    def create_replica(self, plan: ReplicaPlan, *, beside: str, on_progress: Progress) -> VirtualMachine:
         self.tick()
         if self.replica is None:
             disks = tuple(
                 VirtualDisk(
-                    2000 + i, f"[{d.datastore}] r/r{i}.vmdk", f"6000C29-{i}", d.size_bytes, d.bus, d.unit
+                    *(2000 + i, f"[{d.datastore}] r/r{i}.vmdk", f"6000C29-{i}", d.size_bytes, 1000 + d.bus),
+                    *(d.unit, d.bus),
                 )
                 for i, d in enumerate(plan.disks)
             )
             nics = (VirtualNic(4000, "00:50:56:00:00:01", plan.nics[0].network),)
-            self.replica = VirtualMachine(REPLICA, plan.name, "u", False, disks, nics, annotation=plan.owner)
+            note = owner_note(plan.owner)
+            self.replica = VirtualMachine(REPLICA, plan.name, "u", False, disks, nics, annotation=note)
         self.tick()
         return self.replica
 
@@ -359,7 +371,7 @@ class World:
         assert not self.mounted, "detached under a mount"
         self.attached.discard(disk.path)
 
-    def create_snapshot(self, ref: str, name: str, description: str) -> Snapshot:
+    def create_snapshot(self, ref: str, name: str, description: str, on_progress: Progress) -> Snapshot:
         self.tick()
         assert not self.attached, "snapshot of a disk that the appliance holds"
         assert self.replica is not None
@@ -390,7 +402,7 @@ class World:
     def destroy_vm(self, ref: str, *, owner: str) -> None:
         self.tick()
         assert self.replica is not None
-        assert owner in self.replica.annotation
+        assert self.replica.belongs_to(owner)
         self.replica = None
 
     # -- volumes and boot -----------------------------------------------------------------

@@ -13,7 +13,7 @@ from dtesx.base.errors import Conflict, NotFound, UsageError
 from dtesx.model import scsi
 from dtesx.model.inventory import Firmware
 from dtesx.model.layout import DiskFormat, DiskLayout
-from dtesx.model.vmware import NicPlan, ReplicaPlan, VirtualDisk
+from dtesx.model.vmware import NicPlan, ReplicaPlan, VirtualDisk, is_owned, owner_note
 from dtesx.vsphere import devices, disks, inventory, machines, placement, power, replica, snapshots
 from dtesx.vsphere.collector import Row
 
@@ -46,7 +46,7 @@ GROUP = Row(vim.dvs.DistributedVirtualPortgroup("dvportgroup-1", None), {"name":
 
 def spec(plan: ReplicaPlan = PLAN) -> Any:
     networks = {"VM Network": placement.backing(NETWORK), "dv": placement.backing(GROUP, "switch", "key-9")}
-    return replica.config_spec(plan, placement.Placement(placement.Spot(*[None] * 6), networks))
+    return replica.config_spec(plan, placement.Placement(placement.Spot(*[None] * 6), networks, ()))
 
 
 def added(request: Any, kind: Any) -> list[Any]:
@@ -70,7 +70,7 @@ def test_the_replica_is_what_was_planned() -> None:
     assert (request.numCPUs, request.numCoresPerSocket, request.memoryMB) == (2, 2, 2048)
     assert request.files.vmPathName == "[ds1]"
     assert [(item.key, item.value) for item in request.extraConfig] == [("disk.EnableUUID", "TRUE")]
-    assert replica.is_owned(request.annotation, "job-1")
+    assert is_owned(request.annotation, "job-1")
     assert spec(replace(PLAN, firmware=Firmware.BIOS)).firmware == "bios"
 
 
@@ -141,11 +141,11 @@ def test_nics_are_vmxnet3_on_their_networks() -> None:
 
 
 def test_ownership_is_exact_and_survives_added_notes() -> None:
-    notes = replica.annotation("job-1") + "\nOn loan to Eve."
-    assert replica.is_owned(notes, "job-1")
-    assert not replica.is_owned(notes, "job")
-    assert not replica.is_owned(notes, "job-11")
-    assert not replica.is_owned("", "")
+    notes = owner_note("job-1") + "\nOn loan to Eve."
+    assert is_owned(notes, "job-1")
+    assert not is_owned(notes, "job")
+    assert not is_owned(notes, "job-11")
+    assert not is_owned("", "")
 
 
 def test_a_free_place_skips_used_units_and_unit_7() -> None:
@@ -194,10 +194,23 @@ def test_an_attached_disk_is_known_by_its_path() -> None:
 
 
 def test_an_older_file_of_the_same_disk_is_a_conflict() -> None:
-    newer = replace(WANTED, path="[ds1] a/a-000001.vmdk")
+    newer = replace(WANTED, path="[ds1] a/a-000001.vmdk", below=(WANTED.path,))
     held = [disk(2001, 1000, 3, WANTED.path, WANTED.uuid.lower())]
     with pytest.raises(Conflict, match="still holds"):
         disks.attached(held, newer)
+
+
+def test_a_newer_file_of_the_same_disk_is_a_conflict() -> None:
+    held = disk(2001, 1000, 3, "[ds1] b/a-000001.vmdk", WANTED.uuid)
+    held.backing.parent = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(fileName=WANTED.path)
+    with pytest.raises(Conflict, match="a snapshot of that VM put above"):
+        disks.attached([held], WANTED)
+
+
+def test_a_disk_that_was_moved_with_its_vm_is_the_same() -> None:
+    found = disks.attached([disk(2001, 1000, 3, "[ds2] b/a.vmdk", WANTED.uuid)], WANTED)
+    assert found is not None
+    assert found.path == "[ds2] b/a.vmdk"
 
 
 def test_disks_come_in_the_order_of_their_places() -> None:
