@@ -37,7 +37,7 @@ def adopt(
         if disk.existing and _held(session, machine, disk) is None:
             target = _target(session, machine, plan, disk)
             _bring(session, disk, target, placement, on_progress)
-            attach_at(session, machine, disk.bus, disk.unit, target, disk.size_bytes)
+            _attach(session, machine, disk, target)
             _check(session, machine, disk)
 
 
@@ -48,29 +48,43 @@ def give_back(session: Session, machine: Any, plan: ReplicaPlan, placement: Plac
             continue
         held = _held(session, machine, disk)
         if held is not None:
-            release(session, machine, held)
+            _release(session, machine, held)
         target = _target(session, machine, plan, disk)
         there = _there(session, (target, disk.existing), placement)
         if target in there and disk.existing not in there:
             stored.move(session, placement.spot.datacenter, target, disk.existing)
 
 
-def attach_at(session: Session, machine: Any, bus: int, unit: int, path: str, size_bytes: int) -> None:
-    """Give a VM an existing disk at a place, with the controller if it is not there."""
-    seat = seat_at(_devices(session, machine), bus, unit)
-    backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(fileName=path, diskMode="persistent")
-    addition = vim.vm.device.VirtualDeviceSpec(
-        operation="add", device=disk_device(seat, _NEW_DISK, size_bytes, backing)
-    )
-    changes = [new_controller(seat), addition] if seat.controller < 0 else [addition]
+def point(session: Session, machine: Any, disk: VirtualDisk, path: str) -> None:
+    """Have a VM's disk be the file at ``path``, in one change, so that there is no VM without it."""
+    changes = [_removal(session, machine, disk), *_additions(session, machine, disk, path)]
     run_task(session, lambda: machine.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=changes)))
 
 
-def release(session: Session, machine: Any, disk: VirtualDisk) -> None:
-    """Take a disk out of a VM; its files stay."""
-    device = next(item for item in _devices(session, machine) if item.key == disk.key)
-    removal = vim.vm.device.VirtualDeviceSpec(operation="remove", device=device)
+def _attach(session: Session, machine: Any, disk: DiskLayout, path: str) -> None:
+    changes = _additions(session, machine, disk, path)
+    run_task(session, lambda: machine.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=changes)))
+
+
+def _additions(session: Session, machine: Any, disk: DiskLayout | VirtualDisk, path: str) -> list[Any]:
+    """What gives a VM an existing file at the disk's place, with the controller if it is not there."""
+    seat = seat_at(_devices(session, machine), disk.bus, disk.unit)
+    backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(fileName=path, diskMode="persistent")
+    addition = vim.vm.device.VirtualDeviceSpec(
+        operation="add", device=disk_device(seat, _NEW_DISK, disk.size_bytes, backing)
+    )
+    return [new_controller(seat), addition] if seat.controller < 0 else [addition]
+
+
+def _release(session: Session, machine: Any, disk: VirtualDisk) -> None:
+    removal = _removal(session, machine, disk)
     run_task(session, lambda: machine.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[removal])))
+
+
+def _removal(session: Session, machine: Any, disk: VirtualDisk) -> Any:
+    """What takes a disk out of a VM; its files stay."""
+    device = next(item for item in _devices(session, machine) if item.key == disk.key)
+    return vim.vm.device.VirtualDeviceSpec(operation="remove", device=device)
 
 
 def _bring(

@@ -198,8 +198,7 @@ class VSphere:
         """Have a VM's disk be the file at ``path``, to which somebody moved it."""
         with self._doing(f"point a disk of the VM {{vm}} to {path}", name=path, vm=vm_ref):
             managed = machines.handle(self._session, vm_ref)
-            adopting.release(self._session, managed, disk)
-            adopting.attach_at(self._session, managed, disk.bus, disk.unit, path, disk.size_bytes)
+            adopting.point(self._session, managed, disk, path)
 
     def attach_disk(self, vm_ref: str, disk: VirtualDisk) -> VirtualDisk:
         """Attach an existing disk; return it as this VM sees it. Fine when it is attached already.

@@ -35,6 +35,8 @@ _BUSY_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 _turns: defaultdict[str, threading.Semaphore] = defaultdict(lambda: threading.Semaphore(HEAVY_TASKS))
 
+_sleep = time.sleep
+
 Progress = Callable[[int], None]
 """Is told how far a task is, in percent."""
 
@@ -50,7 +52,6 @@ def run_task(
     timeout: float = TASK_TIMEOUT,
     on_progress: Progress = unseen,
     heavy: bool = False,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> Any:
     """Start a task by ``start`` and wait for its end; return its result.
 
@@ -65,7 +66,7 @@ def run_task(
                 return _run(session, start, timeout, on_progress)
             except _BUSY as fault:
                 log.info("another vSphere task is at work", fault=type(fault).__name__, again_in=pause)
-                sleep(pause)
+                _sleep(pause)
         return _run(session, start, timeout, on_progress)
 
 

@@ -56,6 +56,9 @@ func namedFault(name, text string) (*fault, error) {
 	if !ok {
 		return nil, fmt.Errorf("%q is not a fault", name)
 	}
+	if busy, ok := kind.(*types.TaskInProgress); ok { // the other task must be named, whatever it is
+		busy.Task = types.ManagedObjectReference{Type: "Task", Value: "task-0"}
+	}
 	return &fault{kind, text}, nil
 }
 
