@@ -10,6 +10,7 @@ from typing import Protocol
 
 from dtesx.base.errors import Conflict, DtesxError, Interrupted
 from dtesx.base.log import get_logger
+from dtesx.management.replica_watch import ReplicaWatch
 from dtesx.management.store import Store
 from dtesx.management.tending import Tending
 from dtesx.model.api import FailoverRequest, JobInfo, NewSnapshot, SnapshotInfo
@@ -64,10 +65,11 @@ class Jobs:
         workers: Workers,
         site: Site,
         tending: Tending,
+        watch: ReplicaWatch,
         cancel: threading.Event,
     ) -> None:
         self._store, self._executor, self._workers, self._site = store, executor, workers, site
-        self._tending, self._cancel = tending, cancel
+        self._tending, self._watch, self._cancel = tending, watch, cancel
         self._lock = threading.Lock()
         self._running: dict[str, threading.Thread] = {}
 
@@ -253,6 +255,7 @@ class Jobs:
             inventory=record.inventory,
             layout=record.layout,
             replica=_replica(record),
+            vsphere=self._watch.problem(record),
             mirror=self._live(record) or record.mirror,
             mirrored_at=record.mirrored_at,
             replication=self._tending.shown(record),

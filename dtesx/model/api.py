@@ -162,7 +162,8 @@ class SnapshotInfo:
 class JobInfo:
     """A job as the API shows it.
 
-    ``replication`` is null when it only mirrors; ``bandwidth``: see NewBandwidth.
+    ``replication`` is null when it only mirrors; ``bandwidth``: see NewBandwidth. ``vsphere`` is what was
+    wrong with the replica there, or with reaching it, within the last minute.
     """
 
     id: str
@@ -172,6 +173,7 @@ class JobInfo:
     inventory: Inventory | None = None
     layout: Layout | None = None
     replica: VirtualMachine | None = None
+    vsphere: Problem | None = None
     mirror: MirrorStats | None = None
     mirrored_at: float = 0.0
     replication: JobReplication | None = None

@@ -14,6 +14,7 @@ from dtesx.planning.machine import replica_plan
 from dtesx.planning.obstacles import disk_uuids
 from dtesx.recovery import protect
 from dtesx.recovery.ports import Surroundings
+from dtesx.recovery.run import problem_of
 from dtesx.recovery.transfer import layout, owner_of, replica
 from dtesx.validation.facts import ApplianceFacts, Facts, PlanFacts, ReplicaFacts, SourceFacts, VsphereFacts
 from dtesx.volumes import programs
@@ -52,7 +53,7 @@ def _source(record: JobRecord, site: Surroundings) -> SourceFacts | Problem:
             planned_from=record.inventory if record.replica_ref else None,
         )
     except DtesxError as error:
-        return _problem(error)
+        return problem_of(error)
 
 
 def _way_back(record: JobRecord, site: Surroundings) -> tuple[str, str]:
@@ -73,7 +74,7 @@ def _vsphere(
             found = VsphereFacts(vsphere.about(), vsphere.changes_nothing())
             return found, _replica(record, site, vsphere, inventory)
     except DtesxError as error:
-        return _problem(error), None
+        return problem_of(error), None
 
 
 def _replica(record: JobRecord, site: Surroundings, vsphere: VSphere, inventory: Inventory | None) -> _What:
@@ -83,7 +84,7 @@ def _replica(record: JobRecord, site: Surroundings, vsphere: VSphere, inventory:
             return _made(record, vsphere, appliance)
         return _planned(record, vsphere, appliance, inventory) if inventory is not None else None
     except DtesxError as error:
-        return _problem(error)
+        return problem_of(error)
 
 
 def _planned(
@@ -96,7 +97,7 @@ def _planned(
     try:
         vsphere.check_name(plan.replica, beside=appliance.ref)
     except Conflict as error:
-        clash = _problem(error)
+        clash = problem_of(error)
     return PlanFacts(plan, clash, lacks)
 
 
@@ -104,9 +105,9 @@ def _made(record: JobRecord, vsphere: VSphere, appliance: VirtualMachine) -> Rep
     made = replica_plan(record.spec, protect.inventory_of(record), layout(record), owner_of(record))
     ref = record.replica_ref
     try:
-        problem = _disks_gone(record, replica(record, vsphere))
+        problem = disks_gone(record, replica(record, vsphere))
     except (NotFound, Conflict) as error:
-        ref, problem = "", _problem(error)
+        ref, problem = "", problem_of(error)
     lacks = vsphere.missing_privileges(made, beside=appliance.ref, replica_ref=ref)
     offer = protect.offered(record, vsphere, appliance)
     named = {made.datastore, *(disk.datastore for disk in made.disks)}
@@ -114,7 +115,8 @@ def _made(record: JobRecord, vsphere: VSphere, appliance: VirtualMachine) -> Rep
     return ReplicaFacts(problem, lacks, stores, tuple(disk_uuids(offer)))
 
 
-def _disks_gone(record: JobRecord, machine: VirtualMachine) -> Problem | None:
+def disks_gone(record: JobRecord, machine: VirtualMachine) -> Problem | None:
+    """What is to be told when somebody took disks from a replica; None when it has all of them."""
     if len(machine.disks) >= len(record.disks):
         return None
     return Problem(
@@ -122,7 +124,3 @@ def _disks_gone(record: JobRecord, machine: VirtualMachine) -> Problem | None:
         f"the replica {machine.name} has {len(machine.disks)} disks; the job made {len(record.disks)}",
         "attach what somebody detached in the vSphere client, or delete the job and create it again",
     )
-
-
-def _problem(error: DtesxError) -> Problem:
-    return Problem(error.code, error.message, error.hint)

@@ -14,6 +14,7 @@ from dtesx.management.jobs import Jobs
 from dtesx.management.plans import Plans
 from dtesx.management.process import alone, say_ready, stop_signals, wait_for_stop
 from dtesx.management.relay import Relay
+from dtesx.management.replica_watch import ReplicaWatch
 from dtesx.management.server import serving
 from dtesx.management.servers import Servers
 from dtesx.management.site import ApplianceSite, release_disks
@@ -53,7 +54,8 @@ def run(address: str, port: int, state: Path, tasks: Mapping[str, Task]) -> None
         vmware = Vmware(store)
         site = ApplianceSite(store, vmware, workers, identity.certificate, directory, state, tasks)
         tending = Tending(store, workers, site, cancel)
-        jobs = Jobs(store, operations, workers, site, tending, cancel)
+        watch = ReplicaWatch(store, vmware, cancel)
+        jobs = Jobs(store, operations, workers, site, tending, watch, cancel)
         jobs.recover()
         servers, steering = Servers(store, identity.certificate), Steering(store, workers, site, cancel)
         plans, relay = Plans(store, site, cancel), Relay(store)
@@ -64,10 +66,12 @@ def run(address: str, port: int, state: Path, tasks: Mapping[str, Task]) -> None
             say_ready("appliance", address, bound)
             log.info("certificate", sha256=identity.fingerprint)
             tending.start()
+            watch.start()
             wait_for_stop(stop)
         if not jobs.close(_END_SECONDS):
             log.warning("an operation did not stop in time; the next start marks it interrupted")
         tending.close()
+        watch.close()
         workers.close()
         store.close()
     log.info("appliance service ended")

@@ -34,6 +34,7 @@ def print_job(job: JobInfo) -> None:
             ("last mirror", _mirror(job.mirror, job.mirrored_at) if job.mirror else "none yet"),
             *_replication(job),
             *_replica(job),
+            *([("vSphere", job.vsphere.message)] if job.vsphere is not None else []),
             *([("bandwidth", rate(job.bandwidth))] if job.bandwidth is not None else []),
             *([("target", "paused; nothing is applied")] if job.target_paused else []),
         ]

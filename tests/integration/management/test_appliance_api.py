@@ -23,6 +23,7 @@ from dtesx.management.client import Appliance
 from dtesx.management.jobs import Jobs
 from dtesx.management.plans import Plans
 from dtesx.management.relay import Relay
+from dtesx.management.replica_watch import ReplicaWatch
 from dtesx.management.server import serving
 from dtesx.management.servers import Servers
 from dtesx.management.steering import Steering
@@ -105,7 +106,11 @@ def appliance(tmp_path: Path) -> Iterator[ApplianceSite]:
     site = FakeSite(store)
     cancel = threading.Event()
     tending = Tending(store, site.workers, site, cancel)
-    jobs = Jobs(store, executor, site.workers, site, tending, cancel)
+    jobs = Jobs(
+        *(store, executor, site.workers, site, tending),
+        ReplicaWatch(store, Vmware(store), cancel),
+        cancel,
+    )
     vmware = Vmware(store, connect=connect, uuid_file=uuid_file)
     steering = Steering(store, site.workers, site, threading.Event())
     servers, plans = Servers(store, identity.certificate), Plans(store, site, cancel)

@@ -16,7 +16,7 @@ from dtesx.model.job import JobState, OperationKind
 from dtesx.model.layout import MIB
 from dtesx.model.record import JobRecord
 from dtesx.model.replica import DiskSpec, DiskStrategy, StorageSpec
-from dtesx.model.vmware import VirtualMachine
+from dtesx.model.vmware import ReplicaPlan, VirtualMachine
 from dtesx.recovery import protect
 from dtesx.recovery.transfer import owner_of
 from dtesx.volumes import prepare
@@ -104,6 +104,16 @@ def test_a_blank_disk_is_moved_to_the_replica_and_used(
     assert (disk.bus, disk.unit, disk.size_bytes) == (0, 0, 64 * MIB)
     assert disk.uuid in {held.uuid for held in world.appliance().disks}
     assert record.lent == ()
+
+
+def test_the_progress_of_a_move_is_told(
+    vsphere: VSphere, name: str, plan: ReplicaPlan, appliance: VirtualMachine
+) -> None:
+    path = store(vsphere, f"[{STORE}] {name}-stage/old.vmdk")
+    wanted = replace(plan, name=f"{name}-replica", disks=(replace(plan.disks[0], existing=path),))
+    seen: list[int] = []
+    vsphere.create_replica(wanted, beside=appliance.ref, on_progress=seen.append)
+    assert 50 in seen
 
 
 def test_a_former_replica_is_used_again(

@@ -10,8 +10,10 @@ import pytest
 
 from dtesx.base.errors import Conflict, Interrupted, NotFound
 from dtesx.management.jobs import Jobs
+from dtesx.management.replica_watch import ReplicaWatch
 from dtesx.management.store import Store
 from dtesx.management.tending import Tending
+from dtesx.management.vmware import Vmware
 from dtesx.model.api import FailoverRequest, JobInfo, NewSnapshot
 from dtesx.model.job import JobSpec, JobState, OperationKind, StepState
 from dtesx.model.replica import ReplicaSpec
@@ -51,7 +53,9 @@ def life(store: Store) -> Service:
     site = FakeSite(store, workers)
     cancel = threading.Event()
     tending = Tending(store, workers, site, cancel)
-    return Service(store, executor, site, workers, Jobs(store, executor, workers, site, tending, cancel))
+    watch = ReplicaWatch(store, Vmware(store), cancel)
+    jobs = Jobs(store, executor, workers, site, tending, watch, cancel)
+    return Service(store, executor, site, workers, jobs)
 
 
 @pytest.fixture
