@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from typing import NoReturn
 
 from dtesx.base.errors import DtesxError, Interrupted, UsageError
-from dtesx.model.link import parse_moment
-from dtesx.model.quantities import parse_duration
+from dtesx.model.quantities import parse_duration, parse_moment
 from dtesx.replication.schedule import next_run
 
 _NAP = 30.0

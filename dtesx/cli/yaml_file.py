@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from dtesx.base.described import described
@@ -33,20 +34,31 @@ _WORDS = {
 }
 
 
-def load(path: Path, kind: type[T], what: str, *, hint: str) -> T:
+def load(
+    path: Path, kind: type[T], what: str, *, hint: str, refused: Mapping[str, str] = MappingProxyType({})
+) -> T:
     """Read a file (``-``: standard input) as ``kind``, a dataclass; ``what`` it is, for messages.
 
-    UsageError names file, line and field; ``hint`` says where the fields are explained.
+    UsageError names file, line and field; ``hint`` says where the fields are explained. ``refused`` says of
+    fields that people may expect why there are none.
     """
     name = "standard input" if str(path) == "-" else str(path)
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the file {name} cannot be read: {error}", hint="check the path") from error
-    return parse(text, name, kind, what, hint=hint)
+    return parse(text, name, kind, what, hint=hint, refused=refused)
 
 
-def parse(text: str, name: str, kind: type[T], what: str, *, hint: str) -> T:
+def parse(
+    text: str,
+    name: str,
+    kind: type[T],
+    what: str,
+    *,
+    hint: str,
+    refused: Mapping[str, str] = MappingProxyType({}),
+) -> T:
     """Turn the text of a file into ``kind``; ``name`` is the file's, for messages."""
     import msgspec
     import yaml
@@ -66,6 +78,8 @@ def parse(text: str, name: str, kind: type[T], what: str, *, hint: str) -> T:
     place = _Place(name, dict(_lines(tree, "")), hint)
     _no_duplicates(tree, "", name)
     if (stranger := unknown_field(data, kind)) is not None:
+        if (why := refused.get(stranger[0])) is not None:
+            raise UsageError(f"{place.at(stranger[0])}: {stranger[0]}: {why}", hint="leave it out")
         raise place.stranger(*stranger)
     try:
         return msgspec.convert(data, described(kind), strict=True)

@@ -24,7 +24,15 @@ from dtesx.model.replica import (
     ReplicaSpec,
     StorageSpec,
 )
-from dtesx.model.specs import MAX_EPOCH, MIN_EPOCH, MirrorSpec, ReplicationSpec, WorkloadSpec
+from dtesx.model.snapshots import MAX_KEPT, SnapshotSpec
+from dtesx.model.specs import (
+    MAX_EPOCH,
+    MIN_EPOCH,
+    FailoverSpec,
+    MirrorSpec,
+    ReplicationSpec,
+    WorkloadSpec,
+)
 from dtesx.model.target import MAX_MEMORY, MAX_RETRY_DELAY, TargetOptions
 
 NAME_PATTERN = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
@@ -50,6 +58,8 @@ FIELDS: dict[type, dict[str, dict[str, Any]]] = {
         "link": {"description": "How source and target are joined: when and how fast data travel."},
         "target": {"description": "How the target deals with what arrives."},
         "workload": {"description": "What of the source is protected."},
+        "snapshots": {"description": "VMware snapshots that the job takes by itself."},
+        "failover": {"description": "What belongs to a failover."},
         "route": {
             "description": "The appliance's address as the source reaches it; "
             "empty: the address from which the appliance reaches the source."
@@ -185,6 +195,28 @@ FIELDS: dict[type, dict[str, dict[str, Any]]] = {
             "examples": ["postgresql"],
         },
     },
+    SnapshotSpec: {
+        "every": {
+            "description": "How often, at least every 10 minutes; empty: none.",
+            "examples": ["1h"],
+        },
+        "keep": {
+            "description": "How many of those taken at set times are kept; the oldest makes room.",
+            "minimum": 1,
+            "maximum": MAX_KEPT,
+        },
+        "start": {
+            "description": "When the first is taken, in the appliance's local time; empty: at once.",
+            "examples": ["2026-11-22 01:00"],
+        },
+    },
+    FailoverSpec: {
+        "before": {
+            "description": "A task that runs on the appliance when a failover begins, as its administrator "
+            "named it: `dtesx service appliance --tasks FILE`; empty: none.",
+            "examples": ["announce"],
+        },
+    },
     LinkSpec: {
         "bandwidth": {
             "description": "Most that is sent in any second; empty: no limit.",
@@ -268,6 +300,8 @@ _TYPES: tuple[type, ...] = (
     WorkloadSpec,
     MirrorSpec,
     ReplicationSpec,
+    SnapshotSpec,
+    FailoverSpec,
     LinkSpec,
     TargetOptions,
     RateSpec,

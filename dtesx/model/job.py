@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from dtesx.model.link import LinkSpec
 from dtesx.model.replica import ReplicaSpec
-from dtesx.model.specs import MirrorSpec, ReplicationSpec, WorkloadSpec
+from dtesx.model.snapshots import SnapshotSpec
+from dtesx.model.specs import FailoverSpec, MirrorSpec, ReplicationSpec, WorkloadSpec
 from dtesx.model.target import TargetOptions
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -32,6 +33,8 @@ class JobSpec:
     link: LinkSpec = LinkSpec()
     target: TargetOptions = TargetOptions()
     workload: WorkloadSpec = WorkloadSpec()
+    snapshots: SnapshotSpec = SnapshotSpec()
+    failover: FailoverSpec = FailoverSpec()
     route: str = ""
 
     def __post_init__(self) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import time, timedelta
 from typing import TypeVar
 
 from dtesx.model.mirror import Compression, LinkOptions
-from dtesx.model.quantities import parse_duration, parse_rate, parse_size
+from dtesx.model.quantities import parse_duration, parse_moment, parse_rate, parse_size
 from dtesx.model.queue import QueueLimits
 from dtesx.model.transmission import Rate, Transmission, Window
 
@@ -139,14 +139,6 @@ def _time(text: str) -> time:
         return time.fromisoformat(text.strip())
     except ValueError as error:
         raise ValueError(f"{text!r} is no time of day; write 21:00") from error
-
-
-def parse_moment(text: str) -> datetime:
-    """A date and a time of day: ``2026-11-21 22:00``. Raises ValueError."""
-    try:
-        return datetime.fromisoformat(text.strip())
-    except ValueError as error:
-        raise ValueError(f"{text!r} is no date and time; write 2026-11-21 22:00") from error
 
 
 def _span(text: str) -> timedelta:

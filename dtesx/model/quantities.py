@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 _SIZES: dict[str, int] = {"": 1, "b": 1} | {
@@ -39,6 +40,14 @@ def parse_duration(text: str) -> int:
     if unit not in _TIMES:
         raise ValueError(f"{text!r} is no time; write 90s, 30m, 12h, 7d or 2w")
     return round(number * _TIMES[unit])
+
+
+def parse_moment(text: str) -> datetime:
+    """A date and a time of day: ``2026-11-21 22:00``. Raises ValueError."""
+    try:
+        return datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no date and time; write 2026-11-21 22:00") from error
 
 
 def _split(text: str, wanted: str) -> tuple[float, str]:

@@ -31,6 +31,7 @@ class JobRecord:
     disks: tuple[VirtualDisk, ...] = ()
     mirror: MirrorStats | None = None
     mirrored_at: float = 0.0
+    snapshot_at: float = 0.0
     data_port: int = 0
     address: str = ""
     lent: tuple[VirtualDisk, ...] = ()

@@ -51,6 +51,13 @@ class MirrorSpec:
 
 
 @dataclass(frozen=True)
+class FailoverSpec:
+    """What belongs to a failover: ``before`` is a task of the appliance that runs first (empty: none)."""
+
+    before: str = ""
+
+
+@dataclass(frozen=True)
 class ReplicationSpec:
     """What follows a mirror: while ``enabled``, what changes travels, an epoch every ``epoch`` seconds.
 

@@ -39,6 +39,7 @@ class Check(StrEnum):
     VOLUME_SIZES = "volume-sizes"
     POWER = "power"
     TOOLS = "tools"
+    TASKS = "tasks"
 
 
 class Verdict(StrEnum):

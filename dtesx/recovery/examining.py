@@ -33,7 +33,10 @@ def examine(record: JobRecord, site: Surroundings, claims: tuple[str, ...] = ())
     vsphere, what = _vsphere(record, site, inventory)
     wanted = programs.needed(what.plan.layout) if isinstance(what, PlanFacts) else ()
     lacking = programs.missing(wanted)
-    appliance = ApplianceFacts(claims, lacking, programs.packages(lacking), programs.installable())
+    named = record.spec.failover.before
+    absent = (named,) if named and named not in site.tasks else ()
+    packages = programs.packages(lacking)
+    appliance = ApplianceFacts(claims, lacking, packages, programs.installable(), absent)
     return Facts(appliance, source, vsphere, what)
 
 

@@ -6,9 +6,18 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 
-from dtesx.base.errors import Conflict, ConnectionFailed, DtesxError, Halted, UsageError
+from dtesx.base.attended import attend
+from dtesx.base.errors import (
+    CommandFailed,
+    Conflict,
+    ConnectionFailed,
+    DtesxError,
+    Halted,
+    UsageError,
+)
 from dtesx.boot import fix
 from dtesx.model.record import JobRecord
+from dtesx.model.tasks import Task
 from dtesx.model.vmware import VirtualNic
 from dtesx.model.wiring import Card, Wiring
 from dtesx.recovery import replication, transfer
@@ -18,6 +27,39 @@ from dtesx.volumes.mounts import mounted_layout
 
 _SHUTDOWN_SECONDS = 120.0
 _ADDRESS_SECONDS = 600.0
+_TICK = 0.1
+_OUTPUT = 1000
+
+
+def run_before(run: Run) -> None:
+    """Run the task that the job names for the beginning. Whatever comes of it is told, and stops nothing."""
+    name = run.record.spec.failover.before
+    task = run.site.tasks.get(name)
+    if not name:
+        run.detail("left out: the job names none")
+        return
+    told = _outcome(run, task) if task is not None else "the appliance has none of that name"
+    told = f"task {name}: {told}"
+    run.detail(told)
+    run.result(before=told)
+
+
+def _outcome(run: Run, task: Task) -> str:
+    spec = run.record.spec
+    environment = {"DTESX_JOB": spec.name, "DTESX_SOURCE": spec.source, "DTESX_VM": spec.replica_name}
+    try:
+        done = attend(
+            task.command,
+            wait=lambda: run.pause(_TICK),
+            timeout=task.timeout,
+            keep=_OUTPUT,
+            user=task.user,
+            env=environment,
+        )
+    except CommandFailed as error:
+        return error.message
+    ended = f"exit status {done.status}" if done.in_time else f"ended after {task.timeout:.0f} s"
+    return f"{ended}; {done.output.decode(errors='replace').strip()}".removesuffix("; ")
 
 
 def final_mirror(run: Run) -> None:

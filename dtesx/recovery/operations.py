@@ -70,10 +70,12 @@ OPERATIONS: dict[OperationKind, tuple[Definition, ...]] = {
         _STOP,
         _DETACH,
         Definition("snapshot", "Take the VMware snapshot", snapshots.take),
+        Definition("expire", "Remove recovery points that are too many", snapshots.expire),
         _ATTACH,
         _WORKER,
     ),
     OperationKind.FAILOVER: (
+        Definition("before", "Run what the job wants to be run before", failover.run_before),
         Definition("final-mirror", "Send what was written last", failover.final_mirror),
         Definition("fence", "Make sure the source is down", failover.fence, volatile=True),
         _STOP,

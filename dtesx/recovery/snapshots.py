@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
+from dtesx.model.snapshots import SCHEDULED
 from dtesx.recovery.run import Run
 from dtesx.recovery.transfer import replica
 
@@ -28,4 +30,19 @@ def take(run: Run) -> None:
         name = taken[0] if taken else f"dtesx {stamp} UTC {run.operation.id}"
         if not taken:
             vsphere.create_snapshot(ref, name, description, run.percent)
+    run.keep(replace(run.record, snapshot_at=run.clock()))
     run.result(snapshot=name)
+
+
+def expire(run: Run) -> None:
+    """Remove the oldest of those taken at set times, as far as they are more than the job keeps."""
+    wanted = run.record.spec.snapshots
+    if not wanted.every:
+        run.detail("left out: the job takes none by itself")
+        return
+    with run.site.vsphere() as vsphere:
+        found = vsphere.snapshots(replica(run.record, vsphere).ref)
+        scheduled = sorted((s for s in found if s.description == SCHEDULED), key=lambda s: s.created)
+        for snapshot in scheduled[: -wanted.keep]:
+            run.detail(snapshot.name)
+            vsphere.remove_snapshot(snapshot, run.percent)

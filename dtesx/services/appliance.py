@@ -18,6 +18,7 @@ from dtesx.management.replica_watch import ReplicaWatch
 from dtesx.management.server import serving
 from dtesx.management.servers import Servers
 from dtesx.management.site import ApplianceSite, release_disks
+from dtesx.management.snapshot_timer import SnapshotTimer
 from dtesx.management.steering import Steering
 from dtesx.management.store import Store
 from dtesx.management.tending import Tending
@@ -57,6 +58,7 @@ def run(address: str, port: int, state: Path, tasks: Mapping[str, Task]) -> None
         watch = ReplicaWatch(store, vmware, cancel)
         jobs = Jobs(store, operations, workers, site, tending, watch, cancel)
         jobs.recover()
+        timer = SnapshotTimer(store, jobs, cancel)
         servers, steering = Servers(store, identity.certificate), Steering(store, workers, site, cancel)
         plans, relay = Plans(store, site, cancel), Relay(store)
         validations = Validations(store, site, vmware, directory, cancel)
@@ -67,11 +69,13 @@ def run(address: str, port: int, state: Path, tasks: Mapping[str, Task]) -> None
             log.info("certificate", sha256=identity.fingerprint)
             tending.start()
             watch.start()
+            timer.start()
             wait_for_stop(stop)
         if not jobs.close(_END_SECONDS):
             log.warning("an operation did not stop in time; the next start marks it interrupted")
         tending.close()
         watch.close()
+        timer.close()
         workers.close()
         store.close()
     log.info("appliance service ended")

@@ -24,7 +24,17 @@ def _tools(facts: ApplianceFacts) -> Iterator[Finding]:
         )
 
 
+def _tasks(facts: ApplianceFacts) -> Iterator[Finding]:
+    for name in facts.missing_tasks:
+        yield error(
+            Check.TASKS,
+            f"the appliance has no task {name}, which the job wants to be run at a failover",
+            "name it in the file of dtesx service appliance --tasks, or correct failover.before in the job",
+        )
+
+
 JUDGES = (
     Judge(Check.JOB_NAME, "no other job has the name of this one or of its replica", _names),
     Judge(Check.TOOLS, "the appliance has the programs that the replica needs", _tools),
+    Judge(Check.TASKS, "the appliance has the tasks that the job names", _tasks),
 )

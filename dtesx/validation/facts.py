@@ -15,13 +15,15 @@ class ApplianceFacts:
     """The appliance itself: what its other jobs have, and the programs that it lacks.
 
     ``claims`` are sentences about jobs that have this job's or its replica's name. ``packages`` have the
-    missing programs; ``installable`` tells whether they can be installed there by dtesx.
+    missing programs; ``installable`` tells whether they can be installed there by dtesx. ``missing_tasks``
+    are those that the job has run and the appliance does not have.
     """
 
     claims: tuple[str, ...] = ()
     missing_programs: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     installable: bool = False
+    missing_tasks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -226,6 +226,12 @@ class VSphere:
         with self._doing("list the snapshots"):
             return snapshots.listed(self._session, machines.handle(self._session, vm_ref))
 
+    def remove_snapshot(self, snapshot: Snapshot, on_progress: Progress = unseen) -> None:
+        """Remove a snapshot; those taken later stay whole."""
+        with self._doing(f"remove the snapshot {snapshot.name}", name=snapshot.name):
+            managed = self._session.managed(vim.vm.Snapshot, snapshot.ref)
+            snapshots.remove(self._session, managed, on_progress)
+
     def power_on(self, ref: str) -> None:
         """Start a VM. Fine when it runs."""
         with self._doing("power on the VM {vm}", vm=ref):

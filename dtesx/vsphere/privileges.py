@@ -45,6 +45,7 @@ PRIVILEGES = (
     Privilege("VirtualMachine.Config.AdvancedConfig", Subject.FOLDER),
     Privilege("VirtualMachine.Inventory.Delete", Subject.REPLICA),
     Privilege("VirtualMachine.State.CreateSnapshot", Subject.REPLICA),
+    Privilege("VirtualMachine.State.RemoveSnapshot", Subject.REPLICA),
     Privilege("VirtualMachine.Interact.PowerOn", Subject.REPLICA),
     Privilege("VirtualMachine.Interact.PowerOff", Subject.REPLICA),
     Privilege("VirtualMachine.Config.AddExistingDisk", Subject.APPLIANCE),

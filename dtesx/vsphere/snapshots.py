@@ -31,6 +31,16 @@ def take(
     )
 
 
+def remove(session: Session, snapshot: Any, on_progress: Progress = unseen) -> None:
+    """Remove a snapshot alone; what changed since it is merged into its parent."""
+    run_task(
+        session,
+        lambda: snapshot.RemoveSnapshot_Task(removeChildren=False, consolidate=True),
+        on_progress=on_progress,
+        heavy=True,
+    )
+
+
 def listed(session: Session, machine: Any) -> tuple[Snapshot, ...]:
     """Every snapshot, parents before children; a VM without any has no such property at all."""
     return flattened(properties(session, machine, ("snapshot",)).get("snapshot"))

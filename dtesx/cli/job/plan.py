@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dtesx.base.errors import ExitCode, UsageError
+from dtesx.base.errors import ExitCode
 from dtesx.cli import jobfile, output, session
 from dtesx.cli.formats import size
 from dtesx.cli.params import Json, complete_job
@@ -28,8 +28,7 @@ def plan_job(job: Name = "", file: File = None, json: Json = False) -> None:
     the source, and what stands against the plan (exit code 1). Of a job that exists the replica is shown
     that it has.
     """
-    if bool(job) == (file is not None):
-        raise UsageError("name a job, or a job file", hint="dtesx job plan -f FILE, or dtesx job plan NAME")
+    jobfile.check_choice(job, file, "plan")
     api = session.appliance()
     plan = api.plan(jobfile.load(file)) if file is not None else api.job_plan(job)
     if json:

@@ -42,10 +42,9 @@ def validate_job(
     error with what to do (exit code 1). Nothing is changed, unless a repair is asked for: then it is made,
     and all is checked again. A certificate is repaired only with --trust-thumbprint.
     """
-    if bool(job) == (file is not None) or (last and not job):
-        raise UsageError(
-            "name a job, or a job file", hint="dtesx job validate -f FILE, or dtesx job validate NAME"
-        )
+    jobfile.check_choice(job, file, "validate")
+    if last and not job:
+        raise UsageError("--last is of a job that exists", hint="dtesx job validate NAME --last")
     repairs = _repairs(fix or [], fix_all, trust_thumbprint)
     found = _found(job, file, repairs, last=last)
     if json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from dtesx.base.errors import Conflict
 from dtesx.model.job import JobState, OperationKind
 from dtesx.model.layout import MIB
 from dtesx.model.record import JobRecord
+from dtesx.model.snapshots import SCHEDULED, SnapshotSpec
 from dtesx.model.vmware import ReplicaPlan, VirtualMachine
 from dtesx.vsphere import tasks
 from dtesx.vsphere.client import VSphere
@@ -178,3 +180,25 @@ def test_another_task_on_the_vm_is_waited_for(
     finally:
         site.simulator.fail("PowerOffVM_Task", fault="TaskInProgress", message="", count=0)
     assert len(pauses) > 6
+
+
+def test_the_oldest_recovery_points_make_room(world: Surrounded, moving_site: Site) -> None:
+    record = protected(world)
+    record = replace(record, spec=replace(record.spec, snapshots=SnapshotSpec(every="1h", keep=2)))
+    file = moving_site.file(record.disks[0].path)
+    names = []
+    for number in range(4):
+        with file.open("r+b") as disk:
+            disk.seek(number * MIB)
+            disk.write(b"%d" % number)
+        taken = SCHEDULED if number != 1 else "by hand"
+        operation, record = world.run(K.SNAPSHOT, record, description=taken)
+        assert operation.problem is None
+        names.append(operation.result["snapshot"])
+        file = moving_site.file(record.disks[0].path)
+    with moving_site.login() as vsphere:
+        left = [snapshot.name for snapshot in vsphere.snapshots(record.replica_ref)]
+        assert vsphere.vm(record.replica_ref).disks[0].path == record.disks[0].path
+    assert left == names[1:], "people's own stay, and do not count"
+    assert [file.read_bytes()[n * MIB : n * MIB + 1] for n in range(4)] == [b"0", b"1", b"2", b"3"]
+    assert len(world.appliance().disks) == 2, "it goes on"

@@ -207,3 +207,20 @@ def test_a_file_that_is_not_there(run: Run, tmp_path: Path) -> None:
 
 def test_the_schema_is_printed(run: Run) -> None:
     assert run("job", "schema").document == job_schema()
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("test_failover:\n  vm: other", "test_failover: dtesx makes no test failovers yet"),
+        ("monitor: {}", "monitor: dtesx does not watch sources yet"),
+        ("failover:\n  after: x", "failover.after: dtesx runs nothing on the replica"),
+        ("mirror:\n  orphans: keep", "mirror.orphans: a replica has what its source has"),
+    ],
+)
+def test_what_is_not_there_yet_is_refused_in_a_sentence(field: str, words: str) -> None:
+    text = f"name: a\nsource: a\nvmware: v\nreplica: {{datastore: d}}\n{field}\n"
+    with pytest.raises(UsageError) as caught:
+        jobfile.parse(text, "job.yaml")
+    assert words in caught.value.message
+    assert caught.value.message.startswith("job.yaml:5: ") or caught.value.message.startswith("job.yaml:6: ")

@@ -99,7 +99,7 @@ def test_failover_without_the_source(world: World) -> None:
     operation, job = perform(world, job, K.FAILOVER, final_mirror="yes")
     assert job.state is JobState.FAILED_OVER
     assert world.mirrors == mirrors
-    assert "does not answer; the replica is as of" in operation.steps[0].detail
+    assert "does not answer; the replica is as of" in operation.steps[1].detail
 
 
 def test_a_failover_without_the_source_says_up_to_when_the_replica_is(world: World) -> None:
@@ -107,7 +107,7 @@ def test_a_failover_without_the_source_says_up_to_when_the_replica_is(world: Wor
     world.source_up = False
     world.last_epoch = Epoch(812, EpochKind.CRASH, 4e9)
     operation, job = perform(world, job, K.FAILOVER, final_mirror="yes")
-    assert "as of 2096-10-02 07:06:40 UTC (epoch 812, crash-consistent)" in operation.steps[0].detail
+    assert "as of 2096-10-02 07:06:40 UTC (epoch 812, crash-consistent)" in operation.steps[1].detail
 
 
 def test_a_failover_takes_what_a_replicating_job_wrote_last(world: World) -> None:
@@ -118,7 +118,7 @@ def test_a_failover_takes_what_a_replicating_job_wrote_last(world: World) -> Non
     assert (job.state, world.mirrors) == (JobState.FAILED_OVER, mirrors), "a point is enough"
     assert not world.replicates
     assert world.asked >= 3, "it was asked for until all was there"
-    assert operation.steps[0].detail.startswith("epoch 3, crash-consistent")
+    assert operation.steps[1].detail.startswith("epoch 3, crash-consistent")
 
 
 def test_a_snapshot_has_what_was_written_before_it(world: World) -> None:
