@@ -18,7 +18,7 @@ class JobRecord:
     ``replica_ref`` is the managed object id of the replica VM ("" before it exists), ``data_port``
     the port of the job's target worker (0 before it has one), ``address`` the replica's address
     after failover. ``lent`` are disks that the appliance's VM holds, or is about to, only to look at
-    them. Times are Unix seconds.
+    them. Times are Unix seconds; ``snapshot_at`` is that of the last VMware snapshot.
     """
 
     id: str
