@@ -18,26 +18,14 @@ from dtesx.management.server import serving
 from dtesx.management.source_api import rules
 from dtesx.management.web import Call, Rule, application
 from dtesx.model.api import PairReply
-from dtesx.model.inventory import Firmware, Inventory, OperatingSystem
 from dtesx.model.request import MirrorPhase, MirrorRequest, ReplicationRequest
 from dtesx.model.stats import MirrorStats
 from dtesx.replication.control import MirrorControl
 from dtesx.wire.identity import Identity, create, load_or_create
 from dtesx.wire.tls import server_context
+from tests.unit.planning.sources import inventory
 
-INVENTORY = Inventory(
-    "alpha",
-    OperatingSystem("debian", "12", "Debian 12"),
-    "6.1.0",
-    "x86_64",
-    Firmware.BIOS,
-    2,
-    2 << 30,
-    (),
-    (),
-    (),
-    (),
-)
+INVENTORY = inventory()
 
 
 @dataclass

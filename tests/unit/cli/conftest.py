@@ -28,7 +28,6 @@ from dtesx.model.api import (
     TaskInsertion,
     VmwareInfo,
 )
-from dtesx.model.inventory import Firmware, Inventory, OperatingSystem
 from dtesx.model.job import (
     JobSpec,
     JobState,
@@ -43,25 +42,16 @@ from dtesx.model.plan import JobPlan
 from dtesx.model.replica import ReplicaSpec
 from dtesx.model.replication import ReplicationSample
 from dtesx.model.stats import MirrorStats, PathProblem
-from dtesx.model.storage import BlockDevice, DeviceKind, FileSystem
 from dtesx.model.target import Paused
 from dtesx.model.tasks import TaskRequest
 from dtesx.model.validation import Repairs, Validation
 from dtesx.model.vmware import About, Datastore, Network, Offer
 from dtesx.planning.plan import plan_job
+from tests.unit.planning.sources import fs, inventory
 
 THUMBPRINT = ":".join(["AB"] * 32)
-INVENTORY = Inventory(
-    hostname="alpha",
-    os=OperatingSystem("debian", "12", "Debian 12"),
-    kernel="6.1.0",
-    architecture="x86_64",
-    firmware=Firmware.BIOS,
-    cpus=2,
-    memory_bytes=1 << 31,
-    devices=(BlockDevice("sda", "/dev/sda", DeviceKind.DISK, 4 << 30),),
-    file_systems=(FileSystem("/", "/dev/sda1", "sda", "ext4", "u-u", "", 4 << 30, 1 << 30),),
-    swaps=(),
+INVENTORY = replace(
+    inventory(fs("/", size=4 << 30), disk_bytes=4 << 30),
     nics=(Nic("eth0", "02:00:00:00:00:01", ("10.0.0.2/24",), ("10.0.0.1",)),),
 )
 OFFER = Offer(

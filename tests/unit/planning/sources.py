@@ -44,7 +44,7 @@ def inventory(*file_systems: FileSystem, swaps: tuple[Swap, ...] = (), disk_byte
     names = sorted({f.disk for f in file_systems})
     return Inventory(
         hostname="alpha",
-        os=OperatingSystem("debian", "12", "Debian"),
+        os=OperatingSystem("debian", "12", "Debian 12"),
         kernel="6.1",
         architecture="x86_64",
         firmware=Firmware.BIOS,

@@ -20,7 +20,7 @@ from dtesx.boot import fix
 from dtesx.model.api import MirrorStatus, ServiceStatus, SourceReplication
 from dtesx.model.capture import CaptureStatus
 from dtesx.model.epoch import Epoch, EpochKind
-from dtesx.model.inventory import Firmware, Inventory, OperatingSystem
+from dtesx.model.inventory import Inventory
 from dtesx.model.job import JobSpec, JobState, Operation, Problem
 from dtesx.model.layout import DiskLayout, Layout
 from dtesx.model.network import Nic
@@ -35,7 +35,6 @@ from dtesx.model.replication import (
 )
 from dtesx.model.request import MirrorPhase, MirrorRequest, ReplicationRequest
 from dtesx.model.stats import MirrorStats
-from dtesx.model.storage import BlockDevice, DeviceKind, FileSystem
 from dtesx.model.target import Paused, WorkerPhase, WorkerSpec, WorkerStatus
 from dtesx.model.vmware import (
     About,
@@ -58,6 +57,7 @@ from dtesx.recovery.ports import Surroundings
 from dtesx.replication.continuous.reporting import report
 from dtesx.vsphere.client import VSphere
 from dtesx.vsphere.tasks import Progress
+from tests.unit.planning.sources import fs, inventory
 
 GIB = 1 << 30
 APPLIANCE, REPLICA = "vm-1", "vm-2"
@@ -67,17 +67,8 @@ class Killed(BaseException):
     """The process died here (kill -9): nothing of ours catches it."""
 
 
-INVENTORY = Inventory(
-    hostname="alpha",
-    os=OperatingSystem("debian", "12", "Debian 12"),
-    kernel="6.1.0",
-    architecture="x86_64",
-    firmware=Firmware.BIOS,
-    cpus=2,
-    memory_bytes=2 * GIB,
-    devices=(BlockDevice("sda", "/dev/sda", DeviceKind.DISK, 4 * GIB),),
-    file_systems=(FileSystem("/", "/dev/sda1", "sda", "ext4", "u-u", "", 4 * GIB, GIB),),
-    swaps=(),
+INVENTORY = replace(
+    inventory(fs("/", size=4 * GIB), disk_bytes=4 * GIB),
     nics=(Nic("eth0", "52:54:00:00:00:01", ("10.0.0.2/24",)),),
 )
 
