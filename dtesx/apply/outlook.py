@@ -191,12 +191,14 @@ class Outlook:
             above, node = self._materialized(old[:-1]), self._materialized(old)
             if isinstance(above, Tree) and node is not None:
                 self._set(above, old[-1], None)
+                _stamp(above)
                 taken[number] = node
         for number in sorted(sorted(taken), key=lambda number: len(pairs[number][1])):
             new = pairs[number][1]
             above = self._materialized(new[:-1])
             if isinstance(above, Tree):
                 self._set(above, new[-1], taken[number])
+                _stamp(above)
 
     def _find(self, parts: list[bytes]) -> Tree | File | bytes | None:
         """What will be at a path; the path where it is now when nothing is known about it."""
@@ -238,6 +240,12 @@ class Outlook:
     def _set(self, here: Tree, name: bytes, node: Tree | File | None) -> None:
         self.names += name not in here.names
         here.names[name] = node
+
+
+def _stamp(tree: Tree) -> None:
+    """A directory gets new times with no Finish after it in its epoch: that it needs one is for the next."""
+    if tree.item is not None:
+        tree.item = msgspec.structs.replace(tree.item, mtime_ns=UNSURE)
 
 
 def _unlinked(item: Item) -> Item:

@@ -198,10 +198,11 @@ class TreeMirror:
             return
         if not path:
             own = own_item(self._root)
-            self._pending[path] = _Pending(own, own != self._answers.root)
+            self._pending[path] = _Pending(own, visit.only is not None or own != self._answers.root)
         elif path not in self._pending:
-            # Its times may have changed with nothing else to show for it.
-            self._pending[path] = _Pending(None, visit.only is not None)
+            # Its times may have changed with nothing else to show for it: neither names that came and
+            # went, nor, where the directory above it is not looked at, an Item.
+            self._pending[path] = _Pending(None, path in self._view.changed.names)
         self._visit(visit, theirs, self._view.since if is_recent(reading, self._view.since) else NEVER)
 
     def _leave(self, visit: Visit) -> None:

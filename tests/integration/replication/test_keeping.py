@@ -24,7 +24,7 @@ from dtesx.replication.orders import Orders
 from dtesx.replication.pausing import Gate
 
 from .conftest import Site
-from .test_replicating import difference, replicating
+from .test_replicating import difference, replicating, settled
 from .vandal import Vandal
 
 pytestmark = pytest.mark.integration
@@ -134,6 +134,25 @@ def test_what_waits_outlives_target_and_source(bare_site: Site, seed: int) -> No
         running.caught_up()
         # The root has its own times again when what marks a move has gone, which is a little later.
         _until(lambda: difference(site, "--checksum") == b"")
+
+
+def test_moves_that_waited_leave_directories_their_times(bare_site: Site) -> None:
+    site, gate, turns = bare_site, Gate(), Turns()
+    (inner := site.source / "a/inner").mkdir(parents=True)
+    (inner / "one").touch()
+    with site.receiver(gate=gate), replicating(site, through=turns.through) as running:
+        running.caught_up()
+        with _paused(site, gate):
+            (site.source / "more").touch()
+            turns.take()
+            times = {path: path.stat().st_mtime_ns for path in (inner, site.source)}
+            (inner / "one").rename(inner / "other")
+            os.utime(inner, ns=(times[inner], times[inner]))
+            (site.source / "a").rename(site.source / "b")
+            os.utime(site.source, ns=(times[site.source], times[site.source]))
+            turns.take()
+        running.caught_up()
+        settled(site)
 
 
 def _left_out(site: Site) -> int:

@@ -105,8 +105,7 @@ def test_what_stress_ng_leaves_arrives(watched: Site) -> None:
                 time.sleep(_SECONDS)
             running.caught_up()
             assert any(place.rglob("*"))
-            # Times of directories alone may stay behind on btrfs (docs/capture.md).
-            settled(watched, "--checksum", "--omit-dir-times", "--exclude=/lost+found")
+            settled(watched, "--checksum", "--exclude=/lost+found")
 
 
 def _fio(where: Path, number: int, *options: str) -> None:

@@ -325,6 +325,26 @@ def test_a_file_that_loses_its_other_name_before_the_linked_ones_are_sent(
     assert difference(bare_site) == b""
 
 
+def test_the_times_of_a_directory_in_which_names_came_and_went_before_its_slice(
+    bare_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for directory in "amz":
+        (bare_site.source / directory).mkdir()
+    with bare_site.receiver(), replicating(bare_site) as running:
+        running.caught_up()
+
+    def come_and_go(position: Position) -> bool:
+        if position.after != b"a":
+            return False
+        (bare_site.source / "z/passing").touch()
+        (bare_site.source / "z/passing").unlink()
+        return True
+
+    with between_slices(monkeypatch, come_and_go), bare_site.receiver(), replicating(bare_site) as running:
+        running.caught_up()
+        assert difference(bare_site) == b""
+
+
 def _until(done: Callable[[], bool]) -> None:
     for _ in range(200):
         if done():

@@ -96,7 +96,8 @@ class _Source:
         return [Enter(above), *self._way(above, name), Begin(name), Data(2, 3), end], b"abc"
 
     def _in_place(self) -> tuple[list[Operation], bytes]:
-        files = [path for path in self._all() if path.is_file() and path.lstat().st_nlink == 1]
+        paths = [path for path in self._all() if path.is_file() and not path.is_symlink()]
+        files = [path for path in paths if path.stat().st_nlink == 1]
         if not files:
             return self._put()
         file = self.rng.choice(files)
