@@ -119,13 +119,14 @@ class Outlook:
     def entries(self, tree: Tree, there: Iterable[Item], only: Iterable[bytes] | None) -> list[Item]:
         """What ``tree`` will hold, sorted by name, out of what is ``there`` now at its origin."""
         wanted = None if only is None else set(only)
-        items = {item.name: self._present(item) for item in there if item.name not in tree.names}
+        items = {item.name: self.present(item) for item in there if item.name not in tree.names}
         for name, node in tree.names.items():
             if node is not None and node.item is not None and (wanted is None or name in wanted):
                 items[name] = msgspec.structs.replace(node.item, name=name)
         return [items[name] for name in sorted(items)]
 
-    def _present(self, item: Item) -> Item:
+    def present(self, item: Item) -> Item:
+        """What a name that is there now, and about which nothing is known, will be: its file may have others."""
         file = self._links.get(item.link) if item.link else None
         return item if file is None else msgspec.structs.replace(file.item, name=item.name)
 

@@ -150,9 +150,8 @@ class Answering:
             yield 1
             return
         own = None if path else own_item(visit.fd)
-        yield from _parts(
-            path, self._look(tree, only).entries if reading.items is None else reading.items, own
-        )
+        items = self._look(tree, only).entries if reading.items is None else reading.items
+        yield from _parts(path, items if self._outlook is None else map(self._outlook.present, items), own)
 
     def _foreseen(self, path: bytes, tree: Tree, only: list[bytes] | None) -> Iterator[Directory]:
         """About a directory that will be another than it is."""

@@ -276,3 +276,19 @@ def test_what_is_foreseen_comes_true(seed: int, before: int, epochs: list[int]) 
             for only in (None, [b"a", b"c"]):
                 _check(_tree(_told(fds[0], outlooks, only)), _tree(_told(fds[1], None, only)))
             _check_content(outlooks, present, future)
+
+
+def test_what_waits_for_one_name_of_a_file_is_told_of_the_others(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "one").write_bytes(b"content")
+    os.link(tmp_path / "one", tmp_path / "d/other")
+    item = Item(b"one", stat.S_IFREG | 0o640, *_OWN, 5, len(b"content"))
+    with ExitStack() as stack:
+        fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+        stack.callback(os.close, fd)
+        outlooks = Outlooks(lambda _root: fd)
+        stack.callback(outlooks.close)
+        outlooks.of("").add([Enter(b""), Adjust(item)])
+        known, groups = _tree(_told(fd, outlooks))
+    assert known[b"d/other"] == msgspec.structs.replace(item, name=b"other")
+    assert groups == {frozenset((b"one", b"d/other"))}
