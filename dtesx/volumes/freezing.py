@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dtesx.base.errors import DtesxError
+from dtesx.base.errors import CommandFailed, DtesxError
 from dtesx.base.log import get_logger
 from dtesx.base.mountinfo import mounts
 from dtesx.base.run import Process, spawn
@@ -55,21 +55,40 @@ class Freezer:
     """Freezes the file systems behind ``directories`` (descriptors, one for each).
 
     A process of its own does it, and thaws them when the time is up, when it is told so, or when
-    ours is gone; when it is gone itself, we do. For one thread. Raises CommandFailed.
+    ours is gone; when it is gone itself, we do, and the next freezing has another one. For one thread.
+    Raises CommandFailed.
     """
 
     def __init__(self, directories: Sequence[int]) -> None:
         self._directories = [os.dup(directory) for directory in directories]
+        self._parting: list[Process] = []
+        self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
+        self._times = 0
+        self._most = 0.0
+        self._begin()
+
+    def _begin(self) -> None:
+        """Start a guardian."""
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket.settimeout(_FREEZING)
         numbers = [theirs.fileno(), *self._directories]
         with theirs:
             # -I -S: nothing but the interpreter itself and the few modules that it names.
             argv = [sys.executable, "-I", "-S", str(_GUARDIAN), *map(str, numbers)]
             self._guardian: Process = spawn(argv, pass_fds=numbers)
-        self._socket.settimeout(_FREEZING)
-        self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
-        self._times = 0
-        self._most = 0.0
+
+    def _attend(self) -> None:
+        """Have a guardian: another one where this one is gone, or was given up."""
+        if self._socket.fileno() >= 0 and self._guardian.poll() is None:
+            return
+        log.warning("the guardian of frozen file systems is gone; another one is started")
+        self._socket.close()
+        self._parting = [one for one in (*self._parting, self._guardian) if one.poll() is None]
+        thaw_left()
+        try:
+            self._begin()
+        except (CommandFailed, OSError) as error:
+            raise NotFrozen(f"the process that freezes file systems cannot be started: {error}") from error
 
     @property
     def stats(self) -> FreezeStats:
@@ -92,6 +111,7 @@ class Freezer:
 
     @contextmanager
     def _frozen(self, budget: float) -> Iterator[Moment]:
+        self._attend()
         began = time.monotonic()
         self._ask(f"{budget:.6f}")
         word, _, rest = self._answer().partition(" ")
@@ -117,7 +137,8 @@ class Freezer:
     def close(self) -> None:
         """End the guardian."""
         self._socket.close()
-        self._guardian.wait()
+        for process in (*self._parting, self._guardian):
+            process.wait()
         for directory in self._directories:
             os.close(directory)
 
@@ -133,11 +154,13 @@ class Freezer:
             log.error("the guardian of frozen file systems is gone", request=request)
 
     def _answer(self) -> str:
-        """What the guardian says; empty when it is gone."""
-        try:
-            return self._socket.recv(512).decode()
-        except OSError:
-            return ""
+        """What the guardian says; empty when it is gone, or is given up because it says nothing."""
+        with suppress(OSError):
+            if answer := self._socket.recv(512).decode():
+                return answer
+        # One that lives finds that out, thaws what it has frozen, and ends: it must not answer late.
+        self._socket.close()
+        return ""
 
 
 def thaw_left() -> None:

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -133,8 +133,41 @@ def test_a_killed_guardian_leaves_nothing_frozen(systems: list[Path], freezer: F
         os.kill(freezer._guardian.pid, signal.SIGKILL)
     assert moment.whole, "we thawed it ourselves"
     _all_writable(systems)
-    with pytest.raises(NotFrozen), freezer.frozen(1.0):
+
+
+@pytest.mark.parametrize("reaped", [False, True])
+def test_a_killed_guardian_has_a_successor(systems: list[Path], freezer: Freezer, reaped: bool) -> None:
+    killed = freezer._guardian
+    killed.kill()
+    if reaped:
+        killed.wait()
+    else:  # it may be dying still when it is asked: then it is noticed by its silence
+        with suppress(NotFrozen), freezer.frozen(20.0):
+            pass
+    with freezer.frozen(20.0) as moment:
+        threads = [_write(system / "file") for system in systems]
+        time.sleep(0.1)
+        assert all(thread.is_alive() for thread in threads)
+    assert moment.whole
+    assert freezer._guardian.pid != killed.pid
+    _all_writable(systems)
+
+
+def test_a_guardian_that_answers_too_late_is_asked_no_more(
+    systems: list[Path], freezer: Freezer
+) -> None:
+    slow = freezer._guardian
+    freezer._socket.settimeout(0.5)
+    os.kill(slow.pid, signal.SIGSTOP)
+    with pytest.raises(NotFrozen), freezer.frozen(20.0):
         pass
+    os.kill(slow.pid, signal.SIGCONT)
+    assert slow.wait(20) == 0
+    _all_writable(systems)
+    with freezer.frozen(20.0) as moment:
+        pass
+    assert moment.whole
+    _all_writable(systems)
 
 
 def test_what_was_left_frozen_is_thawed_at_the_next_start(systems: list[Path]) -> None:
