@@ -126,7 +126,7 @@ class Outlook:
         return [items[name] for name in sorted(items)]
 
     def present(self, item: Item) -> Item:
-        """What a name that is there now, and about which nothing is known, will be: its file may have others."""
+        """What a name that is there now, and of which nothing is known, will be: its file may have others."""
         file = self._links.get(item.link) if item.link else None
         return item if file is None else msgspec.structs.replace(file.item, name=item.name)
 

@@ -180,11 +180,11 @@ class Capture:
         Raises MalformedEvents, OSError.
         """
         # In this order: of a file whose bytes changed, its creation is never told later, nor its end.
-        dirtied = self._ranges.drain() if self._ranges is not None else Dirtied({}, {}, lost=False)
+        dirtied = self._ranges.drain() if self._ranges is not None else Dirtied({}, {})
         writing = self._in_writing()
         self.collect()
         if dirtied.lost:
-            self._lose("the kernel's map of byte ranges overflowed")
+            self._lose(dirtied.lost)
         batch, self._batch = self._batch, Batch()
         moved = {name: self._moved(root, batch.history) for name, root in self._roots.items()}
         if batch.moved or batch.lost:

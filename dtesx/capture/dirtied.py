@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +14,13 @@ from dtesx.base.log import get_logger
 from dtesx.capture.changes import FileId
 from dtesx.capture.errors import NotWatchable
 from dtesx.capture.libbpf import Drain, Programs, delete, look_up, update
-from dtesx.capture.ranges import KEY, PAGE, VALUE, Marks, unpack
+from dtesx.capture.ranges import KEY, PAGE, REQUEST, VALUE, Marks, unpack, unpack_requests
 from dtesx.model.spans import Spans, merge
 
 log = get_logger(__name__)
 
-_BASE = frozenset(("folio_dirtied", "direct_begins", "direct_done"))
+_DONE = "direct_done"
+_BASE = frozenset(("folio_dirtied", "direct_begins", _DONE))
 _STRUCTURE = {
     "ext4": frozenset(("ext4_punched", "ext4_zeroed", "ext4_collapsed", "ext4_inserted", "ext4_truncated")),
     "xfs": frozenset(("xfs_freed", "xfs_collapsed", "xfs_inserted", "xfs_truncated", "xfs_remapped")),
@@ -47,12 +48,18 @@ MOST_RANGES = 1 << 18
 """So many chunks may change until a drain (some 30 MB for each of two maps); beyond, changes are lost."""
 _MOST_PARTLY = 1 << 16  # inodes (4 MB for each of two maps); of more, whole folios count
 _PLAIN, _BTRFS = 1, 2
+_FULL, _BUSY = 0, 1
+_LOST = (
+    "the kernel's map of byte ranges is full",
+    "the kernel's map of byte ranges was locked for too long",
+    "a program of ours was interrupted by what it watches",
+)
 _MINOR_BITS = 20  # linux/kdev_t.h
 
 
 @dataclass(frozen=True)
 class Dirtied:
-    """What was drained: by file, the bytes that changed; ``lost``: others did, too.
+    """What was drained: by file, the bytes that changed; ``lost`` says why others did, too ("": none).
 
     Those that are ``silent`` have to be written back before they are read: until then, stores into a
     mapping are not told.
@@ -60,7 +67,7 @@ class Dirtied:
 
     ranges: dict[FileId, Spans]
     silent: dict[FileId, Spans]
-    lost: bool
+    lost: str = ""
 
 
 class DirtyRanges:
@@ -78,8 +85,9 @@ class DirtyRanges:
         self._drain = Drain(KEY.size, VALUE.size)
         self._idle, self._active = (self._programs.map(name) for name in reversed(_MAPS))
         self._cleaner = Drain(_COUNT.size, _NUMBER.size)
+        self._requests = Drain(_COUNT.size, REQUEST.size, leaving=True)
         self._before, self._now = (self._programs.map(name) for name in reversed(_PARTLY))
-        self._reported = 0
+        self._reported = self._lost_until_now()
         for process in ignored:
             update(self._programs.map("ignored"), _NUMBER.pack(process), _NUMBER.pack(1))
 
@@ -105,7 +113,13 @@ class DirtyRanges:
         silent: Marks = {}
         for keys, values in self._drain.take(self._idle):
             unpack(keys, values, marks, silent)
-        return Dirtied(_files(marks), _files(silent), self._lost())
+        before, self._reported = self._reported, self._lost_until_now()
+        if self._reported[_DONE] != before[_DONE]:
+            # Among these are those of which we were not told that they are done, unless we were since.
+            for _, requests in self._requests.take(self._programs.map("requests")):
+                unpack_requests(requests, marks)
+        lost = ", ".join(why for why in _LOST if self._reported[why] != before[why])
+        return Dirtied(_files(marks), _files(silent), lost)
 
     @contextmanager
     def cleaning(self) -> Iterator[None]:
@@ -120,10 +134,13 @@ class DirtyRanges:
         yield
         deque(self._cleaner.take(self._before), maxlen=0)
 
-    def _lost(self) -> bool:
-        (failed,) = _COUNT.unpack(look_up(self._programs.map("lost"), _ZERO, _COUNT.size))
-        before, self._reported = self._reported, failed + self._programs.misses
-        return self._reported != before
+    def _lost_until_now(self) -> Counter[str]:
+        """How often something was not told, by its reason; and by _DONE where it can be told nevertheless."""
+        lost = self._programs.map("lost")
+        counts = Counter(self._programs.misses)
+        missed = counts.total() - counts[_DONE]
+        told = [_COUNT.unpack(look_up(lost, _NUMBER.pack(why), _COUNT.size))[0] for why in (_FULL, _BUSY)]
+        return Counter({_DONE: counts[_DONE], **dict(zip(_LOST, (*told, missed), strict=True))})
 
 
 def _load() -> tuple[Programs, frozenset[str], frozenset[str]]:

@@ -38,7 +38,7 @@ class Programs:
     def __init__(self, object_file: bytes, names: Set[str], sizes: Mapping[str, int]) -> None:
         self._library = _library()
         self._closing = ExitStack()
-        self._infos: list[int] = []
+        self._attached: dict[str, int] = {}
         with self._closing:
             self._open(object_file)
             chosen = [p for p in self._programs() if self._choose(p, names)]
@@ -62,9 +62,9 @@ class Programs:
         return fd
 
     @property
-    def misses(self) -> int:
-        """How often a program did not run, because it was interrupted by what it was to run for."""
-        return sum(_misses(self._library, fd) for fd in self._infos)
+    def misses(self) -> dict[str, int]:
+        """How often each program did not run, because what it was to run for interrupted it."""
+        return {name: _misses(self._library, fd) for name, fd in self._attached.items()}
 
     def _open(self, object_file: bytes) -> None:
         self._object = ctypes.c_void_p(
@@ -94,7 +94,8 @@ class Programs:
         if not link:
             raise _refused(ctypes.get_errno())
         self._closing.callback(self._library.bpf_link__destroy, ctypes.c_void_p(link))
-        self._infos.append(self._library.bpf_program__fd(program))
+        name = self._library.bpf_program__name(program).decode()
+        self._attached[name] = self._library.bpf_program__fd(program)
 
 
 def update(map_fd: int, key: bytes, value: bytes) -> None:
@@ -118,9 +119,17 @@ def look_up(map_fd: int, key: bytes, size: int) -> bytes:
 
 
 class Drain:
-    """Takes everything out of hash maps that nobody adds to, ``at_once`` elements with one call."""
+    """Takes everything out of hash maps that nobody adds to, ``at_once`` elements with one call.
 
-    def __init__(self, key_size: int, value_size: int, at_once: int = 1 << 16) -> None:
+    With ``leaving`` it leaves all there, and others may add and delete meanwhile: what is there from the
+    beginning to the end is given.
+    """
+
+    def __init__(
+        self, key_size: int, value_size: int, at_once: int = 1 << 16, *, leaving: bool = False
+    ) -> None:
+        library = _library()
+        self._call = library.bpf_map_lookup_batch if leaving else library.bpf_map_lookup_and_delete_batch
         self._sizes = key_size, value_size
         self._at_once = at_once
         self._keys = ctypes.create_string_buffer(at_once * key_size)
@@ -128,11 +137,11 @@ class Drain:
 
     def take(self, map_fd: int) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values, concatenated, piece by piece. Raises OSError."""
-        library, at = _library(), ctypes.c_uint64()
+        at = ctypes.c_uint64()
         first, more = None, True
         while more:
             count = ctypes.c_uint32(self._at_once)
-            done = library.bpf_map_lookup_and_delete_batch(
+            done = self._call(
                 ctypes.c_int(map_fd),
                 first,
                 ctypes.byref(at),

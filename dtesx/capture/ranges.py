@@ -26,6 +26,9 @@ VALUE = struct.Struct("=Q")
 _TAIL = 0xFF
 _TOLD = 0x40  # in an order
 
+REQUEST = struct.Struct("=QQQIIQQQ")
+"""Direct I/O: a key, the first page, the one behind the last, and whether it writes."""
+
 Marks = dict[tuple[int, int, int, int], list[Span]]
 """Pages by inode, subvolume, device as the kernel counts it, and generation; in any order."""
 
@@ -47,6 +50,13 @@ def unpack(keys: bytes, values: bytes, marks: Marks, silent: Marks) -> None:
         marks.setdefault(file, []).extend(spans)
         if not kind & _TOLD:
             silent.setdefault(file, []).extend(spans)
+
+
+def unpack_requests(requests: bytes, marks: Marks) -> None:
+    """Add what requests of direct I/O write to."""
+    for inode, root, _, device, generation, first, end, writes in REQUEST.iter_unpack(requests):
+        if writes:
+            marks.setdefault((inode, root, device, generation), []).append((first * PAGE, end * PAGE))
 
 
 @cache

@@ -23,6 +23,8 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define MOST_ORDER 40
 #define PIECES 5
 #define UNKNOWN_FOLIO 512 // pages; no folio of the page cache is larger
+#define ATTEMPTS 3
+#define E2BIG 7
 
 #define BTRFS 2 // a device's kind
 #define BTRFS_FIRST_SUBVOLUME 256
@@ -183,36 +185,54 @@ struct {
 	__type(value, struct writing);
 } writing SEC(".maps");
 
-struct { // direct I/O under way, by request; 1 when it writes
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+struct request { // of direct I/O; in pages
+	struct key key;
+	__u64 first;
+	__u64 end;
+	__u64 writes;
+};
+
+struct { // those under way, and those of which we were not told that they are done
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
 	__type(key, __u64);
-	__type(value, __u32);
+	__type(value, struct request);
 } requests SEC(".maps");
 
-struct {
+enum { FULL, BUSY };
+
+struct { // how often a range found no room in the map, and how often its lock was not to be had
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2);
 	__type(key, __u32);
 	__type(value, __u64);
 } lost SEC(".maps");
 
+static __always_inline void lose(long error)
+{
+	__u32 why = error == -E2BIG ? FULL : BUSY;
+	__u64 *count = bpf_map_lookup_elem(&lost, &why);
+
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
+
+// An insertion fails when another CPU was quicker, when the map is full, and when a lock of the map is held
+// for long: who holds it may be a processor that the hypervisor has put to sleep.
 static __always_inline void put(void *map, struct key *key, __u64 mask)
 {
 	__u64 *known = bpf_map_lookup_elem(map, key);
+	long error = 0;
 
-	if (!known && bpf_map_update_elem(map, key, &mask, BPF_NOEXIST)) {
-		known = bpf_map_lookup_elem(map, key); // another CPU was quicker, or the map is full
-		if (!known) {
-			__u32 zero = 0;
-			__u64 *count = bpf_map_lookup_elem(&lost, &zero);
-
-			if (count)
-				__sync_fetch_and_add(count, 1);
+	for (int attempt = 0; attempt < ATTEMPTS && !known; attempt++) {
+		error = bpf_map_update_elem(map, key, &mask, BPF_NOEXIST);
+		if (!error)
 			return;
-		}
+		known = bpf_map_lookup_elem(map, key);
 	}
-	if (known && (*known & mask) != mask)
+	if (!known)
+		lose(error);
+	else if ((*known & mask) != mask)
 		__sync_fetch_and_or(known, mask);
 }
 
@@ -226,46 +246,62 @@ static __always_inline __u64 subvolume(struct inode *inode)
 	return BPF_CORE_READ(own, root, root_key.objectid);
 }
 
-// The map to mark in, with the key's identity filled in; NULL when the inode does not concern us.
-static __always_inline void *begin(struct inode *inode, struct key *key)
+static __always_inline int is_ignored(void)
 {
 	__u32 process = bpf_get_current_pid_tgid() >> 32;
-	__u32 zero = 0, *kind;
+
+	return bpf_map_lookup_elem(&ignored, &process) != NULL;
+}
+
+// Fill in which file a key is about; false when the inode does not concern us.
+static __always_inline int identify(struct inode *inode, struct key *key)
+{
+	__u32 *kind;
 
 	key->device = inode->i_sb->s_dev;
 	kind = bpf_map_lookup_elem(&devices, &key->device);
-	if (!kind || (inode->i_mode & S_IFMT) != S_IFREG || bpf_map_lookup_elem(&ignored, &process))
-		return NULL;
-	if (!inode->i_nlink) // removed, or without a name yet: who finds the name reads all of it
-		return NULL;
+	if (!kind || (inode->i_mode & S_IFMT) != S_IFREG)
+		return 0;
 	key->inode = inode->i_ino;
 	key->generation = inode->i_generation;
 	key->root = 0;
 	if (*kind == BTRFS) {
 		key->root = subvolume(inode);
 		if (key->root != BTRFS_TOP_SUBVOLUME && key->root < BTRFS_FIRST_SUBVOLUME)
-			return NULL; // btrfs keeps its own trees in inodes, too
+			return 0; // btrfs keeps its own trees in inodes, too
 	}
+	return 1;
+}
+
+static __always_inline int concerns_us(struct inode *inode, struct key *key)
+{
+	// Removed, or without a name yet: who finds the name reads all of it.
+	return identify(inode, key) && inode->i_nlink;
+}
+
+static __always_inline void *active_map(void)
+{
+	__u32 zero = 0;
+
 	return bpf_map_lookup_elem(&active, &zero);
 }
 
 // Pages from first on, before end. A range over several chunks is covered by up to five blocks of a
 // power of two, aligned to their size, so that a large folio or request costs few entries.
-static __always_inline int mark(struct inode *inode, __u64 first_page, __u64 end_page, __u32 told)
+static __always_inline void put_pages(struct key *key, __u64 first_page, __u64 end_page, __u32 told)
 {
 	__u64 chunk = first_page / CHUNK_PAGES, last = (end_page - 1) / CHUNK_PAGES;
-	struct key key = {};
-	void *map = begin(inode, &key);
+	void *map = active_map();
 	__u32 order = 0;
 
 	if (!map || end_page <= first_page)
-		return 0;
+		return;
 	if (chunk == last) {
 		__u64 mask = (1ULL << (end_page - last * CHUNK_PAGES)) - (1ULL << first_page % CHUNK_PAGES);
 
-		key.place = chunk << 8 | told;
-		put(map, &key, mask & WHOLE_CHUNK);
-		return 0;
+		key->place = chunk << 8 | told;
+		put(map, key, mask & WHOLE_CHUNK);
+		return;
 	}
 	for (; order < MOST_ORDER; order++)
 		if ((last >> order) - (chunk >> order) < PIECES)
@@ -273,9 +309,27 @@ static __always_inline int mark(struct inode *inode, __u64 first_page, __u64 end
 	chunk >>= order;
 	last >>= order;
 	for (__u32 piece = 0; piece < PIECES && chunk <= last; piece++, chunk++) {
-		key.place = (chunk << order) << 8 | order | told;
-		put(map, &key, WHOLE_CHUNK);
+		key->place = (chunk << order) << 8 | order | told;
+		put(map, key, WHOLE_CHUNK);
 	}
+}
+
+// All from a page on: what it was is elsewhere now, or gone.
+static __always_inline void put_tail(struct key *key, __u64 first_page)
+{
+	void *map = active_map();
+
+	key->place = first_page / CHUNK_PAGES << 8 | TAIL;
+	if (map)
+		put(map, key, WHOLE_CHUNK);
+}
+
+static __always_inline int mark(struct inode *inode, __u64 first_page, __u64 end_page, __u32 told)
+{
+	struct key key = {};
+
+	if (concerns_us(inode, &key) && !is_ignored())
+		put_pages(&key, first_page, end_page, told);
 	return 0;
 }
 
@@ -346,16 +400,12 @@ static __always_inline int mapped(struct address_space *mapping, __u64 first, __
 	return mark(inode, first & ~(__u64)(UNKNOWN_FOLIO - 1), (last | (UNKNOWN_FOLIO - 1)) + 1, 0);
 }
 
-// All from offset on: what it was is elsewhere now, or gone.
 static __always_inline int mark_tail(struct inode *inode, __u64 offset)
 {
 	struct key key = {};
-	void *map = begin(inode, &key);
 
-	if (!map)
-		return 0;
-	key.place = (offset >> PAGE_BITS) / CHUNK_PAGES << 8 | TAIL;
-	put(map, &key, WHOLE_CHUNK);
+	if (concerns_us(inode, &key) && !is_ignored())
+		put_tail(&key, offset >> PAGE_BITS);
 	return 0;
 }
 
@@ -445,32 +495,53 @@ int BPF_PROG(file_mapped, struct address_space *mapping, unsigned long first, un
 	return mapped(mapping, first, last);
 }
 
-// The kernel tells the direction of direct I/O only when it begins.
+// The kernel tells the direction of direct I/O, and whose it is, only when it begins. And when one is done
+// while a processor is busy with this program for another one, it does not run: so what a request is about
+// is kept until it does. Where it did not, that is still there when the kernel uses the request again, or
+// when user space looks.
 SEC("tp_btf/iomap_dio_rw_begin")
 int BPF_PROG(direct_begins, struct kiocb *iocb, struct iov_iter *iter)
 {
-	__u64 request = (__u64)iocb;
-	__u32 writes = iter->data_source;
+	__u64 address = (__u64)iocb;
+	struct request request = {}, *earlier = bpf_map_lookup_elem(&requests, &address);
 
-	bpf_map_update_elem(&requests, &request, &writes, BPF_ANY);
+	if (earlier && earlier->writes) {
+		request = *earlier;
+		put_pages(&request.key, request.first, request.end, TOLD);
+	}
+	if (!identify(iocb->ki_filp->f_inode, &request.key)) {
+		if (earlier)
+			bpf_map_delete_elem(&requests, &address);
+		return 0;
+	}
+	request.first = (__u64)iocb->ki_pos >> PAGE_BITS;
+	request.end = ((iocb->ki_pos + iter->count - 1) >> PAGE_BITS) + 1;
+	request.writes = iter->data_source && iter->count && !is_ignored();
+	if (bpf_map_update_elem(&requests, &address, &request, BPF_ANY) && request.writes)
+		lose(-E2BIG);
 	return 0;
 }
 
-// The position has moved behind what was done. What is not known to read is taken to have written.
+// The position has moved behind what was done. What is not known to read is taken to have written. It may be
+// anybody's processor time that this is done in.
 SEC("tp_btf/iomap_dio_complete")
 int BPF_PROG(direct_done, struct kiocb *iocb, int error, long done)
 {
-	__u64 request = (__u64)iocb;
-	__u32 *writes = bpf_map_lookup_elem(&requests, &request);
-	int reads = writes && !*writes;
+	__u64 address = (__u64)iocb;
+	struct request *request = bpf_map_lookup_elem(&requests, &address);
+	struct inode *inode = iocb->ki_filp->f_inode;
+	struct key key = {};
+	int writes = !request || request->writes;
 
-	if (writes)
-		bpf_map_delete_elem(&requests, &request);
-	if (reads)
+	if (request)
+		bpf_map_delete_elem(&requests, &address);
+	if (!writes || !done || !concerns_us(inode, &key))
 		return 0;
 	if (done < 0) // after any part of it
-		return mark_tail(iocb->ki_filp->f_inode, 0);
-	return mark_bytes(iocb->ki_filp->f_inode, iocb->ki_pos - done, done);
+		put_tail(&key, 0);
+	else
+		put_pages(&key, (iocb->ki_pos - done) >> PAGE_BITS, ((iocb->ki_pos - 1) >> PAGE_BITS) + 1, TOLD);
+	return 0;
 }
 
 // The rest begin under the inode's lock: who wants to see what they do waits for that (settle).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,8 +108,8 @@ Watch = Callable[..., Watched]
 def watch() -> Iterator[Watch]:
     with ExitStack() as stack:
 
-        def start(path: Path, *, ranges: bool = False) -> Watched:
-            capture = stack.enter_context(Capture(ranges=ranges))
+        def start(path: Path, *, ranges: bool = False, ignored: Iterable[int] = ()) -> Watched:
+            capture = stack.enter_context(Capture(ranges=ranges, ignored=ignored))
             capture.watch(NAME, stack.enter_context(opened(path)))
             return Watched(path, capture)
 

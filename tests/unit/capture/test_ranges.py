@@ -5,7 +5,18 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtesx.capture.ranges import CHUNK, CHUNK_PAGES, END, KEY, PAGE, VALUE, Marks, unpack
+from dtesx.capture.ranges import (
+    CHUNK,
+    CHUNK_PAGES,
+    END,
+    KEY,
+    PAGE,
+    REQUEST,
+    VALUE,
+    Marks,
+    unpack,
+    unpack_requests,
+)
 from dtesx.model.spans import Spans, merge
 
 _FILE = (12, 5, 0x800001, 7)
@@ -65,3 +76,11 @@ def test_a_tail_goes_on_to_the_end_whatever_that_is() -> None:
     bytes_of_page = {(1, 0, 2, 3): [(5 * CHUNK + PAGE, 5 * CHUNK + 2 * PAGE)]}
     assert found == {_FILE: [(3 * CHUNK, END)], **bytes_of_page}
     assert silent == bytes_of_page
+
+
+def test_requests_that_write_are_told_by_their_pages() -> None:
+    marks: Marks = {_FILE: [(0, PAGE)]}
+    inode, root, device, generation = _FILE
+    request = (inode, root, 0, device, generation, 3, 5)
+    unpack_requests(REQUEST.pack(*request, 1) + REQUEST.pack(99, *request[1:], 0), marks)
+    assert marks == {_FILE: [(0, PAGE), (3 * PAGE, 5 * PAGE)]}
