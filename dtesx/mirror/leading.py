@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -32,6 +33,15 @@ def is_recent(reading: Reading, since: int) -> bool:
     return since != NEVER and (reading.newest is None or reading.newest >= since)
 
 
+def may_be_another(directory: os.stat_result, since: int) -> bool:
+    """Whether a directory may have got its path at ``since`` (ctime, nanoseconds) or later.
+
+    To rename it sets its ctime alone; so do others, but what changes names in it sets both (rename(2),
+    ext4, XFS, btrfs).
+    """
+    return directory.st_ctime_ns >= since > directory.st_mtime_ns
+
+
 class Stop(msgspec.Struct, frozen=True, eq=False):
     """A directory that the walk entered, with what it read there, or left (``reading`` is None)."""
 
@@ -53,7 +63,7 @@ class Lead:
         reader: Reader,
         ask: Ask,
         *,
-        doubtful: Callable[[bytes], bool] = lambda _path: False,
+        doubtful: Callable[[Visit], bool] = lambda _visit: False,
         since: int = NEVER,
     ) -> None:
         self._doubtful = doubtful
@@ -86,7 +96,7 @@ class Lead:
                 stop = Stop(visit, reading, weight)
                 only = None if visit.only is None else [name for name in visit.names if not reserved(name)]
                 visit.names = []
-                doubted = self._doubtful(visit.path) or is_recent(reading, self._since)
+                doubted = self._doubtful(visit) or is_recent(reading, self._since)
                 digest = b"" if doubted else reading.digest
                 questions.append((visit.path, digest, only))
             else:

@@ -18,12 +18,13 @@ from dtesx.mirror.comparing import Comparison, MoreNeeded
 from dtesx.mirror.diff import Action, decide, pair
 from dtesx.mirror.directories import Directories
 from dtesx.mirror.files import FileSender
-from dtesx.mirror.leading import NEVER, Ask, Lead, is_recent
+from dtesx.mirror.leading import NEVER, Ask, Lead, is_recent, may_be_another
 from dtesx.mirror.orphans import OrphanRule
 from dtesx.mirror.packing import FRAME_BLOB, Packer, weight_of
 from dtesx.mirror.pieces import Piece
 from dtesx.mirror.protection import may_protect, protection, scope_of
 from dtesx.mirror.reading import Reader, Reading
+from dtesx.mirror.replaced import Below
 from dtesx.mirror.scan import Scanner, Visit, WalkOptions, own_item, reason
 from dtesx.mirror.selection import Scope
 from dtesx.mirror.state import changed_since
@@ -131,9 +132,15 @@ class TreeMirror:
         walking = self._walking()
         reader = Reader(view.catalogue, digests=options.compare is Compare.ATTRIBUTES, pause=pause)
         visits = piece.visits(root, walking, view.changed)
-        self._lead = Lead(visits, reader, ask, doubtful=view.doubts, since=view.since)
+        self._lead = Lead(visits, reader, ask, doubtful=self._doubts, since=view.since)
         self._scanner = Scanner(root, walking)
         self._directories = Directories(root)
+
+    def _doubts(self, visit: Visit) -> bool:
+        """Whether something in a directory may differ although all that its digest covers is the same."""
+        if visit.path and may_be_another(visit.status, self._view.since):
+            self._view.replaced.add(Below((visit.path,)))  # what it holds is as old as it was
+        return self._view.doubts(visit.path)
 
     def _walking(self) -> WalkOptions:
         return WalkOptions(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,7 +19,10 @@ import pytest
 
 from dtesx.base.run import run, spawn
 from dtesx.capture import capture as captured
+from dtesx.model.changes import Changes
+from dtesx.model.replication import ReplicationPhase
 from dtesx.replication.continuous import following
+from dtesx.replication.continuous.consistent import Capture
 
 from .conftest import Site
 from .edges.conftest import file_system
@@ -105,6 +109,41 @@ def test_what_stress_ng_leaves_arrives(watched: Site) -> None:
                 time.sleep(_SECONDS)
             running.caught_up()
             assert any(place.rglob("*"))
+            settled(watched, "--checksum", "--exclude=/lost+found")
+
+
+class Forgetful:
+    """Tells what changes, and loses track of it when it is told to ``forget``."""
+
+    def __init__(self) -> None:
+        self.forget = threading.Event()
+        self._capture: Capture | None = None
+
+    def through(self, capture: Capture) -> Forgetful:
+        """Tell what ``capture`` tells."""
+        self._capture = capture
+        return self
+
+    def drain(self, *, still: bool = False) -> dict[str, Changes]:
+        assert self._capture is not None
+        changes = self._capture.drain(still=still)
+        if self.forget.is_set():
+            self.forget.clear()
+            changes["/data"] = Changes(everything=True)
+        return changes
+
+
+def test_what_stress_ng_leaves_arrives_though_changes_were_lost(watched: Site) -> None:
+    forgetful = Forgetful()
+    with replicating(watched, through=forgetful.through) as running:
+        for number in range(_TIMES):
+            (place := watched.source / f"{number}").mkdir()
+            with _stressed(place):
+                time.sleep(_SECONDS)
+                forgetful.forget.set()  # and a mirror of everything is under way when it is killed
+                running.until(lambda state: state.phase is ReplicationPhase.MIRRORING)
+                time.sleep(0.1)
+            running.caught_up()
             settled(watched, "--checksum", "--exclude=/lost+found")
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from dtesx.capture import capture as captured
 from dtesx.model.changes import Changes, Touch
-from dtesx.replication.continuous import following
+from dtesx.replication.continuous import following, pending
 from dtesx.replication.continuous.consistent import Capture
 
 from .calls import exchange
@@ -61,7 +61,7 @@ class Hasty:
 
 def twins(*paths: Path, size: int) -> None:
     for path in paths:
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(os.urandom(size))
         _same_times(path)
 
@@ -87,6 +87,26 @@ def test_what_takes_the_place_of_a_twin_is_sent(
         running.caught_up()
         settled(site)
         assert difference(site, "--checksum") == b""
+
+
+@pytest.mark.parametrize("size", [10, LARGE])
+def test_directories_of_twins_that_change_places_while_nothing_runs(
+    site: Site, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending, "_WRITE_CALL", 0.0)
+    one, other = site.source / "one", site.source / "other"
+    twins(one / "sub/file", other / "sub/file", size=size)
+    twins(one / "file", other / "file", size=size)
+    for directory in (one / "sub", other / "sub", one, other):
+        _same_times(directory)
+    with site.receiver():
+        with replicating(site) as running:
+            running.caught_up()
+            assert difference(site, "--checksum") == b""
+        exchange(os.fsencode(one), os.fsencode(other))
+        with replicating(site) as running:
+            running.caught_up()
+    assert difference(site, "--checksum") == b""
 
 
 @pytest.mark.parametrize("size", [10, LARGE])

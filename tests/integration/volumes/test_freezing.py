@@ -153,9 +153,7 @@ def test_a_killed_guardian_has_a_successor(systems: list[Path], freezer: Freezer
     _all_writable(systems)
 
 
-def test_a_guardian_that_answers_too_late_is_asked_no_more(
-    systems: list[Path], freezer: Freezer
-) -> None:
+def test_a_guardian_that_answers_too_late_is_asked_no_more(systems: list[Path], freezer: Freezer) -> None:
     slow = freezer._guardian
     freezer._socket.settimeout(0.5)
     os.kill(slow.pid, signal.SIGSTOP)
