@@ -11,7 +11,7 @@ from dtesx.capture.batch import Batch
 from dtesx.capture.changes import CaptureStatistics, Changes, FileId, Names
 from dtesx.capture.dirtied import Dirtied, DirtyRanges
 from dtesx.capture.errors import NotWatchable
-from dtesx.capture.events import FSID, OVERFLOW
+from dtesx.capture.events import CLOSE_WRITE, CONTENT, FSID, MODIFY, OVERFLOW
 from dtesx.capture.fanotify import Group
 from dtesx.capture.filesystems import FileSystem, file_system, top_of
 from dtesx.capture.handles import handle_and_mount, handle_for, handle_of, inode_of, open_handle
@@ -85,7 +85,7 @@ class Capture:
         system = file_system(directory)
         ranges = self._ranges if system.type else None
         with top_of(directory) as top:
-            mask = self._group.watch(top, closed=ranges is None)
+            mask = self._group.watch(top, _contents(ranges, system.type))
         if ranges is not None:
             ranges.watch(system.device, system.type)
             # A store into a page that was dirty before is not told: from here on all pages are clean.
@@ -262,6 +262,13 @@ class Capture:
         log.warning("changes were lost: all of it is to be compared with the catalogue", reason=why)
         self._overflows += 1
         self._batch.lose()
+
+
+def _contents(ranges: DirtyRanges | None, kind: str) -> int:
+    """The events that tell of contents. Each costs a write call about as much as the programs do."""
+    if ranges is None:
+        return CONTENT
+    return CLOSE_WRITE if kind in ranges.exact else MODIFY
 
 
 def _identity(system: FileSystem, handle: bytes) -> FileId | None:

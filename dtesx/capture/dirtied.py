@@ -25,10 +25,11 @@ _STRUCTURE = {
     "ext4": frozenset(("ext4_punched", "ext4_zeroed", "ext4_collapsed", "ext4_inserted", "ext4_truncated")),
     "xfs": frozenset(("xfs_freed", "xfs_collapsed", "xfs_inserted", "xfs_truncated", "xfs_remapped")),
 }
-# Where these are there, too, write calls are told by their bytes, and not by the folios that they make dirty.
+# Where these are there, too, write calls are told by their bytes, and not by the folios that they make dirty;
+# and of whatever else changes a file it is told that it did.
 _CALLS = {
-    "ext4": frozenset(("ext4_written_later", "ext4_written", "ext4_written_twice")),
-    "xfs": frozenset(("xfs_writes",)),
+    "ext4": frozenset(("ext4_written_later", "ext4_written", "ext4_written_twice", "ext4_touched")),
+    "xfs": frozenset(("xfs_writes", "xfs_attributes_set", "xfs_flags_set", "xfs_allocated", "xfs_zeroed")),
 }
 _FAULTS = frozenset(("file_faulted", "file_mapped"))
 # The best first. A file system whose module is not loaded has no tracepoints, nor has an older kernel all.
@@ -44,8 +45,8 @@ _ZERO = _NUMBER.pack(0)
 _MAPS = ("first", "second")
 _PARTLY = ("one", "other")
 _NOW, _BEFORE = _NUMBER.pack(0), _NUMBER.pack(1)
-MOST_RANGES = 1 << 18
-"""So many chunks may change until a drain (some 30 MB for each of two maps); beyond, changes are lost."""
+MOST_RANGES = 1 << 17
+"""So many chunks may change until a drain (some 15 MB for each of two maps); beyond, changes are lost."""
 _MOST_PARTLY = 1 << 16  # inodes (4 MB for each of two maps); of more, whole folios count
 _PLAIN, _BTRFS = 1, 2
 _FULL, _BUSY = 0, 1
@@ -61,6 +62,8 @@ _MINOR_BITS = 20  # linux/kdev_t.h
 class Dirtied:
     """What was drained: by file, the bytes that changed; ``lost`` says why others did, too ("": none).
 
+    Of a file without bytes something else changed.
+
     Those that are ``silent`` have to be written back before they are read: until then, stores into a
     mapping are not told.
     """
@@ -75,7 +78,8 @@ class DirtyRanges:
 
     ``structured`` are the types of file systems on which the programs also see what moves or removes
     blocks (punching, cutting off, sharing); elsewhere only what is written. On those in ``exact`` write
-    calls are told by their bytes; elsewhere all of the folios count that they make dirty.
+    calls are told by their bytes, elsewhere all of the folios count that they make dirty; and files are
+    told of which no byte changed, but something else.
     """
 
     def __init__(self, ignored: Iterable[int] = ()) -> None:

@@ -12,11 +12,9 @@ from collections.abc import Iterator
 from dtesx.capture.errors import NotWatchable
 from dtesx.capture.events import (
     ATTRIB,
-    CLOSE_WRITE,
     CREATE,
     DELETE,
     FIXED,
-    MODIFY,
     MOVED_FROM,
     MOVED_TO,
     ON_DIRECTORY,
@@ -32,7 +30,7 @@ _REPORT = 0x200 | 0x400 | 0x800  # handles of files and of directories, and name
 _REPORT_TARGET = 0x1000  # also of what was made, renamed or removed
 _INIT = _CLOEXEC | _NONBLOCK | _UNLIMITED_QUEUE | _UNLIMITED_MARKS | _REPORT
 _MARK_ADD, _MARK_REMOVE, _MARK_FILESYSTEM = 0x1, 0x2, 0x100
-_EVENTS = CREATE | DELETE | ATTRIB | MODIFY | ON_DIRECTORY
+_EVENTS = CREATE | DELETE | ATTRIB | ON_DIRECTORY
 _FIONREAD = 0x541B
 _AT_ONCE = 1 << 18
 
@@ -74,12 +72,12 @@ class Group:
         """Stop watching."""
         os.close(self._fd)
 
-    def watch(self, directory: int, *, closed: bool) -> int:
-        """Watch the file system that ``directory`` is in; with ``closed`` also for files closed by writers.
+    def watch(self, directory: int, contents: int) -> int:
+        """Watch the file system that ``directory`` is in: for names, and these events of contents.
 
         Returns the mask in force. Raises NotWatchable.
         """
-        events = _EVENTS | CLOSE_WRITE if closed else _EVENTS
+        events = _EVENTS | contents
         # Before RENAME (Linux 5.17) a rename was two events.
         for renames in (RENAME, MOVED_FROM | MOVED_TO):
             number = self._mark(_MARK_ADD, events | renames, directory)

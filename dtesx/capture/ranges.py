@@ -1,7 +1,7 @@
 """Byte ranges as the eBPF programs keep them. Pure.
 
-A map's key names a file and a block of it: the 64 KiB chunk where it begins, and how many chunks it has
-(a power of two). The value of a single chunk says which of its sixteen pages. Some marks say that what is
+A map's key names a file and a block of it: the 1 MiB chunk where it begins, and how many chunks it has
+(a power of two). The value of a single chunk says which of its 256 pages. Some marks say that what is
 written there later will be told, too; of the others that holds only when the pages are clean.
 """
 
@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from functools import cache
 
-from dtesx.model.spans import Span, Spans, merge
+from dtesx.model.spans import Span, Spans
 
 PAGE = 4096
-CHUNK_PAGES = 16
+CHUNK_PAGES = 256
 CHUNK = CHUNK_PAGES * PAGE
 """Bytes in a chunk."""
 
@@ -22,7 +21,7 @@ END = (1 << 63) - 1
 """Where a range ends that goes on to the end of the file, however long that is."""
 
 KEY = struct.Struct("=QQQII")
-VALUE = struct.Struct("=Q")
+VALUE = struct.Struct(f"={CHUNK_PAGES // 8}s")
 _TAIL = 0xFF
 _TOLD = 0x40  # in an order
 
@@ -45,8 +44,7 @@ def unpack(keys: bytes, values: bytes, marks: Marks, silent: Marks) -> None:
         elif order:
             spans = ((start * CHUNK, (start + (1 << order)) * CHUNK),)
         else:
-            start *= CHUNK
-            spans = [(start + first, start + end) for first, end in _runs(mask)]
+            spans = _runs(int.from_bytes(mask, "little"), start * CHUNK)
         marks.setdefault(file, []).extend(spans)
         if not kind & _TOLD:
             silent.setdefault(file, []).extend(spans)
@@ -59,8 +57,15 @@ def unpack_requests(requests: bytes, marks: Marks) -> None:
             marks.setdefault((inode, root, device, generation), []).append((first * PAGE, end * PAGE))
 
 
-@cache
-def _runs(mask: int) -> Spans:
-    """The bytes in a chunk that a mask of its pages stands for."""
-    pages = [(page * PAGE, (page + 1) * PAGE) for page in range(CHUNK_PAGES) if mask >> page & 1]
-    return merge(pages)
+def _runs(mask: int, start: int) -> Spans:
+    """The bytes that a mask of the pages from ``start`` on stands for."""
+    spans: list[Span] = []
+    while mask:
+        clear = (mask & -mask).bit_length() - 1
+        mask >>= clear
+        count = (~mask & (mask + 1)).bit_length() - 1
+        mask >>= count
+        start += clear * PAGE
+        spans.append((start, start + count * PAGE))
+        start += count * PAGE
+    return tuple(spans)

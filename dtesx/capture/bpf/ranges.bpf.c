@@ -16,12 +16,16 @@
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 #define PAGE_BITS 12 // of x86-64 and of arm64 as distributions build it; user space checks
-#define CHUNK_PAGES 16
-#define WHOLE_CHUNK 0xffffULL
+#define CHUNK_PAGES 256
+#define WORD_PAGES 64
+#define WORDS (CHUNK_PAGES / WORD_PAGES)
 #define TOLD 0x40 // in an order: what is written there later will be told, too
 #define TAIL 0xff // an order: from the chunk to the end of the file; TOLD
 #define MOST_ORDER 40
 #define PIECES 5
+#define COMMAND 16 // bytes of a process's name
+#define KWORKER 0x72656b726f776bULL // "kworker", as a little-endian number
+#define MOST_NANOSECONDS 0x3fffffff // above it the kernel keeps flags
 #define UNKNOWN_FOLIO 512 // pages; no folio of the page cache is larger
 #define ATTEMPTS 3
 #define E2BIG 7
@@ -54,6 +58,13 @@ struct inode {
 typedef struct {
 	int counter;
 } atomic_t;
+
+struct inode___times { // from 6.11 on
+	long long i_atime_sec;
+	long long i_ctime_sec;
+	__u32 i_atime_nsec;
+	__u32 i_ctime_nsec;
+};
 
 struct address_space {
 	struct inode *host;
@@ -127,11 +138,17 @@ struct key {
 	__u32 generation;
 };
 
+struct pages { // of a single chunk, which of its pages
+	__u64 words[WORDS];
+};
+
+// A chunk is large, so that many writes all over a file share few elements, which stay in the caches of
+// the processor.
 struct ranges {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1); // user space says how many
 	__type(key, struct key);
-	__type(value, __u64);
+	__type(value, struct pages);
 } first SEC(".maps"), second SEC(".maps");
 
 struct {
@@ -171,11 +188,13 @@ struct {
 	__array(values, struct inodes);
 } partly SEC(".maps") = {.values = {&one, &other}};
 
-struct writing { // what this processor's task is writing to, in pages
+struct writing { // what this processor's task is writing to, in pages, on a device that is watched
 	__u64 task;
 	__u64 inode;
 	__u64 first;
 	__u64 end;
+	__u32 device;
+	__u32 kind;
 };
 
 struct {
@@ -217,23 +236,34 @@ static __always_inline void lose(long error)
 		__sync_fetch_and_add(count, 1);
 }
 
-// An insertion fails when another CPU was quicker, when the map is full, and when a lock of the map is held
-// for long: who holds it may be a processor that the hypervisor has put to sleep.
-static __always_inline void put(void *map, struct key *key, __u64 mask)
+// The pages from first on, before end, of a chunk; none is enough to have the key. An insertion fails when
+// another CPU was quicker, when the map is full, and when a lock of the map is held for long: who holds it
+// may be a processor that the hypervisor has put to sleep.
+static __always_inline void put(void *map, struct key *key, __u32 first, __u32 end)
 {
-	__u64 *known = bpf_map_lookup_elem(map, key);
+	struct pages *known = bpf_map_lookup_elem(map, key), none = {};
 	long error = 0;
 
 	for (int attempt = 0; attempt < ATTEMPTS && !known; attempt++) {
-		error = bpf_map_update_elem(map, key, &mask, BPF_NOEXIST);
-		if (!error)
-			return;
+		error = bpf_map_update_elem(map, key, &none, BPF_NOEXIST);
 		known = bpf_map_lookup_elem(map, key);
 	}
-	if (!known)
+	if (!known) {
 		lose(error);
-	else if ((*known & mask) != mask)
-		__sync_fetch_and_or(known, mask);
+		return;
+	}
+#pragma unroll
+	for (__u32 word = 0; word < WORDS; word++) {
+		__u32 low = word * WORD_PAGES, high = low + WORD_PAGES;
+		__u32 from = first > low ? first : low, to = end < high ? end : high;
+		__u64 mask;
+
+		if (from >= to)
+			continue;
+		mask = (~0ULL >> (WORD_PAGES - (to - from))) << (from - low);
+		if ((known->words[word] & mask) != mask)
+			__sync_fetch_and_or(&known->words[word], mask);
+	}
 }
 
 static __always_inline __u64 subvolume(struct inode *inode)
@@ -253,24 +283,35 @@ static __always_inline int is_ignored(void)
 	return bpf_map_lookup_elem(&ignored, &process) != NULL;
 }
 
-// Fill in which file a key is about; false when the inode does not concern us.
-static __always_inline int identify(struct inode *inode, struct key *key)
+static __always_inline __u32 kind_of(__u32 device)
 {
-	__u32 *kind;
+	__u32 *kind = bpf_map_lookup_elem(&devices, &device);
 
-	key->device = inode->i_sb->s_dev;
-	kind = bpf_map_lookup_elem(&devices, &key->device);
+	return kind ? *kind : 0;
+}
+
+// Fill in which file a key is about, on a device of a kind; false when the inode does not concern us.
+static __always_inline int identify_on(__u32 device, __u32 kind, struct inode *inode, struct key *key)
+{
 	if (!kind || (inode->i_mode & S_IFMT) != S_IFREG)
 		return 0;
+	key->device = device;
 	key->inode = inode->i_ino;
 	key->generation = inode->i_generation;
 	key->root = 0;
-	if (*kind == BTRFS) {
+	if (kind == BTRFS) {
 		key->root = subvolume(inode);
 		if (key->root != BTRFS_TOP_SUBVOLUME && key->root < BTRFS_FIRST_SUBVOLUME)
 			return 0; // btrfs keeps its own trees in inodes, too
 	}
 	return 1;
+}
+
+static __always_inline int identify(struct inode *inode, struct key *key)
+{
+	__u32 device = inode->i_sb->s_dev;
+
+	return identify_on(device, kind_of(device), inode, key);
 }
 
 static __always_inline int concerns_us(struct inode *inode, struct key *key)
@@ -286,23 +327,26 @@ static __always_inline void *active_map(void)
 	return bpf_map_lookup_elem(&active, &zero);
 }
 
-// Pages from first on, before end. A range over several chunks is covered by up to five blocks of a
-// power of two, aligned to their size, so that a large folio or request costs few entries.
+// Pages from first on, before end. What a range has between its first chunk and its last is covered by up to
+// five blocks of a power of two, aligned to their size, so that a large folio or request costs few entries.
 static __always_inline void put_pages(struct key *key, __u64 first_page, __u64 end_page, __u32 told)
 {
 	__u64 chunk = first_page / CHUNK_PAGES, last = (end_page - 1) / CHUNK_PAGES;
+	__u32 begins = first_page % CHUNK_PAGES, ends = (end_page - 1) % CHUNK_PAGES + 1;
 	void *map = active_map();
 	__u32 order = 0;
 
 	if (!map || end_page <= first_page)
 		return;
-	if (chunk == last) {
-		__u64 mask = (1ULL << (end_page - last * CHUNK_PAGES)) - (1ULL << first_page % CHUNK_PAGES);
-
-		key->place = chunk << 8 | told;
-		put(map, key, mask & WHOLE_CHUNK);
+	key->place = chunk << 8 | told;
+	put(map, key, begins, chunk == last ? ends : CHUNK_PAGES);
+	if (chunk == last)
 		return;
-	}
+	key->place = last << 8 | told;
+	put(map, key, 0, ends);
+	if (++chunk == last)
+		return;
+	last--;
 	for (; order < MOST_ORDER; order++)
 		if ((last >> order) - (chunk >> order) < PIECES)
 			break;
@@ -310,18 +354,24 @@ static __always_inline void put_pages(struct key *key, __u64 first_page, __u64 e
 	last >>= order;
 	for (__u32 piece = 0; piece < PIECES && chunk <= last; piece++, chunk++) {
 		key->place = (chunk << order) << 8 | order | told;
-		put(map, key, WHOLE_CHUNK);
+		put(map, key, 0, CHUNK_PAGES);
 	}
 }
 
 // All from a page on: what it was is elsewhere now, or gone.
 static __always_inline void put_tail(struct key *key, __u64 first_page)
 {
+	__u64 chunk = first_page / CHUNK_PAGES;
 	void *map = active_map();
 
-	key->place = first_page / CHUNK_PAGES << 8 | TAIL;
-	if (map)
-		put(map, key, WHOLE_CHUNK);
+	if (!map)
+		return;
+	if (first_page % CHUNK_PAGES) {
+		key->place = chunk++ << 8 | TOLD;
+		put(map, key, first_page % CHUNK_PAGES, CHUNK_PAGES);
+	}
+	key->place = chunk << 8 | TAIL;
+	put(map, key, 0, 0);
 }
 
 static __always_inline int mark(struct inode *inode, __u64 first_page, __u64 end_page, __u32 told)
@@ -350,18 +400,28 @@ static __always_inline int is_mapped(struct address_space *mapping)
 static __always_inline int written(struct inode *inode, __u64 offset, __u64 length)
 {
 	__u64 first = offset >> PAGE_BITS, end = ((offset + length - 1) >> PAGE_BITS) + 1;
-	__u32 zero = 0;
+	__u64 task = bpf_get_current_pid_tgid();
+	__u32 zero = 0, device = inode->i_sb->s_dev;
 	struct writing *here = bpf_map_lookup_elem(&writing, &zero);
+	struct key key = {};
 
-	if (!length)
+	if (!length || !here)
 		return 0;
-	if (here) {
-		here->task = bpf_get_current_pid_tgid();
-		here->inode = (__u64)inode;
-		here->first = first;
-		here->end = end;
+	if (here->task != task || here->device != device) { // mostly they are what they were
+		__u32 kind = kind_of(device);
+
+		if (!kind || is_ignored())
+			return 0;
+		here->task = task;
+		here->device = device;
+		here->kind = kind;
 	}
-	return mark(inode, first, end, is_mapped(inode->i_mapping) ? 0 : TOLD);
+	here->inode = (__u64)inode;
+	here->first = first;
+	here->end = end;
+	if (identify_on(device, here->kind, inode, &key) && inode->i_nlink)
+		put_pages(&key, first, end, is_mapped(inode->i_mapping) ? 0 : TOLD);
+	return 0;
 }
 
 static __always_inline int is_writing(struct inode *inode, __u64 first, __u64 end)
@@ -406,6 +466,39 @@ static __always_inline int mark_tail(struct inode *inode, __u64 offset)
 
 	if (concerns_us(inode, &key) && !is_ignored())
 		put_tail(&key, offset >> PAGE_BITS);
+	return 0;
+}
+
+// Whether an inode was read since anything else happened to it. Who set the time of access to one that is
+// still to come did not read.
+static __always_inline int was_read(struct inode *inode)
+{
+	struct inode___times *times = (void *)inode;
+	__u32 changed;
+
+	if (!bpf_core_field_exists(times->i_ctime_nsec))
+		return 0;
+	changed = times->i_ctime_nsec & MOST_NANOSECONDS;
+	if (times->i_atime_sec < times->i_ctime_sec ||
+	    (times->i_atime_sec == times->i_ctime_sec && times->i_atime_nsec <= changed))
+		return 0;
+	return times->i_atime_sec <= (long long)(bpf_ktime_get_tai_ns() / 1000000000);
+}
+
+// Something about a file changes, though perhaps no byte of it.
+static __always_inline int touch(struct inode *inode)
+{
+	char command[COMMAND] __attribute__((aligned(8)));
+	struct key key = {};
+	void *map = active_map();
+
+	bpf_get_current_comm(command, sizeof(command));
+	if (*(__u64 *)command << 8 == KWORKER << 8) // writes back what was told when it was written
+		return 0;
+	if (map && concerns_us(inode, &key) && !is_ignored()) {
+		key.place = TOLD;
+		put(map, &key, 0, 0);
+	}
 	return 0;
 }
 
@@ -605,4 +698,36 @@ int BPF_PROG(xfs_remapped, struct xfs_inode *from, long long from_offset, long l
 	     struct xfs_inode *inode, long long offset)
 {
 	return mark_bytes(&inode->i_vnode, offset, length);
+}
+
+// What else changes an inode: its size, without a byte written; its times; flags.
+
+SEC("tp_btf/ext4_mark_inode_dirty")
+int BPF_PROG(ext4_touched, struct inode *inode)
+{
+	return was_read(inode) ? 0 : touch(inode);
+}
+
+SEC("tp_btf/xfs_setattr")
+int BPF_PROG(xfs_attributes_set, struct xfs_inode *inode)
+{
+	return touch(&inode->i_vnode);
+}
+
+SEC("tp_btf/xfs_ioctl_setattr")
+int BPF_PROG(xfs_flags_set, struct xfs_inode *inode)
+{
+	return touch(&inode->i_vnode);
+}
+
+SEC("tp_btf/xfs_alloc_file_space")
+int BPF_PROG(xfs_allocated, struct xfs_inode *inode)
+{
+	return touch(&inode->i_vnode);
+}
+
+SEC("tp_btf/xfs_zero_file_space")
+int BPF_PROG(xfs_zeroed, struct xfs_inode *inode)
+{
+	return touch(&inode->i_vnode);
 }

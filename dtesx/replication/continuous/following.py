@@ -261,6 +261,9 @@ def _unless_gone() -> Iterator[None]:
 def _add_spans(changes: Changes, path: bytes, spans: Spans) -> None:
     """Add parts of a file that may differ; where any of it may, there is nothing to add."""
     directory, _, name = path.rpartition(b"/")
+    if not spans:  # no byte, but something else
+        changes.touch(directory, name, Touch.METADATA)
+        return
     touch = changes.names.get(directory, {}).get(name, Touch(0))
     if path in changes.spans or Touch.CONTENT not in touch:
         changes.spans[path] = merge((*changes.spans.get(path, ()), *spans))

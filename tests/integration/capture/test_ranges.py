@@ -7,7 +7,7 @@ import mmap
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from dtesx.capture.capture import Capture
 from dtesx.capture.changes import Changes, FileId
 from dtesx.model.spans import Spans
 
-from .conftest import NAME, Watch, Watched, opened
+from .conftest import NAME, Watch, Watched, opened, touched
 
 pytestmark = pytest.mark.integration
 
@@ -138,9 +138,57 @@ def test_what_differs_afterwards_is_told(megabytes: Watched, operation: Callable
     found = megabytes.drain()
     file = _identity(megabytes)
     assert found.written == {b"": {b"file"}} or _covered(found.ranges.get(file, ()), before, after)
-    assert set(found.ranges) <= {file}
+    assert {other for other, spans in found.ranges.items() if spans} <= {file}
     assert not found.lost
     assert megabytes.drain() == Changes()
+
+
+def _grow(path: Path) -> None:
+    os.truncate(path, 3 * _SIZE)
+
+
+def _stamp(path: Path) -> None:
+    os.utime(path, ns=(path.stat().st_atime_ns, 5))
+
+
+def _stamp_alone(path: Path) -> None:
+    """As `touch -m`, which leaves the other time out (UTIME_OMIT)."""
+    run(["touch", "-m", "-d", "2001-01-01", str(path)])
+
+
+ATTRIBUTES: dict[str, Callable[[Path], None]] = {
+    "grow": _grow,
+    "allocate more": _fallocate(0, _SIZE, _SIZE),
+    "allocate behind the end": _fallocate(_KEEP_SIZE, _SIZE, _SIZE),
+    "times": _stamp,
+    "one time": _stamp_alone,
+}
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("operation", ATTRIBUTES.values(), ids=ATTRIBUTES)
+def test_what_changes_no_byte_is_told(
+    megabytes: Watched, operation: Callable[[Path], None], held: bool
+) -> None:
+    """Also of a file that somebody has open and never closes."""
+    path = megabytes.path / "file"
+    with ExitStack() as stack:
+        if held:
+            stack.enter_context(_file(path))
+        operation(path)
+        found, file = megabytes.drain(), _identity(megabytes)
+        names = touched(found).get(b"", set()) | found.written.get(b"", set())
+        assert file in found.ranges or b"file" in names
+        assert not found.ranges.get(file)
+        assert not found.lost
+        assert megabytes.capture.locate(NAME, file) == b"file"
+
+
+def test_xfs_tells_of_flags(megabytes: Watched) -> None:
+    if run(["stat", "-f", "-c", "%T", str(megabytes.path)]).text.strip() != "xfs":
+        pytest.skip("nobody tells of flags on this file system")
+    run(["chattr", "+d", str(megabytes.path / "file")])
+    assert megabytes.drain().ranges == {_identity(megabytes): ()}
 
 
 def _identity(watched: Watched, name: bytes = b"file") -> FileId:
@@ -161,7 +209,7 @@ def test_a_write_is_told_by_its_pages(megabytes: Watched) -> None:
 
 def test_reading_is_not_told(megabytes: Watched) -> None:
     path = megabytes.path / "file"
-    with _file(path) as fd:
+    with _file(path, os.O_RDONLY) as fd:
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     path.read_bytes()
     with _file(path, os.O_RDONLY | os.O_DIRECT) as fd, mmap.mmap(-1, 8192) as buffer:
