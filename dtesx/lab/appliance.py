@@ -12,7 +12,8 @@ from dtesx.base.errors import Conflict, ConnectionFailed
 from dtesx.base.run import run
 from dtesx.lab import loops, network
 from dtesx.lab.machine import AttachedDisk
-from dtesx.lab.namespace_machine import NamespaceMachine, Service
+from dtesx.lab.namespace_machine import NamespaceMachine
+from dtesx.lab.serving import Service
 
 MAC = "52:54:00:77:00:0a"
 _BY_ID = "/dev/disk/by-id"
@@ -37,8 +38,14 @@ class ApplianceMachine(NamespaceMachine):
             services=services,
         )
         self.uuid = uuid
+        self.state = directory / "state"
         self._disks: dict[str, Path] = {}
         self._plugging = threading.Lock()
+
+    @property
+    def published(self) -> Path:
+        """It shares the host's root: the service's own directory."""
+        return self.state
 
     def attach(self, disk: AttachedDisk) -> Path:
         """Hot-add: the disk appears as a device with its by-id link; return the device.

@@ -15,7 +15,7 @@ from dtesx.lab.processes import terminate
 
 log = get_logger(__name__)
 
-IMAGES = ("source/disk.img", "datastore.img")
+IMAGES = ("source/disk.img", "appliance/disk.img", "datastore.img")
 
 
 def lab_identity(directory: Path) -> str:

@@ -36,6 +36,22 @@ class Machine(Protocol):
         """Run a program in it to its end; CommandFailed when its status is not in ``ok``."""
 
 
+class Server(Machine, Protocol):
+    """A machine of the lab with services of its own, which may be killed one by one."""
+
+    def lose(self) -> None:
+        """Crash it: everything in it ends and its link goes down."""
+
+    def start_service(self, name: str) -> int:
+        """Start a service and wait until it is ready; its id on the host."""
+
+    def stop_service(self, name: str, *, patience: float = 5.0) -> None:
+        """End a service, after ``patience`` seconds (0: at once) by SIGKILL."""
+
+    def service_alive(self, name: str) -> bool:
+        """Whether a service runs."""
+
+
 @dataclass(frozen=True)
 class AttachedDisk:
     """A virtual disk as the simulator hands it over.
@@ -56,6 +72,23 @@ class AttachedDisk:
         return self.uuid.replace("-", "").replace(" ", "").lower()
 
 
+class Appliance(Server, Protocol):
+    """The virtual recovery appliance. ``uuid`` is its BIOS UUID, ``state`` its service's directory in it."""
+
+    uuid: str
+    state: Path
+
+    @property
+    def published(self) -> Path:
+        """Where the host finds ``admin-token`` and ``identity.crt`` of its API."""
+
+    def attach(self, disk: AttachedDisk) -> Path:
+        """Hot-add a disk; its device in the appliance. Nothing happens when it is there already."""
+
+    def detach(self, disk: AttachedDisk) -> None:
+        """Hot-remove a disk; Conflict while it is used. Nothing happens when it is not there."""
+
+
 @dataclass(frozen=True)
 class NetworkCard:
     """A virtual network adapter of a replica; ``network`` is the port group's name."""
@@ -66,7 +99,11 @@ class NetworkCard:
 
 @dataclass(frozen=True)
 class ReplicaHardware:
-    """The virtual hardware of a replica at power-on."""
+    """The virtual hardware of a machine at power-on.
+
+    ``firmware`` is ``bios`` or ``efi``. At least ``controllers`` SCSI controllers are there, with disks or
+    without; disks that come later need theirs.
+    """
 
     name: str
     uuid: str
@@ -75,3 +112,4 @@ class ReplicaHardware:
     disks: tuple[AttachedDisk, ...]
     nics: tuple[NetworkCard, ...]
     firmware: str = "bios"
+    controllers: int = 0

@@ -7,11 +7,9 @@ it may be killed and started again while its mounts stay, as on a real machine.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from dtesx.base.errors import CommandFailed, ConnectionFailed
 from dtesx.base.log import get_logger
@@ -20,11 +18,11 @@ from dtesx.base.run import Completed, Process, run, spawn
 from dtesx.lab.namespaces import inside
 from dtesx.lab.network import Network, Port
 from dtesx.lab.processes import children_of, terminate
+from dtesx.lab.serving import Service, ServingMachine
 
 log = get_logger(__name__)
 
 _READY = "machine is up"
-_READY_SECONDS = 60.0
 _TAIL = 1500
 # The shell that did the mounts becomes one that only reaps what is orphaned in the machine.
 _FOREVER = f"""
@@ -34,17 +32,7 @@ exec /bin/sh -c 'while :; do sleep 3600 & wait; done' init
 """
 
 
-@dataclass(frozen=True)
-class Service:
-    """A long-lived program of a machine; it is ready when it wrote ``ready_line`` ("": at once)."""
-
-    name: str
-    argv: tuple[str, ...]
-    ready_line: str = ""
-    env: dict[str, str] = field(default_factory=dict)
-
-
-class NamespaceMachine:
+class NamespaceMachine(ServingMachine):
     """A machine on the host's kernel. Subclasses say what is mounted in it."""
 
     def __init__(
@@ -57,27 +45,18 @@ class NamespaceMachine:
         directory: Path,
         services: Sequence[Service],
     ) -> None:
-        self.name = name
-        self.directory = directory
-        self.services = tuple(services)
+        super().__init__(name, directory=directory, services=services)
         self._network = network
         self._address = address
         self._mac = mac
         self._init: Process | None = None
-        self._running: dict[str, Process] = {}
         self._plugged = ExitStack()
-        self._mark = 0
         self._stopping = False
 
     @property
     def address(self) -> str:
         """Its address in the lab's network, fixed from the beginning."""
         return self._address
-
-    @property
-    def log(self) -> Path:
-        """What its processes wrote."""
-        return self.directory / f"{self.name}.log"
 
     @property
     def pid(self) -> int:
@@ -119,41 +98,11 @@ class NamespaceMachine:
         """Run a program inside, with the machine's root, mounts, network and process ids."""
         return run([*self._enter(), *argv], timeout=timeout, ok=ok)
 
-    def start_service(self, name: str) -> int:
-        """Start one of the machine's services and wait until it is ready; return its host id.
+    def _program(self, service: Service) -> tuple[Sequence[str], Mapping[str, str]]:
+        return [*self._enter(), *service.argv], service.env
 
-        Raises ConnectionFailed with the log's end when it ends, or is not ready in time.
-        """
-        service = next(service for service in self.services if service.name == name)
-        with self._open_log() as log:
-            process = spawn([*self._enter(), *service.argv], stdout=log, stderr=log, env=service.env)
-        self._running[name] = process
-        wait_until(lambda: self._settled(service), timeout=_READY_SECONDS, interval=0.05)
-        if not self.service_alive(name) or service.ready_line not in self._log_text():
-            raise ConnectionFailed(
-                f"{name} on machine {self.name} did not start: {self._log_text()[-_TAIL:].strip()}",
-                hint=f"the whole log is {self.log}",
-            )
-        return process.pid
-
-    def stop_service(self, name: str, *, patience: float = 5.0) -> None:
-        """End a service: SIGTERM, then SIGKILL after ``patience`` seconds (0: SIGKILL at once)."""
-        process = self._running.pop(name)
+    def _end(self, name: str, process: Process, patience: float) -> None:  # noqa: ARG002 - known by its process
         terminate([*children_of(process.pid), process.pid], patience=patience)
-        process.wait()
-
-    def service_alive(self, name: str) -> bool:
-        """Whether a service still runs."""
-        process = self._running.get(name)
-        return process is not None and process.poll() is None
-
-    def start_services(self) -> None:
-        """Start all its services, in order."""
-        for service in self.services:
-            self.start_service(service.name)
-
-    def _settled(self, service: Service) -> bool:
-        return service.ready_line in self._log_text() or not self.service_alive(service.name)
 
     def _script(self) -> str:
         """Shell commands that mount what the machine needs; run in its namespaces, ``set -e``."""
@@ -215,14 +164,3 @@ class NamespaceMachine:
     def _enter(self) -> tuple[str, ...]:
         spaces = ("--mount", "--uts", "--ipc", "--net", "--pid")
         return ("nsenter", "--target", str(self.pid), *spaces, "--")
-
-    def _open_log(self) -> IO[bytes]:
-        file = self.log.open("ab")
-        self._mark = file.tell()
-        return file
-
-    def _log_text(self) -> str:
-        """What came into the log since the latest program was started."""
-        with self.log.open("rb") as file:
-            file.seek(self._mark)
-            return file.read().decode(errors="replace")

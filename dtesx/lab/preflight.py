@@ -27,6 +27,7 @@ NEEDS = {
     "/usr/lib/grub/i386-pc/boot.img": "grub-pc-bin",
     "grub-mkimage": "grub-common",
     "cpio": "cpio",
+    "/usr/share/OVMF/OVMF_CODE_4M.fd": "ovmf",
     "depmod": "kmod",
 }
 

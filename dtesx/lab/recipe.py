@@ -8,7 +8,6 @@ from __future__ import annotations
 SUITE = "bookworm"
 HOSTNAME = "alpha"
 ROOT_LABEL = "alpha-root"
-IMAGE_BYTES = 8 << 30
 USERS = ("ada", "linus", "grace")
 
 PACKAGES = (

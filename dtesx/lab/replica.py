@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -32,7 +33,7 @@ class QemuMachine:
     """One VM with its virtual hardware. ``found(name, address, hostname)`` is told what the guest shows.
 
     It is called when the address is seen, and once more with the host name from the login prompt on
-    the serial console, if one comes.
+    the serial console, if one comes. Without it nobody looks for either.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class QemuMachine:
         monitor: Path,
         shell: Shell,
         kvm: Callable[[], bool],
-        found: Found,
+        found: Found | None = None,
         direct: qemu.DirectBoot | None = None,
     ) -> None:
         self.name = hardware.name
@@ -74,8 +75,10 @@ class QemuMachine:
     def start(self) -> None:
         """Power it on. Returns when QEMU runs. CommandFailed with QEMU's words when it does not."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        files = qemu.GuestFiles(self.log, self._monitor)
+        files = qemu.GuestFiles(self.log, self._monitor, self._directory / "uefi-variables")
         files.monitor.unlink(missing_ok=True)
+        if self.hardware.firmware == "efi":  # of a new machine, which has never started anything
+            shutil.copyfile(qemu.UEFI_VARIABLES, files.variables)
         self._off.clear()
         self._address = ""
         try:
@@ -84,7 +87,7 @@ class QemuMachine:
                 self.hardware, taps=taps, kvm=self._kvm(), files=files, direct=self._direct
             )
             self._launch([*inside(self._network.namespace), *argv], files.monitor)
-            if taps:
+            if taps and self._found:
                 self._watch(taps[0])
         except BaseException:
             self.stop()
@@ -154,6 +157,7 @@ class QemuMachine:
                 return
 
     def _report(self, hostname: str) -> None:
+        assert self._found is not None
         try:
             self._found(self.name, self._address, hostname)
         except Exception:

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dtesx.base.errors import ConnectionFailed
 from dtesx.base.retry import wait_until
-from dtesx.base.run import Completed, run
+from dtesx.base.run import Completed, Process, run, spawn
 from dtesx.lab.namespaces import inside
+from dtesx.lab.processes import terminate
 
+_LOGIN_SECONDS = 60.0
 _OPTIONS = (
     *("-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-o", "LogLevel=ERROR"),
     # A lab's addresses and host keys are made anew each time; nothing outside can answer there.
@@ -20,14 +23,38 @@ _OPTIONS = (
 
 @dataclass(frozen=True)
 class Shell:
-    """Logs in as root with the lab's key, from the network namespace ``namespace``."""
+    """Logs in as root with the lab's key, from the network namespace ``namespace``.
+
+    ``control`` is the socket of a login that stays (``keep``); while there is one, others go through it.
+    """
 
     namespace: str
     key: Path
+    control: Path | None = None
 
     def argv(self, address: str) -> tuple[str, ...]:
         """The argv of an SSH session; an argument appended to it is the remote command."""
-        return (*inside(self.namespace), "ssh", "-i", str(self.key), *_OPTIONS, f"root@{address}")
+        control = ("-S", str(self.control)) if self.control else ()
+        return (*inside(self.namespace), "ssh", "-i", str(self.key), *control, *_OPTIONS, f"root@{address}")
+
+    def keep(self, address: str) -> Process:
+        """Log in once for all: an emulated machine needs a second for each login, but not for a session.
+
+        The process is the login; ConnectionFailed when it fails.
+        """
+        assert self.control is not None
+        self.control.unlink(missing_ok=True)
+        *enter, target = self.argv(address)
+        process = spawn([*enter, "-M", "-N", target])
+        ready = wait_until(
+            lambda: (self.control is not None and self.control.exists()) or process.poll() is not None,
+            timeout=_LOGIN_SECONDS,
+        )
+        if not ready or process.poll() is not None:
+            terminate([process.pid])
+            process.wait()
+            raise ConnectionFailed(f"nobody could log in at {address}", hint="look at the machine's console")
+        return process
 
     def run(
         self, address: str, argv: Sequence[str], *, timeout: float = 60.0, ok: Sequence[int] = (0,)

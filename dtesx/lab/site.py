@@ -17,19 +17,23 @@ from dtesx.base.files import private_directory
 from dtesx.base.run import run
 from dtesx.lab import appliance, leftovers, network, preflight, recipe, rootfs, source
 from dtesx.lab.appliance import ApplianceMachine
+from dtesx.lab.appliance_tree import appliance_tree
 from dtesx.lab.claim import only_lab
 from dtesx.lab.datastore import lab_datastore
+from dtesx.lab.debian import BaseTree
 from dtesx.lab.forward import Endpoint, Forwarder, LoopbackClaim
+from dtesx.lab.guest import Surroundings
+from dtesx.lab.guest_appliance import default_services as guest_services
+from dtesx.lab.guest_appliance import guest_appliance
 from dtesx.lab.hooks import HookServer
 from dtesx.lab.kvm import kvm_works
-from dtesx.lab.machine import AttachedDisk, Machine, ReplicaHardware
-from dtesx.lab.namespace_machine import Service
+from dtesx.lab.machine import Appliance, AttachedDisk, Machine, ReplicaHardware
 from dtesx.lab.replica import QemuMachine
 from dtesx.lab.shell import Shell, make_key
 from dtesx.lab.simulator import Simulator, SimulatorConfig, SimulatorUser, build
 from dtesx.lab.source import SourceMachine
 from dtesx.lab.status import MachineStatus, SiteStatus, VcenterAccess
-from dtesx.lab.tree import BaseTree, base_tree, copy_image, personalise
+from dtesx.lab.tree import base_tree, copy_image, personalise
 from dtesx.model.api import API_PORT
 from dtesx.wire.identity import load_or_create
 
@@ -44,18 +48,14 @@ _PARTS = ("source", "appliance", "machines", "simulator", "datastore", "datastor
 
 @dataclass(frozen=True)
 class Ingredients:
-    """What a site is made from; slow to make, so kept in the cache."""
+    """What a site is made from; slow to make, so kept in the cache.
+
+    ``appliance`` is the tree of an appliance that is a guest; without one it is a process group.
+    """
 
     tree: BaseTree
     simulator: Path
-
-
-@dataclass(frozen=True)
-class SiteServices:
-    """The programs that run in the machines; tests replace them."""
-
-    source: tuple[Service, ...]
-    appliance: tuple[Service, ...]
+    appliance: BaseTree | None = None
 
 
 class Site:
@@ -68,7 +68,7 @@ class Site:
         net: network.Network,
         shell: Shell,
         kvm: Callable[[], bool],
-        appliance: ApplianceMachine,
+        appliance: Appliance,
         source: SourceMachine,
     ) -> None:
         self.directory = directory
@@ -77,7 +77,6 @@ class Site:
         self.appliance = appliance
         self.source = source
         self.appliance_vm = APPLIANCE_VM
-        self.appliance_state = directory / "appliance" / "state"
         self.vcenter = VcenterAccess(
             network.VCENTER, _VCENTER_PORT, VCENTER_USER, secrets.token_urlsafe(12), ""
         )
@@ -91,12 +90,12 @@ class Site:
     @property
     def admin_token_file(self) -> Path:
         """The bearer token of the management API."""
-        return self.appliance_state / "admin-token"
+        return self.appliance.published / "admin-token"
 
     @property
     def appliance_certificate_file(self) -> Path:
         """The management API's certificate (PEM), to be pinned."""
-        return self.appliance_state / "identity.crt"
+        return self.appliance.published / "identity.crt"
 
     @property
     def source_token_file(self) -> Path:
@@ -203,10 +202,15 @@ class Site:
 
 @contextmanager
 def lab_site(
-    directory: Path, cache: Path, progress: Progress, *, services: SiteServices | None = None
+    directory: Path,
+    cache: Path,
+    progress: Progress,
+    *,
+    guest: bool = False,
 ) -> Iterator[Site]:
     """Bring a fresh site up in ``directory``; everything of it is gone at the end but its logs.
 
+    With ``guest`` the appliance is a machine in QEMU, ten times slower, but with LVM, udev and partitions.
     Raises UsageError when the host lacks something, Conflict when a lab runs in ``directory``.
     """
     preflight.check()
@@ -215,27 +219,28 @@ def lab_site(
         stack.enter_context(only_lab(directory))
         leftovers.clear(directory)
         _remove_parts(directory)
-        ingredients = prepare(cache, progress)
+        ingredients = prepare(cache, progress, guest=guest)
         stack.enter_context(_shared(directory))
         identity = leftovers.lab_identity(directory)
         runtime = private_directory(leftovers.runtime_directory(identity))
         stack.callback(shutil.rmtree, runtime, ignore_errors=True)
         pool = stack.enter_context(ThreadPoolExecutor(1))
         kvm = pool.submit(kvm_works, cache, ingredients.tree.kernel)
-        site = _assemble(stack, directory, ingredients, progress, kvm, services)
+        site = _assemble(stack, directory, ingredients, progress, kvm)
         _connect(stack, site, ingredients, progress)
         yield site
 
 
-def prepare(cache: Path, progress: Progress) -> Ingredients:
-    """Make what the cache lacks: the source's tree and the simulator, both at once (1 to 3 minutes)."""
+def prepare(cache: Path, progress: Progress, *, guest: bool = False) -> Ingredients:
+    """Make what the cache lacks: trees and the simulator, both at once (1 to 3 minutes)."""
     cache.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(1) as pool:
         simulator = pool.submit(build, cache / "simulator")
         tree = base_tree(cache, progress)
         if not simulator.done():
             progress("waiting for the vSphere simulator to be compiled (15 to 60 s, once)")
-        return Ingredients(tree, simulator.result())
+        own = appliance_tree(cache, progress) if guest else None
+        return Ingredients(tree, simulator.result(), own)
 
 
 def _assemble(
@@ -244,10 +249,10 @@ def _assemble(
     ingredients: Ingredients,
     progress: Progress,
     kvm: Future[bool],
-    services: SiteServices | None,
 ) -> Site:
     """Network and machines, still off."""
     net = stack.enter_context(network.lab_network(leftovers.lab_identity(directory)))
+    runtime = leftovers.runtime_directory(net.identity)
     key = make_key(private_directory(directory / "keys"))
     progress("copying the source's file system")
     image = private_directory(directory / "source") / "disk.img"
@@ -255,21 +260,42 @@ def _assemble(
     copy_image(ingredients.tree, image)
     tree = stack.enter_context(rootfs.mounted_tree(image, directory / "source" / "root"))
     personalise(tree, key.with_suffix(".pub").read_text())
-    state = directory / "appliance" / "state"
-    programs = services or SiteServices(source.default_services(), appliance.default_services(state))
     return Site(
         directory=directory,
         net=net,
         shell=Shell(net.namespace, key),
         kvm=kvm.result,
-        appliance=ApplianceMachine(
-            net=net,
-            directory=private_directory(directory / "appliance"),
-            services=programs.appliance,
-            uuid=str(uuid.uuid4()),
+        appliance=stack.enter_context(
+            _appliance(directory / "appliance", ingredients, Surroundings(net, key, runtime, kvm.result))
         ),
-        source=SourceMachine(net=net, directory=directory / "source", tree=tree, services=programs.source),
+        source=SourceMachine(
+            net=net,
+            directory=directory / "source",
+            tree=tree,
+            services=source.default_services(),
+        ),
     )
+
+
+@contextmanager
+def _appliance(directory: Path, ingredients: Ingredients, surroundings: Surroundings) -> Iterator[Appliance]:
+    identity = str(uuid.uuid4())
+    if ingredients.appliance is None:
+        yield ApplianceMachine(
+            net=surroundings.network,
+            directory=private_directory(directory),
+            services=appliance.default_services(directory / "state"),
+            uuid=identity,
+        )
+        return
+    with guest_appliance(
+        ingredients.appliance,
+        surroundings=surroundings,
+        directory=directory,
+        services=guest_services(),
+        uuid=identity,
+    ) as machine:
+        yield machine
 
 
 def _connect(stack: ExitStack, site: Site, ingredients: Ingredients, progress: Progress) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import dtesx
 from dtesx.base.errors import UsageError
 from dtesx.lab import network, recipe, rootfs
-from dtesx.lab.namespace_machine import NamespaceMachine, Service
+from dtesx.lab.namespace_machine import NamespaceMachine
+from dtesx.lab.serving import Service
 
 MAC = "52:54:00:77:00:0b"
 STATE = "/var/lib/dtesx/source"
@@ -72,6 +73,6 @@ def check_python(root: Path) -> None:
     if not (root / "usr/bin" / ours).exists():
         found = ", ".join(sorted(p.name for p in (root / "usr/bin").glob("python3.*[0-9]"))) or "none"
         raise UsageError(
-            f"the lab's source has {found}, but dtesx runs on {ours}",
+            f"the lab's Debian has {found}, but dtesx runs on {ours}",
             hint="make dtesx's virtual environment with the Python of Debian 12: python3.11 -m venv .venv",
         )

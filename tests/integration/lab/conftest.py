@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from dtesx.lab import leftovers
+from dtesx.lab.debian import BaseTree
 from dtesx.lab.network import Network, lab_network
-from dtesx.lab.tree import BaseTree, base_tree
+from dtesx.lab.tree import base_tree
 
 CACHE = Path(__file__).parents[3] / ".cache"
 

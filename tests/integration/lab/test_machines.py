@@ -16,13 +16,14 @@ from dtesx.base.run import run
 from dtesx.lab import source
 from dtesx.lab.appliance import ApplianceMachine
 from dtesx.lab.datastore import lab_datastore
+from dtesx.lab.debian import BaseTree
 from dtesx.lab.ledger import verify
 from dtesx.lab.machine import AttachedDisk
-from dtesx.lab.namespace_machine import Service
 from dtesx.lab.network import Network
 from dtesx.lab.rootfs import MountedTree, mounted_tree
+from dtesx.lab.serving import Service
 from dtesx.lab.source import SourceMachine
-from dtesx.lab.tree import BaseTree, copy_image, personalise
+from dtesx.lab.tree import copy_image, personalise
 
 pytestmark = pytest.mark.integration
 

@@ -115,7 +115,7 @@ class Road:
 
     def directory(self, job: str) -> Path:
         """The job's directory on the appliance."""
-        return self.site.appliance_state / "jobs" / self.client.job(job).id
+        return self.site.appliance.state / "jobs" / self.client.job(job).id
 
     def replica_file(self, job: str, path: str) -> bytes:
         """A file of the mounted replica, as the appliance sees it."""
@@ -141,9 +141,12 @@ class Road:
 
 
 @contextmanager
-def road_in(directory: Path) -> Iterator[Road]:
-    """Bring a lab up in ``directory`` and make its server and vCenter known to its appliance."""
-    with lab_site(directory, CACHE, print) as site, closing(_client(site)) as client:
+def road_in(directory: Path, *, guest: bool = False) -> Iterator[Road]:
+    """Bring a lab up in ``directory`` and make its server and vCenter known to its appliance.
+
+    With ``guest`` the appliance is a machine in QEMU.
+    """
+    with lab_site(directory, CACHE, print, guest=guest) as site, closing(_client(site)) as client:
         road = Road(site, client)
         road.add_server()
         road.add_vmware()

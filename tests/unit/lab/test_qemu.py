@@ -7,7 +7,7 @@ from dtesx.base.errors import UsageError
 from dtesx.lab.machine import AttachedDisk, NetworkCard, ReplicaHardware
 from dtesx.lab.qemu import DirectBoot, GuestFiles, guest_arguments
 
-FILES = GuestFiles(Path("/lab/console.log"), Path("/run/lab/monitor"))
+FILES = GuestFiles(Path("/lab/console.log"), Path("/run/lab/monitor"), Path("/lab/variables"))
 
 
 def hardware(**changes: object) -> ReplicaHardware:
@@ -61,17 +61,34 @@ def test_emulation_and_kvm_differ_in_accelerator_and_cpu_only() -> None:
 
 
 def test_a_direct_boot_names_kernel_and_command_line() -> None:
-    direct = DirectBoot(Path("/k"), None, "root=/dev/sda")
+    direct = DirectBoot(Path("/k"), None, "root=/dev/sda", Path("/a,b"))
     argv = guest_arguments(hardware(), taps=["t0", "t1"], kvm=False, files=FILES, direct=direct)
     assert values_of(argv, "-kernel") == ["/k"]
     assert values_of(argv, "-append") == ["root=/dev/sda"]
     assert "-initrd" not in argv
+    assert "file=/a,,b,format=raw,if=virtio,cache=unsafe" in values_of(argv, "-drive")
 
 
-def test_uefi_is_refused_with_a_hint() -> None:
-    with pytest.raises(UsageError, match="firmware efi") as caught:
-        guest_arguments(hardware(firmware="efi"), taps=["t0", "t1"], kvm=False, files=FILES)
+def test_uefi_has_its_settings_and_a_first_disk_that_its_firmware_can_read() -> None:
+    argv = guest_arguments(hardware(firmware="efi"), taps=["t0", "t1"], kvm=False, files=FILES)
+    assert "if=pflash,format=raw,unit=1,file=/lab/variables" in values_of(argv, "-drive")
+    devices = values_of(argv, "-device")
+    assert "ide-hd,drive=disk0-0,bus=ide.0,bootindex=1" in devices
+    assert any(device.startswith("scsi-hd,drive=disk1-3,bus=scsi1.0,scsi-id=3,") for device in devices)
+
+
+def test_an_unknown_firmware_is_refused_with_a_hint() -> None:
+    with pytest.raises(UsageError, match="firmware coreboot") as caught:
+        guest_arguments(hardware(firmware="coreboot"), taps=["t0", "t1"], kvm=False, files=FILES)
     assert caught.value.hint
+
+
+def test_controllers_can_be_there_before_their_disks() -> None:
+    argv = guest_arguments(hardware(disks=(), controllers=4), taps=["t0", "t1"], kvm=False, files=FILES)
+    controllers = [device for device in values_of(argv, "-device") if device.startswith("pvscsi")]
+    assert [device.partition(",addr")[0] for device in controllers] == [
+        f"pvscsi,id=scsi{n}" for n in range(4)
+    ]
 
 
 def test_a_guest_gets_at_most_half_of_the_hosts_memory() -> None:
