@@ -79,7 +79,7 @@ def built(cache: Path, recipe: Recipe, progress: Progress) -> BaseTree:
     tree = BaseTree(*(cache / f"{recipe.name}-{recipe.key}.{kind}" for kind in ("img", "vmlinuz", "initrd")))
     with _only_one(cache / "tree.lock", progress):
         if not tree.image.exists():
-            _remove_old(cache, recipe.name)
+            remove_old(cache, recipe.name)
             _build(cache, recipe, tree, progress)
         os.utime(tree.image)
     return tree
@@ -107,7 +107,7 @@ def _build(cache: Path, recipe: Recipe, tree: BaseTree, progress: Progress) -> N
             where.rmdir()
 
 
-def _remove_old(cache: Path, name: str) -> None:
+def remove_old(cache: Path, name: str) -> None:
     """Trees that nobody uses, and what a killed build left (nobody else builds: we hold the lock)."""
     for root in cache.glob(f".{name}-*.root"):
         if root.is_mount():

@@ -43,7 +43,7 @@ def make_image(
     with rootfs.mounted_tree(image, image.parent / "root") as mounted:
         personalise(mounted, public_key)
         settle(mounted.root, hostname=hostname, address=address)
-        install(mounted.root, [Path(dtesx.__file__).parent, *packages])
+        install(mounted.root, packages)
 
 
 def settle(root: Path, *, hostname: str, address: str) -> None:
@@ -53,13 +53,13 @@ def settle(root: Path, *, hostname: str, address: str) -> None:
     write(root, "/etc/network/interfaces", _INTERFACES.format(address=address, gateway=GATEWAY))
 
 
-def install(root: Path, packages: Sequence[Path]) -> None:
-    """Put this environment's libraries and some packages of the host where the tree's Python finds them."""
+def install(root: Path, packages: Sequence[Path] = ()) -> None:
+    """Put dtesx, this environment's libraries and ``packages`` where the Python of a tree finds them."""
     check_python(root)
     libraries = root / _LIBRARIES
     libraries.mkdir(parents=True, exist_ok=True)
     run(["cp", "--archive", f"{sysconfig.get_path('purelib')}/.", str(libraries)])
     for hook in libraries.glob("*.pth"):
         hook.unlink()  # they would run at every start, and lead to places of the host
-    for package in packages:
+    for package in (Path(dtesx.__file__).parent, *packages):
         run(["cp", "--archive", str(package), str(libraries)])

@@ -6,7 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,11 @@ class Monitor:
         self._read(_SECONDS)
         self.execute("qmp_capabilities")
 
+    def close(self) -> None:
+        """End it, so that QEMU listens to the next one."""
+        self._lines.close()
+        self._connection.close()
+
     def _read(self, seconds: float) -> Message:
         """The next message; an event is also remembered."""
         self._connection.settimeout(max(0.01, seconds))
@@ -68,7 +73,9 @@ class Monitor:
 @contextmanager
 def monitor(path: Path) -> Iterator[Monitor]:
     """A conversation over QEMU's socket at ``path``. ConnectionFailed when nobody is there."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    conversation = Monitor(connection)
+    with closing(conversation):
         connection.settimeout(_SECONDS)
         try:
             connection.connect(str(path))
@@ -76,6 +83,5 @@ def monitor(path: Path) -> Iterator[Monitor]:
             raise ConnectionFailed(
                 f"QEMU cannot be reached at {path}: {error.strerror}", hint="start the machine first"
             ) from error
-        conversation = Monitor(connection)
         conversation.greet()
         yield conversation

@@ -71,9 +71,13 @@ class Road:
         self.create(spec)
         return self.ended(spec.name)
 
-    def ended(self, job: str, *, timeout: float = 180.0) -> JobInfo:
+    def ended(self, job: str, *, timeout: float = 180.0, interval: float = 0.1) -> JobInfo:
         """Wait until the job's operation ended, well or not."""
-        assert wait_until(lambda: self.operation(job).state in ENDED, timeout=timeout), self.operation(job)
+
+        def over() -> bool:
+            return self.operation(job).state in ENDED
+
+        assert wait_until(over, timeout=timeout, interval=interval), self.operation(job)
         return self.client.job(job)
 
     def operation(self, job: str) -> Operation:
