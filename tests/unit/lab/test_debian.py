@@ -22,15 +22,10 @@ def test_the_key_follows_what_decides_the_tree(tmp_path: Path) -> None:
 
 def test_only_trees_that_nobody_asked_for_in_a_week_are_removed(tmp_path: Path) -> None:
     old = time.time() - 8 * 86400
-    for name in (
-        "tree-old.img",
-        "tree-old.vmlinuz",
-        "tree-used.img",
-        "tree-used.initrd",
-        "appliance-old.img",
-    ):
+    used = {"tree-used.img", "tree-used.initrd", "appliance-0.img"}
+    for name in ("tree-old.img", "tree-old.vmlinuz", *used):
         (tmp_path / name).touch()
-        os.utime(tmp_path / name, (old, old) if "old" in name else None)
+        os.utime(tmp_path / name, None if name in used else (old, old))
     (tmp_path / ".tree-1234.img").touch()
     debian.remove_old(tmp_path, "tree")
     left = {path.name for path in tmp_path.iterdir()}
