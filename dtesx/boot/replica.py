@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dtesx.boot.tree import Tree
 from dtesx.model.layout import Layout, Partition, PartitionRole
+from dtesx.model.mounting import mount_key
 from dtesx.model.wiring import Wiring
 
 
@@ -26,7 +27,9 @@ class Replica:
     @property
     def file_systems(self) -> tuple[Partition, ...]:
         """All file systems, parents before children."""
-        return tuple(partition for _, partition in self.layout.file_systems())
+        parts = [part for disk in self.layout.disks for part in disk.partitions]
+        found = [part for part in parts if part.role is PartitionRole.FILE_SYSTEM]
+        return tuple(sorted(found, key=lambda part: mount_key(part.mount_point)))
 
     @property
     def swaps(self) -> tuple[Partition, ...]:

@@ -27,7 +27,7 @@ class Readings:
     """The words of the tools, as they were.
 
     ``probed`` and ``heads`` are by the device's path, ``tables`` and ``arrays`` by its kernel name,
-    ``subvolumes`` (all of them, and snapshots alone) by the file system's UUID.
+    ``subvolumes`` (all of them, snapshots alone, and the default one) by the file system's UUID.
     """
 
     lsblk: str
@@ -41,7 +41,7 @@ class Readings:
     arrays: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     lvm: str = ""
     heads: Mapping[str, bytes] = field(default_factory=dict)
-    subvolumes: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    subvolumes: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

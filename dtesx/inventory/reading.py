@@ -134,14 +134,17 @@ def _heads(blocks: Iterable[Block], notes: Notes) -> Iterable[tuple[str, bytes]]
             notes.add(f"the superblock on {path} was not read: {error.strerror}")
 
 
-def _subvolumes(mounts: Iterable[Mount], blocks: Sequence[Block], notes: Notes) -> dict[str, tuple[str, str]]:
-    found: dict[str, tuple[str, str]] = {}
+def _subvolumes(
+    mounts: Iterable[Mount], blocks: Sequence[Block], notes: Notes
+) -> dict[str, tuple[str, str, str]]:
+    found: dict[str, tuple[str, str, str]] = {}
     for mount in mounts:
         uuid = mount.uuid or next((b.device.content.uuid for b in backing([mount], blocks)), "")
         if mount.fs_type != "btrfs" or uuid in found:
             continue
         try:
-            found[uuid] = (_list(mount.target), _list(mount.target, "-s"))
+            default = run(["btrfs", "subvolume", "get-default", mount.target]).text
+            found[uuid] = (_list(mount.target), _list(mount.target, "-s"), default)
         except CommandFailed as error:
             notes.add(f"the subvolumes of {mount.target} were not read: {error.message}")
     return found

@@ -86,7 +86,7 @@ class GroupSpec:
 
 @dataclass(frozen=True)
 class StorageSpec:
-    """The replica's disks.
+    """The replica's disks. ``unencrypted``: they may hold in clear what is encrypted on the source.
 
     ``disks`` belongs to the strategy match-source and names the source's disks; ``partitions`` (by mount
     point, swap by its device) and ``groups`` (by name) belong to per-volume.
@@ -96,6 +96,7 @@ class StorageSpec:
     disks: Mapping[str, DiskSpec] = field(default_factory=dict)
     partitions: Mapping[str, DiskSpec] = field(default_factory=dict)
     groups: Mapping[str, GroupSpec] = field(default_factory=dict)
+    unencrypted: bool = False
 
     def __post_init__(self) -> None:
         if self.strategy is DiskStrategy.PER_VOLUME and self.disks:

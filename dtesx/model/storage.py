@@ -165,11 +165,15 @@ class VolumeGroup:
 
 @dataclass(frozen=True)
 class Subvolume:
-    """A btrfs subvolume; ``path`` is from the top of its file system, without a leading slash."""
+    """A btrfs subvolume; ``path`` is from the top of its file system, without a leading slash.
+
+    ``default`` marks the one that is mounted when nobody names any; without one that is the top.
+    """
 
     id: int
     path: str
     snapshot: bool = False
+    default: bool = False
 
 
 @dataclass(frozen=True)

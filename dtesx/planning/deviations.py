@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dtesx.model.inventory import Inventory
-from dtesx.model.layout import GIB, MIB, Layout, LogicalVolume, Partition
+from dtesx.model.layout import GIB, MIB, Layout
 from dtesx.model.plan import Caution, Deviation, NicMapping
 from dtesx.model.storage import TableKind, VolumeKind
 from dtesx.model.validation import Check
@@ -41,6 +41,9 @@ def warnings(
             Check.POWER,
             "the replica has fewer processors or less memory than the source; it may answer more slowly",
         )
+    for volume in workload.volumes:
+        if volume.encrypted:
+            yield Caution(Check.VOLUMES, f"{volume.title}: encrypted on the source, in clear on the replica")
     sizes = _sizes(layout)
     for volume in workload.volumes:
         size = sizes.get(volume.uuid, 0)
@@ -100,6 +103,8 @@ def _volumes(workload: Workload, layout: Layout) -> Iterator[Deviation]:
         yield from _changed(volume.title, volume.size_bytes, sizes.get(volume.uuid, volume.size_bytes))
         if volume.layers:
             yield Deviation(volume.title, f"on {', '.join(volume.layers)}", "without")
+        if volume.devices > 1:
+            yield Deviation(volume.title, f"over {volume.devices} devices", "on one")
     protected = {(volume.group, volume.name): volume for volume in workload.volumes}
     for group in workload.groups:
         for found in group.logical_volumes:
@@ -122,6 +127,4 @@ def _cards(nics: tuple[NicMapping, ...]) -> Iterator[Deviation]:
 
 def _sizes(layout: Layout) -> dict[str, int]:
     """Bytes of each file system and swap by its UUID."""
-    parts: list[Partition | LogicalVolume] = [part for disk in layout.disks for part in disk.partitions]
-    parts += [volume for group in layout.groups for volume in group.volumes]
-    return {part.uuid: part.size_bytes for part in parts if part.uuid}
+    return {volume.uuid: volume.size_bytes for volume in layout.volumes() if volume.uuid}

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 from dtesx.base.errors import UsageError
 from dtesx.model import scsi
-from dtesx.model.layout import MIB, TIB, DiskFormat, DiskLayout, LogicalVolume, Partition, PartitionRole
+from dtesx.model.layout import (
+    MIB,
+    TIB,
+    DiskFormat,
+    DiskLayout,
+    LogicalVolume,
+    Partition,
+    PartitionRole,
+    Subvolume,
+)
 from dtesx.model.replica import DiskSpec, GroupSpec, ReplicaSpec, datastore_of
 from dtesx.planning.workload import Volume
 
@@ -32,6 +41,8 @@ class Wanted:
     label: str = ""
     mount_point: str = ""
     group: str = ""
+    subvolumes: tuple[Subvolume, ...] = ()
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +102,8 @@ def wanted(volume: Volume, size_bytes: int = 0) -> Wanted:
         volume.uuid,
         volume.label,
         volume.mount_point,
+        subvolumes=volume.subvolumes,
+        options=volume.options,
     )
 
 
@@ -104,6 +117,8 @@ def logical_volume(volume: Volume, extent_bytes: int, size_bytes: int = 0) -> Lo
         volume.uuid,
         volume.label,
         volume.mount_point,
+        subvolumes=volume.subvolumes,
+        options=volume.options,
     )
 
 
@@ -164,6 +179,8 @@ def _placed(index: int, draft: Draft, place: scsi.Place) -> DiskLayout:
                 want.label,
                 want.mount_point,
                 want.group,
+                want.subvolumes,
+                want.options,
             )
         )
         start += size

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dtesx.base.errors import Conflict, NotFound, UsageError
-from dtesx.model.layout import DiskLayout, PartitionRole
+from dtesx.base.errors import Conflict, NotFound
+from dtesx.model.layout import DiskLayout
 from dtesx.model.plan import Obstacle
 from dtesx.model.validation import Check
 from dtesx.model.vmware import StoredDisk
@@ -17,13 +17,7 @@ def obstacles(disks: Sequence[DiskLayout], stored: Sequence[StoredDisk]) -> Iter
     """What stands against the disks of a plan that are to be existing ones; ``stored`` were found."""
     found = {disk.path: disk for disk in stored}
     for disk in disks:
-        if disk.existing and any(part.role is PartitionRole.PHYSICAL_VOLUME for part in disk.partitions):
-            yield _obstacle(
-                UsageError.code,
-                f"not supported yet: existing virtual disks of volume groups ({disk.existing})",
-                "leave `existing` out for these disks: new ones are made",
-            )
-        elif disk.existing and disk.existing not in found:
+        if disk.existing and disk.existing not in found:
             yield _obstacle(
                 NotFound.code,
                 f"there is no virtual disk {disk.existing} on the datastores of the appliance's host",

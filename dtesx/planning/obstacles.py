@@ -33,7 +33,7 @@ def obstacles(
         *disk_uuids(offer),
         *_architecture(inventory),
         *_firmware(inventory, replica),
-        *_volumes(workload),
+        *_volumes(workload, spec),
         *existing.obstacles(replica.disks, offer.stored),
         *_addresses(spec, inventory),
     )
@@ -98,25 +98,22 @@ def _firmware(inventory: Inventory, replica: ReplicaPlan) -> Iterator[Obstacle]:
         )
 
 
-def _volumes(workload: Workload) -> Iterator[Obstacle]:
-    for group in workload.groups:
-        yield _not_yet(
+def _volumes(workload: Workload, spec: JobSpec) -> Iterator[Obstacle]:
+    encrypted = [volume.title for volume in workload.volumes if volume.encrypted]
+    if encrypted and not spec.replica.storage.unencrypted:
+        yield Obstacle(
             Check.VOLUMES,
-            f"volume groups ({group.name})",
-            "only file systems directly on disks and partitions can be protected for now",
+            UsageError.code,
+            f"{', '.join(encrypted)}: encrypted on the source, but the replica's disks would not be",
+            "encrypt the replica or its datastore in vSphere, then say replica.storage.unencrypted: true",
         )
     for volume in workload.volumes:
-        if volume.layers:
-            yield _not_yet(
+        if "lvm" in volume.layers:
+            yield Obstacle(
                 Check.VOLUMES,
-                f"{volume.title}: volumes on {', '.join(volume.layers)}",
-                "only file systems directly on disks and partitions can be protected for now",
-            )
-        if volume.subvolumes:
-            yield _not_yet(
-                Check.VOLUMES,
-                f"{volume.title}: btrfs subvolumes",
-                "only btrfs file systems mounted whole can be protected for now",
+                NotFound.code,
+                f"{volume.title}: the source could not tell which volume group it is in",
+                "install lvm2 on the source, and check that the source service runs as root",
             )
 
 

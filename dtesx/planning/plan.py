@@ -48,7 +48,6 @@ def plan_job(
 
 
 def _left_out(inventory: Inventory, workload: Workload) -> Iterator[LeftOut]:
-    for mount_point in workload.left_out:
-        yield LeftOut(mount_point, "the job does not name it")
+    yield from workload.left_out
     for mount in inventory.unprotected:
         yield LeftOut(mount.mount_point, EXPLANATIONS[mount.reason])

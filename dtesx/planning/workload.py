@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dtesx.base.errors import UsageError
 from dtesx.model.inventory import Inventory
-from dtesx.model.layout import PartitionRole
+from dtesx.model.layout import PartitionRole, Subvolume
+from dtesx.model.mounting import mount_key
+from dtesx.model.plan import LeftOut
 from dtesx.model.specs import WorkloadSpec
-from dtesx.model.storage import EXPLANATIONS, DeviceKind, FileSystem, Swap, VolumeGroup
+from dtesx.model.storage import EXPLANATIONS, BlockDevice, DeviceKind, FileSystem, Swap, VolumeGroup
+from dtesx.planning import subvolumes
 
 FILE_SYSTEM_TYPES = ("ext2", "ext3", "ext4", "xfs", "btrfs")
 """File systems that can be made with the source's UUID and written by a mirror."""
@@ -17,7 +20,11 @@ FILE_SYSTEM_TYPES = ("ext2", "ext3", "ext4", "xfs", "btrfs")
 SYSTEM = ("/", "/usr", "/boot", "/boot/efi", "/efi")
 """Mount points without which no replica starts."""
 
-_EFI = ("/boot/efi", "/efi")
+# Some that start by systemd-boot have the EFI system partition at /boot.
+_EFI = ("/boot/efi", "/efi", "/boot")
+# They decide whose a file on vfat seems to be and what may be done with it.
+_SHAPING = ("uid=", "gid=", "fmask=", "dmask=")
+_ENCRYPTION = frozenset(("crypt", DeviceKind.ENCRYPTED.value))
 _STRANGE = (DeviceKind.RAID, DeviceKind.ENCRYPTED, DeviceKind.MULTIPATH, DeviceKind.MAPPED)
 
 
@@ -26,7 +33,7 @@ class Volume:
     """A file system or swap of the source. ``group`` and ``name`` are those of its logical volume, or "".
 
     ``layers`` are the block layers below it that a replica does not have (``raid1``, ``crypt``, ...),
-    ``subvolumes`` tells that parts of a btrfs file system are mounted.
+    ``devices`` how many devices a btrfs is over. ``subvolumes`` and ``options``: see layout.Partition.
     """
 
     role: PartitionRole
@@ -41,7 +48,14 @@ class Volume:
     group: str = ""
     name: str = ""
     layers: tuple[str, ...] = ()
-    subvolumes: bool = False
+    devices: int = 1
+    subvolumes: tuple[Subvolume, ...] = ()
+    options: tuple[str, ...] = ()
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether nobody can read it on the source's disk without a key."""
+        return bool(_ENCRYPTION.intersection(self.layers))
 
     @property
     def title(self) -> str:
@@ -51,11 +65,11 @@ class Volume:
 
 @dataclass(frozen=True)
 class Workload:
-    """The volumes in the inventory's order, their groups, and the mount points that stay behind."""
+    """The volumes in the inventory's order, their groups, and what stays behind, with the reason."""
 
     volumes: tuple[Volume, ...]
     groups: tuple[VolumeGroup, ...]
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def root(self) -> Volume:
@@ -91,14 +105,26 @@ def select(inventory: Inventory, spec: WorkloadSpec) -> Workload:
     chosen = [fs for fs in inventory.file_systems if _wanted(fs, spec)]
     for fs in chosen:
         _check(fs)
-    volumes = (*_file_systems(inventory, chosen), *(_swap(inventory, swap) for swap in inventory.swaps))
+    systems = tuple(_file_systems(inventory, chosen))
+    volumes = (*systems, *(_swap(inventory, swap) for swap in inventory.swaps))
     _check_unique(volumes)
     used = {volume.group for volume in volumes}
     return Workload(
         volumes,
         tuple(group for group in inventory.volume_groups if group.name in used),
-        tuple(fs.mount_point for fs in inventory.file_systems if fs not in chosen),
+        tuple(_left_out(inventory, chosen, systems)),
     )
+
+
+def _left_out(
+    inventory: Inventory, chosen: Sequence[FileSystem], made: Sequence[Volume]
+) -> Iterator[LeftOut]:
+    for fs in inventory.file_systems:
+        if fs not in chosen:
+            yield LeftOut(fs.mount_point, "the job does not name it")
+    for volume in made:
+        mounts = [fs for fs in chosen if fs.type == "btrfs" and fs.device == volume.device]
+        yield from (LeftOut(*left) for left in subvolumes.left_out(mounts, volume.subvolumes))
 
 
 def _wanted(fs: FileSystem, spec: WorkloadSpec) -> bool:
@@ -123,18 +149,19 @@ def _check_names(inventory: Inventory, spec: WorkloadSpec) -> None:
 
 
 def _file_systems(inventory: Inventory, chosen: Iterable[FileSystem]) -> Iterator[Volume]:
-    """Each file system once, where it is mounted first, whatever subvolumes of it are mounted besides."""
-    seen: set[str] = set()
+    """Each file system once, called by the topmost place where it or a subvolume of it is mounted."""
+    together: dict[str, list[FileSystem]] = {}
     for fs in chosen:
-        if fs.subvolume and fs.device in seen:
-            continue
-        seen.add(fs.device)
+        together.setdefault(fs.device if fs.type == "btrfs" else fs.mount_point, []).append(fs)
+    for mounts in together.values():
+        fs = min(mounts, key=lambda mount: mount_key(mount.mount_point))
         group, name = _place(inventory, fs.device)
+        devices = _devices(inventory, fs)
         yield Volume(
-            role=PartitionRole.EFI_SYSTEM if fs.mount_point in _EFI else PartitionRole.FILE_SYSTEM,
+            role=PartitionRole.EFI_SYSTEM if _is_esp(fs) else PartitionRole.FILE_SYSTEM,
             device=fs.device,
             disk=fs.disk,
-            size_bytes=fs.size_bytes,
+            size_bytes=max(fs.size_bytes, sum(device.size_bytes for device in devices)),
             used_bytes=fs.used_bytes,
             fs_type=fs.type,
             uuid=fs.uuid,
@@ -143,8 +170,21 @@ def _file_systems(inventory: Inventory, chosen: Iterable[FileSystem]) -> Iterato
             group=group,
             name=name,
             layers=_layers(fs.stack, group),
-            subvolumes=fs.subvolume not in ("", "/"),
+            devices=max(1, len(devices)),
+            subvolumes=subvolumes.planned(inventory, mounts) if fs.type == "btrfs" else (),
+            options=tuple(o for o in fs.options if o.startswith(_SHAPING)) if _is_esp(fs) else (),
         )
+
+
+def _is_esp(fs: FileSystem) -> bool:
+    return fs.type == "vfat" and fs.mount_point in _EFI
+
+
+def _devices(inventory: Inventory, fs: FileSystem) -> tuple[BlockDevice, ...]:
+    """All devices of a btrfs, without what these are made of; of other file systems none is needed."""
+    found = inventory.devices_of(fs) if fs.type == "btrfs" else ()
+    below = {name for device in found for name in device.below}
+    return tuple(device for device in found if device.name not in below)
 
 
 def _swap(inventory: Inventory, swap: Swap) -> Volume:
@@ -182,7 +222,7 @@ def _layers(stack: tuple[str, ...], group: str) -> tuple[str, ...]:
 
 def _check(fs: FileSystem) -> None:
     where = f"{fs.mount_point} ({fs.device})"
-    if fs.type not in FILE_SYSTEM_TYPES and not (fs.type == "vfat" and fs.mount_point in _EFI):
+    if fs.type not in FILE_SYSTEM_TYPES and not _is_esp(fs):
         raise UsageError(
             f"{where}: {fs.type} file systems are not supported",
             hint="leave it out (workload.volumes names what is protected), or move its data to one of: "

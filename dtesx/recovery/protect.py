@@ -17,7 +17,7 @@ from dtesx.recovery.ports import Surroundings
 from dtesx.recovery.run import Run
 from dtesx.recovery.transfer import detach, give_back, layout, owner_of, refresh_disks
 from dtesx.volumes.disks import find_disk
-from dtesx.volumes.prepare import check_existing, prepare_disk
+from dtesx.volumes.prepare import check_existing, prepare_disks
 from dtesx.vsphere.client import VSphere
 
 
@@ -61,7 +61,8 @@ def look_at_existing(run: Run) -> None:
 
     The appliance holds it for the moment, which also proves that no running VM does.
     """
-    disks = [disk for disk in layout(run.record).disks if disk.existing]
+    planned = layout(run.record)
+    disks = [disk for disk in planned.disks if disk.existing]
     if not disks:
         run.detail("left out: the job uses none")
         return
@@ -77,7 +78,7 @@ def look_at_existing(run: Run) -> None:
             run.keep(replace(run.record, lent=(lent,)))
             held = vsphere.attach_disk(appliance.ref, lent)
             try:
-                check_existing(find_disk(held.uuid), disk)
+                check_existing(find_disk(held.uuid), planned, disk)
             finally:
                 give_back(run, vsphere, appliance)
 
@@ -101,11 +102,8 @@ def let_go(run: Run) -> None:
 
 
 def prepare(run: Run) -> None:
-    """Partition the replica's disks and make their file systems with the source's UUIDs."""
-    planned = layout(run.record)
-    for disk, virtual in zip(planned.disks, run.record.disks, strict=True):
-        run.detail(f"disk {disk.index + 1} of {len(planned.disks)}: {virtual.path}")
-        prepare_disk(find_disk(virtual.uuid), disk)
+    """Partition the replica's disks and make volume groups and file systems with the source's UUIDs."""
+    prepare_disks(layout(run.record), [find_disk(disk.uuid) for disk in run.record.disks])
 
 
 def inventory_of(record: JobRecord) -> Inventory:

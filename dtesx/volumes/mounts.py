@@ -13,8 +13,9 @@ from dtesx.base.errors import Conflict
 from dtesx.base.log import get_logger
 from dtesx.base.retry import wait_until
 from dtesx.base.run import run
-from dtesx.model.layout import DiskLayout, Layout, Partition, PartitionRole
-from dtesx.volumes.nodes import flush, partition_nodes, release_loops
+from dtesx.model.layout import FileSystem, Layout
+from dtesx.volumes.mapping import release_devices, volume_nodes
+from dtesx.volumes.nodes import members_of, open_partitions
 
 log = get_logger(__name__)
 
@@ -40,33 +41,41 @@ def mounted_layout(
     release(where, devices)
     with ExitStack() as stack:
         where.mkdir(parents=True, exist_ok=True)
-        for device in devices:
-            stack.callback(flush, device)
-        nodes = {
-            disk.index: stack.enter_context(partition_nodes(device, _mountable(disk)))
-            for disk, device in zip(layout.disks, devices, strict=True)
-        }
+        nodes = stack.enter_context(_open(layout, devices))
         mounted: dict[str, Path] = {}
-        for number, (disk, partition) in enumerate(layout.file_systems()):
+        for number, fs in enumerate(layout.file_systems()):
             if nested:
-                directory = mount_directory(where, partition.mount_point)
+                directory = mount_directory(where, fs.mount_point)
             else:
                 directory = where / str(number)
                 directory.mkdir(exist_ok=True)
-            stack.enter_context(_mounted(partition, nodes[disk.index][partition.number], directory))
-            mounted[partition.mount_point] = directory
+            if fs.mounted or not nested:
+                stack.enter_context(_mounted(fs, nodes[fs.uuid], directory))
+            mounted[fs.mount_point] = directory
         yield mounted
 
 
-def release(where: Path, devices: Sequence[Path]) -> None:
-    """Undo what a killed process left: mounts at or below ``where``, loop devices over ``devices``.
+@contextmanager
+def _open(layout: Layout, devices: Sequence[Path]) -> Iterator[dict[str, Path]]:
+    """Yield the device node of each file system, by its UUID."""
+    with ExitStack() as stack:
+        parts = stack.enter_context(open_partitions(layout, devices))
+        nodes = {part.uuid: node for part, node in parts if part.uuid}
+        for group in layout.groups:
+            volumes = stack.enter_context(volume_nodes(group, members_of(group, parts)))
+            nodes |= {volume.uuid: volumes[volume.name] for volume in group.volumes}
+        yield nodes
 
-    Does nothing when there is nothing. Raises Conflict when something still uses them.
+
+def release(where: Path, devices: Sequence[Path]) -> None:
+    """Undo what a killed process left: mounts at or below ``where``, and what lies over ``devices``.
+
+    Does nothing when there is nothing. Raises Conflict or CommandFailed when something still uses them.
     """
     for mount_point in mounts_below(where):
         log.info("left-over mount released", where=mount_point)
         _unmount(mount_point)
-    release_loops(devices)
+    release_devices(devices)
 
 
 def mounts_below(where: Path) -> list[Path]:
@@ -107,11 +116,10 @@ def _step(fd: int, name: str, mount_point: str) -> int:
 
 
 @contextmanager
-def _mounted(partition: Partition, node: Path, directory: Path) -> Iterator[None]:
-    # The UUID is the source's, whose file system may be mounted on the same host (in a lab).
-    options = f"{_OPTIONS},nouuid" if partition.fs_type == "xfs" else _OPTIONS
+def _mounted(fs: FileSystem, node: Path, directory: Path) -> Iterator[None]:
+    options = ",".join((_OPTIONS, *_own_options(fs), *fs.options))
     run(
-        ["mount", "--types", partition.fs_type, "--options", options, str(node), str(directory)],
+        ["mount", "--types", fs.fs_type, "--options", options, str(node), str(directory)],
         hint=f"check the file system (fsck {node}) and the kernel log (dmesg)",
     )
     try:
@@ -136,8 +144,16 @@ def _unmount(directory: Path) -> None:
         )
 
 
-def _mountable(disk: DiskLayout) -> list[Partition]:
-    return [part for part in disk.partitions if part.role is PartitionRole.FILE_SYSTEM]
+def _own_options(fs: FileSystem) -> tuple[str, ...]:
+    if fs.fs_type == "xfs":
+        # The UUID is the source's, whose file system may be mounted on the same host (in a lab).
+        return ("nouuid",)
+    if fs.fs_type == "btrfs":
+        return (f"subvol=/{fs.subvolume}",)
+    if fs.fs_type == "vfat":
+        # It has no owners and modes: a mirror's attempts to set them are let pass (mount(8), quiet).
+        return ("quiet",)
+    return ()
 
 
 def _unescape(path: str) -> str:

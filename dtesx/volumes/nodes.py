@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -15,11 +15,32 @@ from dtesx.base.errors import Conflict
 from dtesx.base.log import get_logger
 from dtesx.base.retry import wait_until
 from dtesx.base.run import run
-from dtesx.model.layout import Partition
+from dtesx.model.layout import Layout, Partition, PartitionRole, VolumeGroup
 
 log = get_logger(__name__)
 
 _BLKRRPART = 0x125F
+
+
+@contextmanager
+def open_partitions(layout: Layout, devices: Sequence[Path]) -> Iterator[tuple[tuple[Partition, Path], ...]]:
+    """Yield the partitions that hold something with their nodes; at the end all is on the disks.
+
+    ``devices`` are the layout's disks, in its order.
+    """
+    found: list[tuple[Partition, Path]] = []
+    with ExitStack() as stack:
+        for device, disk in zip(devices, layout.disks, strict=True):
+            stack.callback(flush, device)
+            wanted = [part for part in disk.partitions if part.role is not PartitionRole.BIOS_BOOT]
+            nodes = stack.enter_context(partition_nodes(device, wanted))
+            found += [(part, nodes[part.number]) for part in wanted]
+        yield tuple(found)
+
+
+def members_of(group: VolumeGroup, partitions: Iterable[tuple[Partition, Path]]) -> list[Path]:
+    """The nodes of the group's physical volumes."""
+    return [node for part, node in partitions if part.group == group.name]
 
 
 @contextmanager
@@ -38,7 +59,10 @@ def partition_nodes(device: Path, partitions: Iterable[Partition]) -> Iterator[d
         if all(partition.number in nodes for partition in wanted):
             yield {partition.number: nodes[partition.number] for partition in wanted}
         else:
-            yield {partition.number: stack.enter_context(_loop(device, partition)) for partition in wanted}
+            yield {
+                part.number: stack.enter_context(loop(device, part.start_bytes, part.size_bytes))
+                for part in wanted
+            }
 
 
 def kernel_nodes(device: Path) -> dict[int, Path]:
@@ -86,20 +110,21 @@ def _blkrrpart(device: Path) -> int:
 
 
 @contextmanager
-def _loop(device: Path, partition: Partition) -> Iterator[Path]:
+def loop(device: Path, start: int, size: int) -> Iterator[Path]:
+    """A loop device that shows ``size`` bytes of the device from ``start`` on; it goes at the end."""
     made = run(
         [
             "losetup",
             "--find",
             "--show",
-            f"--offset={partition.start_bytes}",
-            f"--sizelimit={partition.size_bytes}",
+            f"--offset={start}",
+            f"--sizelimit={size}",
             str(device),
         ],
         hint="load the loop driver (modprobe loop)",
     )
     node = Path(made.text.strip())
-    log.debug("loop device made", node=node, device=device, partition=partition.number)
+    log.debug("loop device made", node=node, device=device, start=start, size=size)
     try:
         yield node
     finally:
@@ -107,19 +132,23 @@ def _loop(device: Path, partition: Partition) -> Iterator[Path]:
 
 
 def loops_over(devices: Iterable[Path]) -> list[Path]:
-    """Loop devices of partitions on the devices (loop devices that show a part of them)."""
-    wanted = {str(device.resolve()) for device in devices}
+    """Loop devices that show a part of the devices, or of one that does, these first."""
     listed = run(["losetup", "--list", "--json", "--output", "NAME,BACK-FILE,OFFSET,SIZELIMIT"]).text
-    loops = json.loads(listed)["loopdevices"] if listed.strip() else []
-    return [
-        Path(loop["name"])
-        for loop in loops
-        if loop["back-file"] in wanted and (int(loop["offset"]) or int(loop["sizelimit"]))
-    ]
+    parts = {
+        entry["name"]: entry["back-file"]
+        for entry in (json.loads(listed)["loopdevices"] if listed.strip() else ())
+        if int(entry["offset"]) or int(entry["sizelimit"])
+    }
+    below = {str(device.resolve()) for device in devices}
+    found: list[str] = []
+    while above := [name for name, behind in parts.items() if behind in below and name not in found]:
+        found = [*above, *found]
+        below = set(above)
+    return [Path(name) for name in found]
 
 
 def release_loops(devices: Iterable[Path]) -> None:
-    """Detach loop devices that a killed process left over partitions of the devices."""
+    """Detach loop devices that a killed process left over parts of the devices."""
     for node in loops_over(devices):
         log.info("left-over loop device detached", node=node)
         run(["losetup", "--detach", str(node)])

@@ -1,19 +1,20 @@
-"""Partitioning a replica's disk and making its file systems; repeating it changes nothing."""
+"""Making what is planned on a replica's disks; repeating it changes nothing."""
 
 from __future__ import annotations
 
 import json
 import os
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dtesx.base.errors import Conflict, UsageError
+from dtesx.base.errors import Conflict
 from dtesx.base.log import get_logger
 from dtesx.base.run import run
-from dtesx.model.layout import DiskLayout, Partition, PartitionRole
-from dtesx.volumes.nodes import flush, partition_nodes
+from dtesx.model.layout import DiskLayout, Layout, PartitionRole, Volume
+from dtesx.volumes import formats, lvm, subvolumes
+from dtesx.volumes.mapping import release_devices, volume_nodes
+from dtesx.volumes.nodes import members_of, open_partitions
 
 log = get_logger(__name__)
 
@@ -27,36 +28,22 @@ _TYPES: Mapping[PartitionRole, str] = {
     PartitionRole.SWAP: "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F",
     PartitionRole.PHYSICAL_VOLUME: "E6D6D379-F507-44C2-A23C-238F2A3DF928",
 }
-# Features that GRUB before 2.12 or kernels from 4.18 on cannot read are left out.
-_EXT_FEATURES = "^metadata_csum_seed,^orphan_file"
 
 
-@dataclass(frozen=True)
-class Content:
-    """What blkid(8) finds on a device; all empty for a blank one."""
-
-    type: str = ""
-    uuid: str = ""
-    label: str = ""
-    table: str = ""
-
-    @property
-    def blank(self) -> bool:
-        return not (self.type or self.table)
-
-
-def disk_guid(disk: DiskLayout) -> str:
+def disk_guid(layout: Layout, disk: DiskLayout) -> str:
     """The GPT identifier of a replica's disk: always the same for the same file systems.
 
     By it a disk that a killed run prepared is told from a foreign one.
     """
-    names = [str(disk.index), *(part.uuid for part in disk.partitions)]
+    held = {part.group for part in disk.partitions}
+    volumes = [volume for group in layout.groups if group.name in held for volume in group.volumes]
+    names = [str(disk.index), *(volume.uuid for volume in (*disk.partitions, *volumes))]
     return str(uuid.uuid5(_NAMESPACE, "/".join(names))).upper()
 
 
-def table_script(disk: DiskLayout) -> str:
+def table_script(layout: Layout, disk: DiskLayout) -> str:
     """The sfdisk(8) script of the disk's GPT."""
-    guid = disk_guid(disk)
+    guid = disk_guid(layout, disk)
     lines = ["label: gpt", f"label-id: {guid}", "unit: sectors", "first-lba: 2048"]
     for part in disk.partitions:
         own = str(uuid.uuid5(uuid.UUID(guid), str(part.number))).upper()
@@ -67,77 +54,54 @@ def table_script(disk: DiskLayout) -> str:
     return "\n".join(lines) + "\n"
 
 
-def make_command(partition: Partition, node: Path) -> list[str]:
-    """The command that makes the partition's file system or swap, with the source's UUID and label."""
-    kind, device = partition.fs_type, str(node)
-    label = ["-L", partition.label] if partition.label else []
-    if kind in ("ext2", "ext3", "ext4"):
-        return [
-            *(f"mkfs.{kind}", "-q", "-F", "-O", _EXT_FEATURES, "-U", partition.uuid),
-            *(*label, device),
-        ]
-    if kind == "xfs":
-        return [
-            *("mkfs.xfs", "-q", "-f", "-m", f"uuid={partition.uuid},bigtime=0,inobtcount=0"),
-            *("-i", "nrext64=0", *label, device),
-        ]
-    if kind == "btrfs":
-        return ["mkfs.btrfs", "-q", "-f", "-U", partition.uuid, *label, device]
-    if kind == "swap":
-        return ["mkswap", *(["-U", partition.uuid] if partition.uuid else []), *label, device]
-    raise UsageError(
-        f"{partition.mount_point or kind}: {kind} file systems cannot be made here",
-        hint="plan the replica's layout with ext2, ext3, ext4, xfs, btrfs and swap only",
-    )
+def prepare_disks(layout: Layout, devices: Sequence[Path]) -> None:
+    """Give the layout's disks their partitions, volume groups, file systems and swap; what is right stays.
 
-
-def probe(node: Path) -> Content:
-    """What is on a device, from its own bytes (no cache)."""
-    done = run(["blkid", "--probe", "--output", "export", str(node)], ok=(0, 2))
-    found = dict(line.split("=", 1) for line in done.text.splitlines() if "=" in line)
-    return Content(
-        type=found.get("TYPE", ""),
-        uuid=found.get("UUID", ""),
-        label=found.get("LABEL", ""),
-        table=found.get("PTTYPE", ""),
-    )
-
-
-def prepare_disk(device: Path, disk: DiskLayout) -> None:
-    """Give the disk its GPT, file systems and swap; what is already right stays untouched.
-
-    Raises Conflict when the disk or a partition carries something that is not of this layout, or is
-    too small; CommandFailed when a tool fails.
+    Raises Conflict when a disk carries something that is not of this layout, or is too small;
+    CommandFailed when a tool fails. Afterwards everything is on the disks and nothing is in use.
     """
-    _partition(device, disk)
-    with_content = [part for part in disk.partitions if part.role is not PartitionRole.BIOS_BOOT]
-    with partition_nodes(device, with_content) as nodes:
-        for partition in with_content:
-            _make(partition, nodes[partition.number])
-    flush(device)
+    release_devices(devices)
+    for device, disk in zip(devices, layout.disks, strict=True):
+        _partition(device, layout, disk)
+    with open_partitions(layout, devices) as parts:
+        for part, node in parts:
+            if part.role is not PartitionRole.PHYSICAL_VOLUME:
+                _make(part, node)
+        for group in layout.groups:
+            members = members_of(group, parts)
+            lvm.make(group, members)
+            with volume_nodes(group, members) as nodes:
+                for volume in group.volumes:
+                    _make(volume, nodes[volume.name])
 
 
-def carries(device: Path, disk: DiskLayout) -> bool:
+def _make(volume: Volume, node: Path) -> None:
+    formats.make(volume, node)
+    if volume.subvolumes:
+        subvolumes.make(node, volume.subvolumes)
+
+
+def carries(device: Path, layout: Layout, disk: DiskLayout) -> bool:
     """Whether a device has the disk's partition table; False for a blank one.
 
     Raises Conflict when it carries something that is not of this layout.
     """
-    content = probe(device)
-    if content.table == "gpt" and content.uuid == "" and _table_id(device) == disk_guid(disk):
+    content = formats.probe(device)
+    if content.table == "gpt" and content.uuid == "" and _table_id(device) == disk_guid(layout, disk):
         _check_table(device, disk)
         return True
     if content.type or _has_partitions(device):
-        raise _foreign(device, content)
+        raise formats.foreign(device, content)
     return False
 
 
-def check_existing(device: Path, disk: DiskLayout) -> None:
+def check_existing(device: Path, layout: Layout, disk: DiskLayout) -> None:
     """Raise Conflict unless a disk of a former replica, or of nobody, can become this one.
 
     What no tool knows by name may still be somebody's data, so a blank disk begins and ends with zeros.
     """
-    if not carries(device, disk) and not _zeroed(device):
-        raise _foreign(device, Content(type="unknown"))
+    if not carries(device, layout, disk) and not _zeroed(device):
+        raise formats.foreign(device, formats.Content(type="unknown"))
 
 
 def _zeroed(device: Path) -> bool:
@@ -147,14 +111,14 @@ def _zeroed(device: Path) -> bool:
         return not any(first) and not any(file.read(_LOOKED_AT))
 
 
-def _partition(device: Path, disk: DiskLayout) -> None:
-    if carries(device, disk):
+def _partition(device: Path, layout: Layout, disk: DiskLayout) -> None:
+    if carries(device, layout, disk):
         return
-    guid = disk_guid(disk)
+    guid = disk_guid(layout, disk)
     log.info("partitioning", device=device, guid=guid)
     run(
         ["sfdisk", "--quiet", "--wipe", "always", "--wipe-partitions", "always", str(device)],
-        stdin=table_script(disk).encode(),
+        stdin=table_script(layout, disk).encode(),
         hint=f"check that {device} has {disk.size_bytes} bytes and is not in use",
     )
 
@@ -185,24 +149,3 @@ def _check_table(device: Path, disk: DiskLayout) -> None:
             hint="use a new disk: delete the job's replica with its disks and create it again, or leave "
             "`existing` out for this one",
         )
-
-
-def _foreign(device: Path, content: Content) -> Conflict:
-    what = f"a {content.type} file system" if content.type else f"a {content.table} partition table"
-    return Conflict(
-        f"{device} is not blank: it carries {what} that is not this job's",
-        hint="nothing was changed; choose another disk, or wipe it yourself (wipefs -a) if it is not needed",
-    )
-
-
-def _make(partition: Partition, node: Path) -> None:
-    content = probe(node)
-    if content.type == partition.fs_type and content.uuid == partition.uuid.lower():
-        return
-    if content.type == "swap" and partition.role is PartitionRole.SWAP and not partition.uuid:
-        return
-    # The partition is ours (see disk_guid): another UUID of the same type is an unfinished mkfs.
-    if not content.blank and content.type != partition.fs_type:
-        raise _foreign(node, content)
-    log.info("making file system", node=node, type=partition.fs_type, uuid=partition.uuid)
-    run(make_command(partition, node), timeout=3600)

@@ -15,8 +15,10 @@ _MAKERS = {
     "ext4": "mkfs.ext4",
     "xfs": "mkfs.xfs",
     "btrfs": "mkfs.btrfs",
+    "vfat": "mkfs.vfat",
     "swap": "mkswap",
 }
+_OF_GROUPS = ("dmsetup", "lvm")
 _PACKAGES = {
     "blkid": "util-linux",
     "depmod": "kmod",
@@ -28,6 +30,9 @@ _PACKAGES = {
     "mkfs.ext4": "e2fsprogs",
     "mkfs.xfs": "xfsprogs",
     "mkfs.btrfs": "btrfs-progs",
+    "mkfs.vfat": "dosfstools",
+    "dmsetup": "dmsetup",
+    "lvm": "lvm2",
     "mkswap": "util-linux",
 }
 _INSTALL_SECONDS = 900.0
@@ -35,8 +40,8 @@ _INSTALL_SECONDS = 900.0
 
 def needed(layout: Layout) -> tuple[str, ...]:
     """The programs that make a layout's disks and start them, in order of their names."""
-    kinds = {part.fs_type for disk in layout.disks for part in disk.partitions}
-    return tuple(sorted({*_ALWAYS, *(_MAKERS[kind] for kind in kinds if kind in _MAKERS)}))
+    makers = {_MAKERS[volume.fs_type] for volume in layout.volumes() if volume.fs_type in _MAKERS}
+    return tuple(sorted({*_ALWAYS, *makers, *(_OF_GROUPS if layout.groups else ())}))
 
 
 def missing(programs: Iterable[str]) -> tuple[str, ...]:

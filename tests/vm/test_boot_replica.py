@@ -32,7 +32,7 @@ from dtesx.model.wiring import Card, Wiring
 from dtesx.planning.disks import plan_layout
 from dtesx.planning.workload import select
 from dtesx.volumes.mounts import mounted_layout
-from dtesx.volumes.prepare import prepare_disk
+from dtesx.volumes.prepare import prepare_disks
 
 pytestmark = pytest.mark.vm
 
@@ -128,7 +128,7 @@ def build_replica(tmp_path: Path) -> tuple[list[Path], Layout]:
         for file, disk in zip(disks, planned.disks, strict=True):
             file.touch()
             os.truncate(file, disk.size_bytes)
-            prepare_disk(file, disk)
+        prepare_disks(planned, disks)
         with mounted_layout(planned, disks, tmp_path / "replica", nested=True) as mounted:
             root = mounted["/"]
             run(["cp", "-a", f"{source}/.", str(root)])
@@ -178,8 +178,8 @@ def test_the_replica_starts_and_is_the_source(tmp_path: Path) -> None:
     print(f"login prompt after {time.monotonic() - started:.0f} s")
     report = text[: text.index("end of report")]
     assert re.search(r"^eth0 +UP ", report, re.MULTILINE), report[-2000:]
-    for _, partition in planned.file_systems():
-        assert re.search(rf"^{partition.mount_point} {partition.uuid}\s", report, re.MULTILINE)
+    for fs in planned.file_systems():
+        assert re.search(rf"^{fs.mount_point} {fs.uuid}\s", report, re.MULTILINE)
     assert re.search(r"^/dev/sd[ab]\d+\s+partition", report, re.MULTILINE)
     assert not re.search(r"loaded +failed", report)
     assert f"{hashlib.sha256(PROOF.encode()).hexdigest()}  /srv/proof" in report

@@ -186,8 +186,10 @@ def _subvolumes(inventory: Inventory) -> Iterator[tuple[str, ...]]:
     owners = {fs.uuid: fs for fs in inventory.file_systems if fs.subvolumes}
     for fs in owners.values():
         for found in fs.subvolumes:
-            name = f"{found.path} (snapshot)" if found.snapshot else found.path
-            yield name, str(found.id), fs.device
+            marks = ", ".join(
+                mark for mark, is_so in (("snapshot", found.snapshot), ("default", found.default)) if is_so
+            )
+            yield f"{found.path} ({marks})" if marks else found.path, str(found.id), fs.device
 
 
 def _link(link: Link) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from dtesx.model.inventory import Firmware
 from dtesx.model.layout import MIB, DiskLayout, Layout, Partition, PartitionRole
 from dtesx.model.wiring import Card, Wiring
 from dtesx.volumes.mounts import mounted_layout
-from dtesx.volumes.prepare import prepare_disk
+from dtesx.volumes.prepare import prepare_disks
 
 pytestmark = pytest.mark.integration
 
@@ -48,7 +48,7 @@ def replica(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
     disk = tmp_path / "disk.img"
     disk.touch()
     os.truncate(disk, DISK.size_bytes)
-    prepare_disk(disk, DISK)
+    prepare_disks(LAYOUT, [disk])
     with mounted_layout(LAYOUT, [disk], tmp_path / "root", nested=True) as mounted:
         root = mounted["/"]
         (root / "etc").mkdir()

@@ -94,6 +94,7 @@ def test_subvolumes_of_a_real_btrfs(tmp_path: Path) -> None:
         btrfs subvolume create "$2/@" >&2
         btrfs subvolume create "$2/@/a name" >&2
         btrfs subvolume snapshot -r "$2/@" "$2/@/snap" >&2
+        btrfs subvolume set-default "$2/@/a name" >&2
         device=$(findmnt -n -o SOURCE "$2")
         mkdir "$2.sub"
         mount -o subvol=@ "$device" "$2.sub"
@@ -107,10 +108,10 @@ print(msgspec.json.encode(collect()).decode())'
     found = [f for f in json.loads(done.stdout)["file_systems"] if f["mount_point"].startswith(str(where))]
     assert [(f["mount_point"], f["subvolume"]) for f in found] == [(str(where), ""), (f"{where}.sub", "/@")]
     for fs in found:
-        assert sorted((s["path"], s["snapshot"]) for s in fs["subvolumes"]) == [
-            ("@", False),
-            ("@/a name", False),
-            ("@/snap", True),
+        assert sorted((s["path"], s["snapshot"], s["default"]) for s in fs["subvolumes"]) == [
+            ("@", False, False),
+            ("@/a name", False, True),
+            ("@/snap", True, False),
         ]
         assert "free-space-tree" in fs["format"]["features"]
 

@@ -24,7 +24,7 @@ from dtesx.replication.continuous.following import Follower
 from dtesx.replication.continuous.replicating import Assignment, Replication
 from dtesx.replication.one_shot import open_tree
 from dtesx.services import worker
-from dtesx.volumes.prepare import prepare_disk
+from dtesx.volumes.prepare import prepare_disks
 from dtesx.wire.identity import create, load_or_create
 
 pytestmark = pytest.mark.integration
@@ -44,7 +44,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     made = subprocess.run(["losetup", "--find", "--show", image], capture_output=True, check=True)
     device = Path(made.stdout.decode().strip())
     try:
-        prepare_disk(device, DISK)
+        prepare_disks(Layout(Firmware.BIOS, (DISK,)), [device])
         yield device
     finally:
         subprocess.run(["losetup", "--detach", device], check=True)

@@ -21,10 +21,11 @@ from dtesx.model.specs import WorkloadSpec
 from dtesx.model.storage import BlockDevice, DeviceKind, FileSystem, Swap
 from dtesx.planning.disks import plan_layout
 from dtesx.planning.workload import select
-from dtesx.volumes import mounts, prepare
+from dtesx.volumes import formats, mounts
+from dtesx.volumes.formats import probe
 from dtesx.volumes.mounts import mounted_layout, mounts_below, release
 from dtesx.volumes.nodes import loops_over, partition_nodes
-from dtesx.volumes.prepare import prepare_disk, probe
+from dtesx.volumes.prepare import prepare_disks
 from dtesx.volumes.views import open_view
 
 pytestmark = pytest.mark.integration
@@ -71,8 +72,7 @@ def disks(tmp_path: Path) -> Iterator[list[Path]]:
 
 
 def prepare_all(disks: list[Path]) -> None:
-    for device, disk in zip(disks, LAYOUT.disks, strict=True):
-        prepare_disk(device, disk)
+    prepare_disks(LAYOUT, disks)
 
 
 def assert_clean(where: Path, disks: list[Path]) -> None:
@@ -101,17 +101,17 @@ def test_repeating_keeps_what_is_there(disks: list[Path], tmp_path: Path) -> Non
 
 
 def test_an_unfinished_run_is_completed(disks: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    real = prepare.make_command
+    real = formats.make_command
 
     def no_swap(partition: Partition, node: Path) -> list[str]:
         return ["false"] if partition.fs_type == "swap" else real(partition, node)
 
-    monkeypatch.setattr(prepare, "make_command", no_swap)
+    monkeypatch.setattr(formats, "make_command", no_swap)
     with pytest.raises(CommandFailed):
-        prepare_disk(disks[0], LAYOUT.disks[0])
+        prepare_all(disks)
     assert_clean(Path("/nowhere"), disks)
     monkeypatch.undo()
-    prepare_disk(disks[0], LAYOUT.disks[0])
+    prepare_all(disks)
     with partition_nodes(disks[0], [SWAP]) as nodes:
         assert probe(nodes[3]).uuid == SWAP.uuid
 
@@ -120,7 +120,7 @@ def test_a_foreign_table_is_refused_untouched(disks: list[Path]) -> None:
     subprocess.run(["sfdisk", "--quiet", disks[0]], input=b"label: dos\nstart=2048,size=4096\n", check=True)
     before = disks[0].read_bytes()
     with pytest.raises(Conflict, match="dos partition table") as caught:
-        prepare_disk(disks[0], LAYOUT.disks[0])
+        prepare_all(disks)
     assert caught.value.hint
     assert disks[0].read_bytes() == before
 
@@ -128,7 +128,7 @@ def test_a_foreign_table_is_refused_untouched(disks: list[Path]) -> None:
 def test_a_foreign_file_system_is_refused(disks: list[Path]) -> None:
     subprocess.run(["mkfs.ext4", "-q", disks[0]], check=True)
     with pytest.raises(Conflict, match="ext4 file system"):
-        prepare_disk(disks[0], LAYOUT.disks[0])
+        prepare_all(disks)
 
 
 def test_a_disk_that_is_too_small_is_named(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_disk_that_is_too_small_is_named(tmp_path: Path) -> None:
     small.touch()
     os.truncate(small, 8 * MIB)
     with pytest.raises(CommandFailed, match="sfdisk"):
-        prepare_disk(small, LAYOUT.disks[0])
+        prepare_disks(Layout(Firmware.BIOS, LAYOUT.disks[:1]), [small])
 
 
 def test_a_regular_file_can_be_the_disk(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_regular_file_can_be_the_disk(tmp_path: Path) -> None:
     file.touch()
     os.truncate(file, LAYOUT.disks[0].size_bytes)
     layout = Layout(Firmware.BIOS, LAYOUT.disks[:1])
-    prepare_disk(file, layout.disks[0])
+    prepare_disks(layout, [file])
     with mounted_layout(layout, [file], tmp_path / "r", nested=True) as mounted:
         (mounted["/"] / "x").touch()
     assert_clean(tmp_path / "r", [file])
@@ -300,7 +300,7 @@ def test_a_plan_with_a_disk_for_each_volume_is_carried_out(tmp_path: Path) -> No
     for file, disk in zip(files, layout.disks, strict=True):
         file.touch()
         os.truncate(file, disk.size_bytes)
-        prepare_disk(file, disk)
+    prepare_disks(layout, files)
     with mounted_layout(layout, files, tmp_path / "r", nested=True) as mounted:
         sizes = {mount: os.statvfs(directory) for mount, directory in mounted.items()}
         assert list(mounted) == ["/", "/boot", "/srv"]

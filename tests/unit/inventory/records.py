@@ -249,5 +249,5 @@ def suse() -> Readings:
             node("vdb", "disk", "254:16", **btrfs),
         ),
         mounts=findmnt(sub("/", "/@/.snapshots/1/with path snapshot", 260), sub("/var", "/@/var", 258)),
-        subvolumes={"u-btrfs": (listed, taken)},
+        subvolumes={"u-btrfs": (listed, taken, "ID 260 gen 12 top level 259 path @/.snapshots/1/snapshot")},
     )

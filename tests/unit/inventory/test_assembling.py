@@ -163,10 +163,10 @@ def test_subvolumes_of_a_btrfs_over_two_disks() -> None:
     ]
     assert {f.device for f in found.file_systems} == {"/dev/vda2"}
     assert {f.label for f in found.file_systems} == {"system disk"}
-    assert [(s.id, s.path, s.snapshot) for s in found.file_systems[0].subvolumes] == [
-        (256, "@", False),
-        (258, "@/var", False),
-        (260, "@/.snapshots/1/with path snapshot", True),
+    assert [(s.id, s.path, s.snapshot, s.default) for s in found.file_systems[0].subvolumes] == [
+        (256, "@", False, False),
+        (258, "@/var", False, False),
+        (260, "@/.snapshots/1/with path snapshot", True, True),
     ]
     whole = inventory(found)
     assert [d.name for d in whole.devices_of(found.file_systems[0])] == ["vdb", "vda2"]

@@ -244,7 +244,11 @@ def test_only_what_is_asked_for_is_protected() -> None:
     source = inventory(fs("/"), fs("/boot"), fs("/srv", "sdb"), fs("/var", "sdc"))
     planned = layout(source, workload=WorkloadSpec(volumes=("/var",)))
     assert [p.mount_point for p in partitions(planned) if p.mount_point] == ["/", "/boot", "/var"]
-    assert select(source, WorkloadSpec(volumes=())).left_out == ("/srv", "/var")
+    left = select(source, WorkloadSpec(volumes=())).left_out
+    assert [(out.mount_point, out.reason) for out in left] == [
+        ("/srv", "the job does not name it"),
+        ("/var", "the job does not name it"),
+    ]
 
 
 def test_a_file_system_of_which_several_subvolumes_are_mounted_is_there_once() -> None:

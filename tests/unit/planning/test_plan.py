@@ -153,7 +153,8 @@ def test_a_card_that_is_not_there(option: dict[str, Any]) -> None:
 
 UEFI = replace(inventory(fs("/")), firmware=Firmware.UEFI)
 RAID = inventory(replace(fs("/"), stack=("disk", "part", "raid1")))
-SUBVOLUME = inventory(replace(fs("/", kind="btrfs"), subvolume="/@"))
+ENCRYPTED = inventory(replace(fs("/"), stack=("disk", "part", "crypt")))
+UNREAD = inventory(replace(fs("/"), stack=("disk", "part", "lvm")))
 OLD = StorageSpec(disks={"sda": DiskSpec(existing="[ds] old/old.vmdk")})
 
 
@@ -163,11 +164,9 @@ OLD = StorageSpec(disks={"sda": DiskSpec(existing="[ds] old/old.vmdk")})
         (UEFI, {}, "not supported yet: replicas that start by UEFI"),
         (UEFI, {"firmware": Firmware.BIOS}, "starts by uefi as a replica that starts by bios"),
         (replace(UEFI, architecture="aarch64"), {}, "the source has aarch64 processors"),
-        (lvm(GIB), {}, "not supported yet: volume groups (vg0)"),
-        (RAID, {}, "not supported yet: /: volumes on raid1"),
-        (SUBVOLUME, {}, "not supported yet: /: btrfs subvolumes"),
+        (ENCRYPTED, {}, "/: encrypted on the source, but the replica's disks would not be"),
+        (UNREAD, {}, "/: the source could not tell which volume group it is in"),
         (inventory(fs("/")), {"storage": OLD}, "no virtual disk [ds] old/old.vmdk on the datastores"),
-        (lvm(GIB), {"storage": OLD}, "not supported yet: existing virtual disks of volume groups"),
         (inventory(fs("/")), {"networks": {"*": "Nowhere"}}, "no port group Nowhere"),
         (
             inventory(fs("/")),
@@ -196,6 +195,23 @@ def test_what_is_not_as_on_the_source_is_told() -> None:
     plan = planned(source, spec={"workload": WorkloadSpec(())})
     assert "disk sda: partition table: mbr -> partition table: gpt" in told(plan)
     assert "disk sdb: 1.0 GiB -> none of its own" in told(plan)
+
+
+def test_a_replica_has_no_raid_and_nothing_stands_against_it() -> None:
+    plan = planned(RAID)
+    assert "/: on raid1 -> without" in told(plan)
+    assert plan.obstacles == ()
+
+
+def test_volume_groups_are_made() -> None:
+    assert planned(lvm(GIB)).obstacles == ()
+
+
+def test_that_encryption_is_lost_has_to_be_accepted() -> None:
+    plan = planned(ENCRYPTED, storage=StorageSpec(unencrypted=True))
+    assert plan.obstacles == ()
+    assert "/: on crypt -> without" in told(plan)
+    assert "/: encrypted on the source, in clear on the replica" in [c.message for c in plan.warnings]
 
 
 def test_what_stays_behind_is_told_with_the_reason() -> None:

@@ -22,7 +22,7 @@ from dtesx.model.capture import CaptureStatus
 from dtesx.model.epoch import Epoch, EpochKind
 from dtesx.model.inventory import Inventory
 from dtesx.model.job import JobSpec, JobState, Operation, Problem
-from dtesx.model.layout import DiskLayout, Layout
+from dtesx.model.layout import Layout
 from dtesx.model.network import Nic
 from dtesx.model.record import JobRecord
 from dtesx.model.replica import ReplicaSpec
@@ -397,9 +397,10 @@ class World:
         self.replica = None
 
     # -- volumes and boot -----------------------------------------------------------------
-    def prepare_disk(self, device: Path, disk: DiskLayout) -> None:
-        self.tick()
-        self.prepared.add(str(device))
+    def prepare_disks(self, layout: Layout, devices: list[Path]) -> None:
+        for device in devices:
+            self.tick()
+            self.prepared.add(str(device))
 
     @contextmanager
     def mounted_layout(
@@ -437,7 +438,7 @@ class World:
         """Put this world in place of disks and boot code."""
         monkeypatch.setattr(transfer, "_POLL", 0.0)
         monkeypatch.setattr(replication, "_POLL", 0.0)
-        monkeypatch.setattr(protect, "prepare_disk", self.prepare_disk)
+        monkeypatch.setattr(protect, "prepare_disks", self.prepare_disks)
         monkeypatch.setattr(protect, "find_disk", lambda uuid: Path("/dev") / uuid)
         monkeypatch.setattr(failover, "find_disk", lambda uuid: Path("/dev") / uuid)
         monkeypatch.setattr(failover, "mounted_layout", self.mounted_layout)
