@@ -121,6 +121,9 @@ FIELDS: dict[type, dict[str, dict[str, Any]]] = {
             "description": "With per-volume: volume groups by their names.",
             "examples": [{"vg0": {"size": "200GiB", "volumes": {"root": "30GiB"}}}],
         },
+        "unencrypted": {
+            "description": "The replica may hold in clear what is encrypted on the source.",
+        },
     },
     DiskSpec: {
         "datastore": {"description": "Where the disk is; empty: replica.datastore."},

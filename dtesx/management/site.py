@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dtesx.base.errors import DtesxError
-from dtesx.base.log import get_logger
 from dtesx.management.source_client import SourceClient
 from dtesx.management.store import Store
 from dtesx.management.vmware import Vmware
 from dtesx.model.record import JobRecord
 from dtesx.model.tasks import Task
 from dtesx.recovery.ports import Surroundings, Workers
-from dtesx.volumes.disks import find_disk
-from dtesx.volumes.mounts import release
-
-log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,14 +49,3 @@ class ApplianceSite:
                 tasks=self.tasks,
                 cancel=cancel,
             )
-
-
-def release_disks(where: Path, disk_uuids: Sequence[str]) -> None:
-    """Undo the mounts below ``where`` and the loop devices that a killed worker left."""
-    devices = []
-    for uuid in disk_uuids:
-        try:
-            devices.append(find_disk(uuid, timeout=0))
-        except DtesxError as error:
-            log.info("a disk is not here any more", uuid=uuid, reason=error.message)
-    release(where, devices)

@@ -40,6 +40,7 @@ class Check(StrEnum):
     POWER = "power"
     TOOLS = "tools"
     TASKS = "tasks"
+    GROUP_NAMES = "group-names"
 
 
 class Verdict(StrEnum):

@@ -28,6 +28,8 @@ PHYSICAL_VOLUME_BYTES = MIB
 
 _TAIL_BYTES = MIB  # the backup GPT takes the last 33 sectors
 _BIOS_BOOT_BYTES = MIB
+# What mkfs.xfs (from 5.19 on) and mkfs.btrfs make at all; sources may have smaller ones from older days.
+_LEAST_BYTES = {"xfs": 300 * MIB, "btrfs": 128 * MIB}
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def wanted(volume: Volume, size_bytes: int = 0) -> Wanted:
     """A partition for a volume, as large as on the source or with another size."""
     return Wanted(
         volume.role,
-        size_bytes or volume.size_bytes,
+        _size_of(volume, size_bytes),
         volume.fs_type,
         volume.uuid,
         volume.label,
@@ -112,7 +114,7 @@ def logical_volume(volume: Volume, extent_bytes: int, size_bytes: int = 0) -> Lo
     return LogicalVolume(
         volume.name,
         volume.role,
-        up(size_bytes or volume.size_bytes, extent_bytes),
+        up(_size_of(volume, size_bytes), extent_bytes),
         volume.fs_type,
         volume.uuid,
         volume.label,
@@ -120,6 +122,10 @@ def logical_volume(volume: Volume, extent_bytes: int, size_bytes: int = 0) -> Lo
         subvolumes=volume.subvolumes,
         options=volume.options,
     )
+
+
+def _size_of(volume: Volume, size_bytes: int) -> int:
+    return max(size_bytes or volume.size_bytes, _LEAST_BYTES.get(volume.fs_type, 0))
 
 
 def physical_volume(group: str, usable_bytes: int) -> Wanted:

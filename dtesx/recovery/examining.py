@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from dtesx import __version__
 from dtesx.base.errors import Conflict, DtesxError, NotFound
 from dtesx.model.inventory import Inventory
 from dtesx.model.job import Problem
+from dtesx.model.layout import Layout
 from dtesx.model.record import JobRecord
 from dtesx.model.vmware import VirtualMachine
 from dtesx.planning.machine import replica_plan
@@ -18,6 +20,7 @@ from dtesx.recovery.run import problem_of
 from dtesx.recovery.transfer import layout, owner_of, replica
 from dtesx.validation.facts import ApplianceFacts, Facts, PlanFacts, ReplicaFacts, SourceFacts, VsphereFacts
 from dtesx.volumes import programs
+from dtesx.volumes.mapping import group_below
 from dtesx.vsphere.client import VSphere
 
 _What = PlanFacts | ReplicaFacts | Problem | None
@@ -31,13 +34,24 @@ def examine(record: JobRecord, site: Surroundings, claims: tuple[str, ...] = ())
     source = _source(record, site)
     inventory = source.inventory if isinstance(source, SourceFacts) else None
     vsphere, what = _vsphere(record, site, inventory)
-    wanted = programs.needed(what.plan.layout) if isinstance(what, PlanFacts) else ()
-    lacking = programs.missing(wanted)
+    planned = what.plan.layout if isinstance(what, PlanFacts) else None
+    return Facts(_appliance(record, site, planned, claims), source, vsphere, what)
+
+
+def _appliance(
+    record: JobRecord, site: Surroundings, planned: Layout | None, claims: tuple[str, ...]
+) -> ApplianceFacts:
+    lacking = programs.missing(programs.needed(planned) if planned else ())
     named = record.spec.failover.before
-    absent = (named,) if named and named not in site.tasks else ()
-    packages = programs.packages(lacking)
-    appliance = ApplianceFacts(claims, lacking, packages, programs.installable(), absent)
-    return Facts(appliance, source, vsphere, what)
+    own, groups = group_below(Path("/")), planned.groups if planned else ()
+    return ApplianceFacts(
+        claims,
+        lacking,
+        programs.packages(lacking),
+        programs.installable(),
+        missing_tasks=(named,) if named and named not in site.tasks else (),
+        own_group=own if own in {group.name for group in groups} else "",
+    )
 
 
 def _source(record: JobRecord, site: Surroundings) -> SourceFacts | Problem:

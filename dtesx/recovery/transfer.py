@@ -17,6 +17,7 @@ from dtesx.model.target import WorkerSpec
 from dtesx.model.vmware import VirtualDisk, VirtualMachine, owner_note
 from dtesx.recovery.ports import Surroundings
 from dtesx.recovery.run import Run
+from dtesx.volumes.mounts import release_disks
 from dtesx.vsphere.client import VSphere
 
 log = get_logger(__name__)
@@ -51,9 +52,13 @@ def attach_disks(record: JobRecord, site: Surroundings) -> None:
 
 
 def detach(run: Run) -> None:
-    """Take the replica's disks from the appliance; their files stay."""
+    """Take the replica's disks from the appliance; their files stay.
+
+    What lies over them goes before: a preparation that was killed leaves it, or the system put it there.
+    """
     if not run.record.replica_ref and not run.record.lent:
         return
+    release_disks(run.site.directory, [disk.uuid for disk in run.record.disks])
     with run.site.vsphere() as vsphere:
         appliance = vsphere.vm_by_instance(run.site.appliance_vm)
         give_back(run, vsphere, appliance)

@@ -17,7 +17,7 @@ from dtesx.management.relay import Relay
 from dtesx.management.replica_watch import ReplicaWatch
 from dtesx.management.server import serving
 from dtesx.management.servers import Servers
-from dtesx.management.site import ApplianceSite, release_disks
+from dtesx.management.site import ApplianceSite
 from dtesx.management.snapshot_timer import SnapshotTimer
 from dtesx.management.steering import Steering
 from dtesx.management.store import Store
@@ -28,6 +28,7 @@ from dtesx.management.web import application
 from dtesx.management.workers import LocalWorkers
 from dtesx.model.tasks import Task
 from dtesx.recovery import operations
+from dtesx.volumes.mounts import release_disks
 from dtesx.wire import pairing
 from dtesx.wire.identity import load_or_create
 from dtesx.wire.tls import server_context

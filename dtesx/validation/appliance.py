@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from dtesx.model.validation import Check, Finding
 from dtesx.validation.facts import ApplianceFacts
-from dtesx.validation.judging import Judge, error
+from dtesx.validation.judging import Judge, error, warning
 
 
 def _names(facts: ApplianceFacts) -> Iterator[Finding]:
@@ -33,8 +33,19 @@ def _tasks(facts: ApplianceFacts) -> Iterator[Finding]:
         )
 
 
+def _groups(facts: ApplianceFacts) -> Iterator[Finding]:
+    if facts.own_group:
+        yield warning(
+            Check.GROUP_NAMES,
+            f"the appliance itself is on a volume group {facts.own_group}, and so is the source: "
+            "the appliance may not start with the replica's disks attached",
+            f"rename the appliance's group (vgrename {facts.own_group} appliance), and in its boot loader",
+        )
+
+
 JUDGES = (
     Judge(Check.JOB_NAME, "no other job has the name of this one or of its replica", _names),
     Judge(Check.TOOLS, "the appliance has the programs that the replica needs", _tools),
     Judge(Check.TASKS, "the appliance has the tasks that the job names", _tasks),
+    Judge(Check.GROUP_NAMES, "the appliance's own volume group has no name that the source has", _groups),
 )

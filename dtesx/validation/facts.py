@@ -16,7 +16,8 @@ class ApplianceFacts:
 
     ``claims`` are sentences about jobs that have this job's or its replica's name. ``packages`` have the
     missing programs; ``installable`` tells whether they can be installed there by dtesx. ``missing_tasks``
-    are those that the job has run and the appliance does not have.
+    are those that the job has run and the appliance does not have. ``own_group`` is the volume group that
+    it is on itself, where the source has one of that name, else "".
     """
 
     claims: tuple[str, ...] = ()
@@ -24,6 +25,7 @@ class ApplianceFacts:
     packages: tuple[str, ...] = ()
     installable: bool = False
     missing_tasks: tuple[str, ...] = ()
+    own_group: str = ""
 
 
 @dataclass(frozen=True)

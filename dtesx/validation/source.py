@@ -67,17 +67,17 @@ def _loader(facts: SourceFacts) -> Iterator[Finding]:
 def _changed(facts: SourceFacts) -> Iterator[Finding]:
     if facts.planned_from is None:
         return
-    known = {fs.uuid for fs in facts.planned_from.file_systems}
-    present = {fs.uuid for fs in facts.inventory.file_systems}
+    known = {(fs.uuid, fs.subvolume) for fs in facts.planned_from.file_systems}
+    present = {(fs.uuid, fs.subvolume) for fs in facts.inventory.file_systems}
     for fs in facts.inventory.file_systems:
-        if fs.uuid not in known:
+        if (fs.uuid, fs.subvolume) not in known:
             yield warning(
                 Check.SOURCE_CHANGED,
                 f"the source has a file system at {fs.mount_point} that the replica was not made with",
                 "it is not protected; delete the job and create it again to have it on the replica",
             )
     for fs in facts.planned_from.file_systems:
-        if fs.uuid not in present:
+        if (fs.uuid, fs.subvolume) not in present:
             yield warning(
                 Check.SOURCE_CHANGED,
                 f"the file system that was at {fs.mount_point} is not mounted on the source any more",

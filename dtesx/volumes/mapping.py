@@ -6,6 +6,8 @@ with a group ``rhel`` could not be held at once. A name here is the volume's own
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,6 +23,7 @@ log = get_logger(__name__)
 
 _SECTOR = 512
 _BLOCK = Path("/sys/class/block")
+_HYPHEN = re.compile("(?<!-)-(?!-)")
 _MAPPER = Path("/dev/mapper")
 _OURS = "DTESX-"
 # Also what udev's rules activated on their own when the disks appeared (lvmautoactivation(7)).
@@ -90,6 +93,16 @@ def mapped_over(devices: Sequence[Path]) -> list[str]:
             if (about / "uuid").read_text().startswith(_REMOVABLE):
                 found.append((about / "name").read_text().strip())
     return list(dict.fromkeys(reversed(found)))
+
+
+def group_below(directory: Path) -> str:
+    """The name of the volume group that a directory's file system is on, "" when it is on none."""
+    number = os.stat(directory).st_dev
+    about = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}/dm")
+    if not about.exists() or not (about / "uuid").read_text().startswith("LVM-"):
+        return ""
+    # A hyphen within a name is written twice (lvm(8), VALID NAMES).
+    return _HYPHEN.split((about / "name").read_text())[0].replace("--", "-")
 
 
 def release_devices(devices: Sequence[Path]) -> None:

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from dtesx.base.errors import Conflict
+from dtesx.base.errors import Conflict, NotFound
 from dtesx.base.log import get_logger
 from dtesx.base.retry import wait_until
 from dtesx.base.run import run
 from dtesx.model.layout import FileSystem, Layout
+from dtesx.volumes.disks import find_disk
 from dtesx.volumes.mapping import release_devices, volume_nodes
 from dtesx.volumes.nodes import members_of, open_partitions
 
@@ -40,6 +41,8 @@ def mounted_layout(
     """
     release(where, devices)
     with ExitStack() as stack:
+        # What udev's rules activated meanwhile would hold the disks when they are taken away.
+        stack.callback(release_devices, devices)
         where.mkdir(parents=True, exist_ok=True)
         nodes = stack.enter_context(_open(layout, devices))
         mounted: dict[str, Path] = {}
@@ -76,6 +79,17 @@ def release(where: Path, devices: Sequence[Path]) -> None:
         log.info("left-over mount released", where=mount_point)
         _unmount(mount_point)
     release_devices(devices)
+
+
+def release_disks(where: Path, uuids: Sequence[str]) -> None:
+    """The same for virtual disks, as far as they are attached to this machine."""
+    devices = []
+    for uuid in uuids:
+        try:
+            devices.append(find_disk(uuid, timeout=0))
+        except NotFound as error:
+            log.info("a disk is not here any more", uuid=uuid, reason=error.message)
+    release(where, devices)
 
 
 def mounts_below(where: Path) -> list[Path]:

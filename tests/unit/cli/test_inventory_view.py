@@ -57,7 +57,7 @@ def test_both_disks_of_a_btrfs_show_where_it_is_mounted(capsys: pytest.CaptureFi
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "└─ vda2 1.0 GiB partition btrfs 500 B / /var" in lines
     assert "vdb 1.0 GiB disk btrfs 500 B / /var" in lines
-    assert "@/.snapshots/1/with path snapshot (snapshot) 260 /dev/vda2" in lines
+    assert "@/.snapshots/1/with path snapshot (snapshot, default) 260 /dev/vda2" in lines
 
 
 def test_the_reason_for_what_is_not_protected(capsys: pytest.CaptureFixture[str]) -> None:

@@ -341,3 +341,9 @@ def test_thin_volumes_get_the_room_that_they_promise() -> None:
 def test_a_disk_that_nothing_protected_is_on_is_not_made() -> None:
     source = replace(inventory(fs("/")), devices=(disk("sda"), disk("sdb")))
     assert [made.holds for made in layout(source).disks] == ["sda"]
+
+
+@pytest.mark.parametrize(("kind", "least"), [("xfs", 300 * MIB), ("btrfs", 128 * MIB), ("ext4", 64 * MIB)])
+def test_a_file_system_is_never_smaller_than_todays_tools_make_it(kind: str, least: int) -> None:
+    planned = layout(inventory(fs("/"), fs("/boot", size=64 * MIB, kind=kind, device="/dev/sda2")))
+    assert [p.size_bytes for p in partitions(planned) if p.mount_point == "/boot"] == [least]

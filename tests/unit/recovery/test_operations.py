@@ -9,10 +9,11 @@ from dtesx.base.errors import Conflict, ConnectionFailed
 from dtesx.model.epoch import Epoch, EpochKind
 from dtesx.model.inventory import Firmware
 from dtesx.model.job import JobState, Operation, OperationKind, StepState
+from dtesx.model.layout import Layout
 from dtesx.model.record import JobRecord
 from dtesx.model.replication import ReplicationSwitch, TargetStatus
 from dtesx.model.specs import ReplicationSpec
-from dtesx.recovery import failover, replication
+from dtesx.recovery import failover, protect, replication
 from dtesx.recovery.operations import allowed, execute, interrupt, new_operation, resume
 from tests.unit.recovery.world import INVENTORY, Killed, World, record
 
@@ -337,6 +338,27 @@ def test_trouble_at_any_call_can_be_resumed(
         operation, job = execute(resume(operation), job, world.surroundings())
         assert operation.problem is None, (point, operation.problem)
         _check(world, job, kind)
+
+
+def test_disks_of_a_killed_preparation_are_free_when_the_job_is_deleted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No worker has ever run that could have left word of them."""
+
+    def killed(_layout: Layout, _devices: list[Path]) -> None:
+        world.mounted = True
+        raise Killed
+
+    monkeypatch.setattr(protect, "prepare_disks", killed)
+    operation = new_operation(record(), K.PROTECT, {})
+    world.save_operation(operation)
+    with pytest.raises(Killed):
+        execute(operation, record(), world.surroundings())
+    assert world.attached
+    job = replace(world.jobs[-1], state=JobState.PROTECT_FAILED)
+    operation, _ = perform(world, job, K.DELETE, keep_replica="no")
+    assert operation.problem is None
+    assert (world.replica, world.attached, world.mounted) == (None, set(), False)
 
 
 def _check(world: World, job: JobRecord, kind: K) -> None:

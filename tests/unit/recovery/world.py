@@ -402,6 +402,11 @@ class World:
             self.tick()
             self.prepared.add(str(device))
 
+    def release_disks(self, where: Path, uuids: list[str]) -> None:
+        self.tick()
+        assert not self.worker, "taken from under a worker"
+        self.mounted = False
+
     @contextmanager
     def mounted_layout(
         self, layout: Layout, devices: list[Path], where: Path, *, nested: bool
@@ -439,6 +444,7 @@ class World:
         monkeypatch.setattr(transfer, "_POLL", 0.0)
         monkeypatch.setattr(replication, "_POLL", 0.0)
         monkeypatch.setattr(protect, "prepare_disks", self.prepare_disks)
+        monkeypatch.setattr(transfer, "release_disks", self.release_disks)
         monkeypatch.setattr(protect, "find_disk", lambda uuid: Path("/dev") / uuid)
         monkeypatch.setattr(failover, "find_disk", lambda uuid: Path("/dev") / uuid)
         monkeypatch.setattr(failover, "mounted_layout", self.mounted_layout)

@@ -68,6 +68,7 @@ def test_what_was_not_looked_at_is_not_said_to_be_in_order() -> None:
     ("facts", "check", "verdict"),
     [
         (replace(GOOD, appliance=ApplianceFacts(("there is another",))), Check.JOB_NAME, Verdict.ERROR),
+        (replace(GOOD, appliance=ApplianceFacts(own_group="rhel")), Check.GROUP_NAMES, Verdict.WARNING),
         (
             replace(GOOD, appliance=ApplianceFacts((), ("mkfs.xfs",), ("xfsprogs",))),
             Check.TOOLS,
