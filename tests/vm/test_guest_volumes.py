@@ -174,6 +174,19 @@ def test_what_a_killed_process_left_is_taken_down_or_gone_on_with(little: Held) 
     assert json.loads(little.do("crash")) == {"prepare": changes, "hold": changes}
 
 
+def test_an_efi_system_partition_is_mirrored_and_then_the_same(
+    guest: GuestAppliance, new_disk: NewDisk
+) -> None:
+    """vfat has no owners, modes or fractions of a second: nothing of that may look different for ever."""
+    esp = Partition(
+        *(1, PartitionRole.EFI_SYSTEM, MIB, 66 * MIB, "vfat", "AB00-0009", "", "/boot/efi"),
+        options=("fmask=0077", "dmask=0077"),
+    )
+    for held in _held(guest, new_disk, Layout(Firmware.UEFI, (DiskLayout(0, 68 * MIB, (esp,)),)), "esp"):
+        held.do("prepare")
+        assert json.loads(held.do("esp")) == {"sent": [3, 0], "same": True, "seen": 6}
+
+
 def test_disks_that_were_torn_out_of_a_killed_process_can_be_held_again(
     guest: GuestAppliance, little: Held
 ) -> None:
