@@ -17,6 +17,7 @@ from dtesx.recovery.ports import Surroundings
 from dtesx.recovery.run import Run
 from dtesx.recovery.transfer import detach, give_back, layout, owner_of, refresh_disks
 from dtesx.volumes.disks import find_disk
+from dtesx.volumes.mounts import release_disks
 from dtesx.volumes.prepare import check_existing, prepare_disks
 from dtesx.vsphere.client import VSphere
 
@@ -80,6 +81,7 @@ def look_at_existing(run: Run) -> None:
             try:
                 check_existing(find_disk(held.uuid), planned, disk)
             finally:
+                release_disks(run.site.directory, [held.uuid])
                 give_back(run, vsphere, appliance)
 
 

@@ -36,8 +36,8 @@ def disk_guid(layout: Layout, disk: DiskLayout) -> str:
     By it a disk that a killed run prepared is told from a foreign one.
     """
     held = {part.group for part in disk.partitions}
-    volumes = [volume for group in layout.groups if group.name in held for volume in group.volumes]
-    names = [str(disk.index), *(volume.uuid for volume in (*disk.partitions, *volumes))]
+    inside = [volume.uuid for group in layout.groups if group.name in held for volume in group.volumes]
+    names = [str(disk.index), *(part.uuid for part in disk.partitions), *inside]
     return str(uuid.uuid5(_NAMESPACE, "/".join(names))).upper()
 
 

@@ -20,6 +20,7 @@ from dtesx.model.vmware import ReplicaPlan, VirtualMachine
 from dtesx.recovery import protect
 from dtesx.recovery.transfer import owner_of
 from dtesx.volumes import prepare
+from dtesx.volumes.formats import probe
 from dtesx.vsphere.client import VSphere
 from dtesx.vsphere.tasks import run_task
 from tests.unit.planning.sources import fs, inventory
@@ -120,7 +121,7 @@ def test_a_former_replica_is_used_again(
     world: Surrounded, vsphere: VSphere, site: Site, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Mirror near, delete the job but not the replica, take its disk elsewhere, go on by difference."""
-    monkeypatch.setattr(protect, "prepare_disk", prepare.prepare_disk)
+    monkeypatch.setattr(protect, "prepare_disks", prepare.prepare_disks)
     near = made_of(world, f"{name}-near", StorageSpec())
     near = replace(near, spec=replace(near.spec, replica=replace(near.spec.replica, name=f"{name}-old")))
     operation, near = world.run(K.PROTECT, near)
@@ -134,11 +135,11 @@ def test_a_former_replica_is_used_again(
     assert (refused.state, refused.replica_ref) == (JobState.PROTECT_FAILED, "")
 
     vsphere.detach_disk(near.replica_ref, near.disks[0])
-    before = prepare.probe(site.file(path))
+    before = probe(site.file(path))
     blocks = site.file(path).read_bytes()
     operation, record = world.run(K.PROTECT, refused)
     assert (operation.problem, record.state) == (None, JobState.PROTECTED)
-    assert prepare.probe(site.file(record.disks[0].path)) == before
+    assert probe(site.file(record.disks[0].path)) == before
     assert site.file(record.disks[0].path).read_bytes() == blocks, "nothing was made anew"
 
 

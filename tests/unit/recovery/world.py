@@ -444,7 +444,8 @@ class World:
         monkeypatch.setattr(transfer, "_POLL", 0.0)
         monkeypatch.setattr(replication, "_POLL", 0.0)
         monkeypatch.setattr(protect, "prepare_disks", self.prepare_disks)
-        monkeypatch.setattr(transfer, "release_disks", self.release_disks)
+        for taking in (transfer, protect):
+            monkeypatch.setattr(taking, "release_disks", self.release_disks)
         monkeypatch.setattr(protect, "find_disk", lambda uuid: Path("/dev") / uuid)
         monkeypatch.setattr(failover, "find_disk", lambda uuid: Path("/dev") / uuid)
         monkeypatch.setattr(failover, "mounted_layout", self.mounted_layout)
