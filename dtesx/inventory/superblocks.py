@@ -59,8 +59,11 @@ def _ext(head: bytes) -> Format:
     if log_block_size > _EXT_MAX_LOG_BLOCK_SIZE:
         return Format()
     (revision,) = struct.unpack_from("<I", block, 76)
+    inodes, blocks = struct.unpack_from("<II", block, 0)
+    (more_blocks,) = struct.unpack_from("<I", block, 0x150)
+    size = blocks << 10 + log_block_size
     if not revision:
-        return Format("0", 1024 << log_block_size, 128)
+        return Format("0", 1024 << log_block_size, 128, bytes_per_inode=size // max(1, inodes))
     (inode_size,) = struct.unpack_from("<H", block, 88)
     compatible, incompatible, read_only = struct.unpack_from("<III", block, 92)
     features = (
@@ -68,7 +71,9 @@ def _ext(head: bytes) -> Format:
         *_named(incompatible, _EXT_INCOMPATIBLE, "incompat"),
         *_named(read_only, _EXT_READ_ONLY, "ro-compat"),
     )
-    return Format(str(revision), 1024 << log_block_size, inode_size, features)
+    if "64bit" in features:
+        size += more_blocks << 32 + 10 + log_block_size
+    return Format(str(revision), 1024 << log_block_size, inode_size, features, size // max(1, inodes))
 
 
 def _xfs(head: bytes) -> Format:

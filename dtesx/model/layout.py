@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from dtesx.model.inventory import Firmware
 from dtesx.model.mounting import mount_key
+from dtesx.model.storage import Format
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -58,7 +59,7 @@ class Partition:
     ``mount_point`` is where the replica mounts it ("" for none). ``group`` is the volume group that a
     physical volume belongs to. Of a btrfs with ``subvolumes`` these are what is mounted, parents first,
     and ``mount_point`` is only what it is called. ``options`` are mount options that decide what the
-    files look like (vfat).
+    files look like (vfat); ``format`` is the source's.
     """
 
     number: int
@@ -72,6 +73,7 @@ class Partition:
     group: str = ""
     subvolumes: tuple[Subvolume, ...] = ()
     options: tuple[str, ...] = ()
+    format: Format = Format()
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ class LogicalVolume:
     mount_point: str = ""
     subvolumes: tuple[Subvolume, ...] = ()
     options: tuple[str, ...] = ()
+    format: Format = Format()
 
 
 Volume = Partition | LogicalVolume

@@ -181,12 +181,14 @@ class Format:
     """How a file system was made, as far as another one can be made like it.
 
     ``features`` are the names that the file system's mkfs takes; ``version`` that of the on-disk format.
+    ``bytes_per_inode`` tells how many files ext can hold, 0 for types that make inodes as they go.
     """
 
     version: str = ""
     block_bytes: int = 0
     inode_bytes: int = 0
     features: tuple[str, ...] = ()
+    bytes_per_inode: int = 0
 
 
 @dataclass(frozen=True)

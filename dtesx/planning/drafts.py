@@ -18,6 +18,7 @@ from dtesx.model.layout import (
     Subvolume,
 )
 from dtesx.model.replica import DiskSpec, GroupSpec, ReplicaSpec, datastore_of
+from dtesx.model.storage import Format
 from dtesx.planning.workload import Volume
 
 MAX_DISK_BYTES = 62 * TIB
@@ -45,6 +46,7 @@ class Wanted:
     group: str = ""
     subvolumes: tuple[Subvolume, ...] = ()
     options: tuple[str, ...] = ()
+    format: Format = Format()
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ def wanted(volume: Volume, size_bytes: int = 0) -> Wanted:
         volume.mount_point,
         subvolumes=volume.subvolumes,
         options=volume.options,
+        format=volume.format,
     )
 
 
@@ -121,6 +124,7 @@ def logical_volume(volume: Volume, extent_bytes: int, size_bytes: int = 0) -> Lo
         volume.mount_point,
         subvolumes=volume.subvolumes,
         options=volume.options,
+        format=volume.format,
     )
 
 
@@ -187,6 +191,7 @@ def _placed(index: int, draft: Draft, place: scsi.Place) -> DiskLayout:
                 want.group,
                 want.subvolumes,
                 want.options,
+                want.format,
             )
         )
         start += size

@@ -11,7 +11,7 @@ from dtesx.model.layout import PartitionRole, Subvolume
 from dtesx.model.mounting import mount_key
 from dtesx.model.plan import LeftOut
 from dtesx.model.specs import WorkloadSpec
-from dtesx.model.storage import EXPLANATIONS, BlockDevice, DeviceKind, FileSystem, Swap, VolumeGroup
+from dtesx.model.storage import EXPLANATIONS, BlockDevice, DeviceKind, FileSystem, Format, Swap, VolumeGroup
 from dtesx.planning import subvolumes
 
 FILE_SYSTEM_TYPES = ("ext2", "ext3", "ext4", "xfs", "btrfs")
@@ -33,7 +33,7 @@ class Volume:
     """A file system or swap of the source. ``group`` and ``name`` are those of its logical volume, or "".
 
     ``layers`` are the block layers below it that a replica does not have (``raid1``, ``crypt``, ...),
-    ``devices`` how many devices a btrfs is over. ``subvolumes`` and ``options``: see layout.Partition.
+    ``devices`` how many devices a btrfs is over. ``subvolumes`` and what follows: see layout.Partition.
     """
 
     role: PartitionRole
@@ -51,6 +51,7 @@ class Volume:
     devices: int = 1
     subvolumes: tuple[Subvolume, ...] = ()
     options: tuple[str, ...] = ()
+    format: Format = Format()
 
     @property
     def encrypted(self) -> bool:
@@ -173,6 +174,7 @@ def _file_systems(inventory: Inventory, chosen: Iterable[FileSystem]) -> Iterato
             devices=max(1, len(devices)),
             subvolumes=subvolumes.planned(inventory, mounts) if fs.type == "btrfs" else (),
             options=tuple(o for o in fs.options if o.startswith(_SHAPING)) if _is_esp(fs) else (),
+            format=fs.format,
         )
 
 

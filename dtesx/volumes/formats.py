@@ -13,7 +13,10 @@ from dtesx.model.layout import MIB, PartitionRole, Volume
 log = get_logger(__name__)
 
 # Features that GRUB before 2.12 or kernels from 4.18 on cannot read are left out.
-_EXT_FEATURES = "^metadata_csum_seed,^orphan_file"
+_EXT_LEFT_OUT = ("^metadata_csum_seed", "^orphan_file")
+# Without them the source's fstab options are refused (prjquota), or files have no room (xattrs, names).
+_EXT_KEPT = ("casefold", "ea_inode", "large_dir", "project", "quota")
+_EXT_RATIOS = range(1 << 10, (64 << 20) + 1)  # what mke2fs takes for -i
 # UEFI wants FAT32 on disks (UEFI 2.10, 13.3.1.1); mkfs.fat alone would make FAT16. It needs 65525 clusters.
 _FAT32_BYTES = 64 * MIB
 
@@ -78,7 +81,7 @@ def make_command(volume: Volume, node: Path) -> list[str]:
     kind, device = volume.fs_type, str(node)
     label = ["-L", volume.label] if volume.label else []
     if kind in ("ext2", "ext3", "ext4"):
-        return [f"mkfs.{kind}", "-q", "-F", "-O", _EXT_FEATURES, "-U", volume.uuid, *label, device]
+        return [f"mkfs.{kind}", "-q", "-F", *_ext_format(volume), "-U", volume.uuid, *label, device]
     if kind == "xfs":
         features = f"uuid={volume.uuid},bigtime=0,inobtcount=0"
         return ["mkfs.xfs", "-q", "-f", "-m", features, "-i", "nrext64=0", *label, device]
@@ -94,3 +97,10 @@ def make_command(volume: Volume, node: Path) -> list[str]:
         f"{volume.mount_point or kind}: {kind} file systems cannot be made here",
         hint="plan the replica's layout with ext2, ext3, ext4, xfs, btrfs, vfat and swap only",
     )
+
+
+def _ext_format(volume: Volume) -> list[str]:
+    kept = [name for name in volume.format.features if name in _EXT_KEPT]
+    ratio = volume.format.bytes_per_inode
+    inodes = ["-i", str(ratio)] if ratio in _EXT_RATIOS else []
+    return ["-O", ",".join((*_EXT_LEFT_OUT, *kept)), *inodes]

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from dtesx.base.errors import Conflict
+from dtesx.base.errors import CommandFailed, Conflict
 from dtesx.base.log import get_logger
 from dtesx.base.run import run
 from dtesx.model.layout import VolumeGroup
@@ -53,8 +53,12 @@ def _mapped(volume: lvm.Found) -> Iterator[Path]:
     run(["dmsetup", "create", name, "--uuid", f"{_OURS}{volume.uuid}"], stdin=table(volume).encode())
     try:
         yield (_MAPPER / name).resolve()
-    finally:
-        _remove(name)
+    except BaseException:
+        # What failed is the error to report; a volume that is still mounted cannot go.
+        with suppress(CommandFailed):
+            _remove(name)
+        raise
+    _remove(name)
 
 
 def table(volume: lvm.Found) -> str:
@@ -110,10 +114,15 @@ def release_devices(devices: Sequence[Path]) -> None:
 
     Raises CommandFailed or Conflict for what is in use.
     """
-    for name in mapped_over([*loops_over(devices), *devices]):
+    release_mapped([*loops_over(devices), *devices])
+    release_loops(devices)
+
+
+def release_mapped(devices: Sequence[Path]) -> None:
+    """Take down the logical volumes over the devices. Raises CommandFailed for what is in use."""
+    for name in mapped_over(devices):
         log.info("left-over logical volume taken down", name=name)
         _remove(name)
-    release_loops(devices)
 
 
 def _remove(name: str) -> None:

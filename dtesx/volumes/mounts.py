@@ -15,7 +15,7 @@ from dtesx.base.retry import wait_until
 from dtesx.base.run import run
 from dtesx.model.layout import FileSystem, Layout
 from dtesx.volumes.disks import find_disk
-from dtesx.volumes.mapping import release_devices, volume_nodes
+from dtesx.volumes.mapping import release_devices, release_mapped, volume_nodes
 from dtesx.volumes.nodes import members_of, open_partitions
 
 log = get_logger(__name__)
@@ -41,8 +41,6 @@ def mounted_layout(
     """
     release(where, devices)
     with ExitStack() as stack:
-        # What udev's rules activated meanwhile would hold the disks when they are taken away.
-        stack.callback(release_devices, devices)
         where.mkdir(parents=True, exist_ok=True)
         nodes = stack.enter_context(_open(layout, devices))
         mounted: dict[str, Path] = {}
@@ -56,6 +54,8 @@ def mounted_layout(
                 stack.enter_context(_mounted(fs, nodes[fs.uuid], directory))
             mounted[fs.mount_point] = directory
         yield mounted
+    # What udev's rules activated meanwhile would hold the disks when they are taken away.
+    release_mapped(devices)
 
 
 @contextmanager

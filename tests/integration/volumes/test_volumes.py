@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ import pytest
 
 from dtesx.base.errors import CommandFailed, Conflict
 from dtesx.base.run import run
+from dtesx.inventory.superblocks import LENGTH, read_format
 from dtesx.model.inventory import Firmware, Inventory, OperatingSystem
 from dtesx.model.layout import MIB, DiskLayout, Layout, Partition, PartitionRole
 from dtesx.model.replica import DiskSpec, DiskStrategy, ReplicaSpec, StorageSpec
@@ -307,3 +309,17 @@ def test_a_plan_with_a_disk_for_each_volume_is_carried_out(tmp_path: Path) -> No
         assert sizes["/"].f_blocks * sizes["/"].f_frsize > 60 * MIB
     with partition_nodes(files[0], layout.disks[0].partitions) as nodes:
         assert probe(nodes[2]).uuid == SWAP.uuid
+
+
+def test_ext_has_as_many_inodes_as_on_the_source_and_what_its_mount_options_need(tmp_path: Path) -> None:
+    source, replica = tmp_path / "source.img", tmp_path / "replica.img"
+    for file in (source, replica):
+        file.touch()
+        os.truncate(file, 40 * MIB)
+    run(["mkfs.ext4", "-q", "-i", "2048", "-O", "quota,project", str(source)])
+    was = read_format("ext4", source.read_bytes()[:LENGTH])
+    formats.make(replace(ROOT, format=was), replica)
+    made = read_format("ext4", replica.read_bytes()[:LENGTH])
+    assert was.bytes_per_inode == made.bytes_per_inode == 2048
+    assert {"quota", "project"} <= set(made.features)
+    assert not {"metadata_csum_seed", "orphan_file"}.intersection(made.features)

@@ -7,6 +7,7 @@ import pytest
 
 from dtesx.base.errors import UsageError
 from dtesx.model.layout import MIB, LogicalVolume, Partition, PartitionRole, Volume
+from dtesx.model.storage import Format
 from dtesx.volumes.formats import make_command
 
 ROOT = Partition(2, PartitionRole.FILE_SYSTEM, 2 * MIB, 64 * MIB, "ext4", "u-1", "root", "/")
@@ -19,6 +20,10 @@ ESP = Partition(1, PartitionRole.EFI_SYSTEM, MIB, 64 * MIB, "vfat", "1A2B-3C4D",
         (
             replace(ROOT, fs_type="ext3"),
             "mkfs.ext3 -q -F -O ^metadata_csum_seed,^orphan_file -U u-1 -L root /dev/x",
+        ),
+        (
+            replace(ROOT, format=Format("1", 4096, 256, ("64bit", "quota", "project"), 4096)),
+            "mkfs.ext4 -q -F -O ^metadata_csum_seed,^orphan_file,quota,project -i 4096 -U u-1 -L root /dev/x",
         ),
         (
             replace(ROOT, fs_type="xfs"),
