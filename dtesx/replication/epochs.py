@@ -9,7 +9,7 @@ from functools import partial
 from dtesx.apply.epochs import EpochLog
 from dtesx.apply.errors import Hold, persist
 from dtesx.apply.outlook import Outlook
-from dtesx.base.errors import Conflict, DtesxError, EpochDamaged
+from dtesx.base.errors import Conflict, ConnectionFailed, DtesxError, EpochDamaged
 from dtesx.base.log import get_logger
 from dtesx.model.epoch import Epoch, EpochKind, InsertedTask, KeptEpoch, QueueAction, QueueOrder, TargetQueue
 from dtesx.model.target import TargetOptions
@@ -28,6 +28,7 @@ log = get_logger(__name__)
 DEFAULTS = TargetOptions()
 
 _LOOK = 64 << 20
+_LARGE = 64 << 20  # an epoch that does not wait for room that somebody may make
 _NAMES = 1_000_000  # some 500 bytes of memory each
 
 
@@ -105,9 +106,14 @@ class Epochs:
         self.arriving = True
 
     def add(self, frame: Frame) -> None:
-        """A frame of its operations."""
+        """A frame of its operations. Raises ConnectionFailed when the epoch is given up."""
         while reason := self._no_room(frame.size):
-            self._hold(True, reason)
+            if self._unsettled:  # they have their room until they are on the replica's disk
+                self._settle_all()
+            elif self._log.size >= _LARGE and not (self._resting() or self._waiting):
+                self._give_up(reason)
+            else:
+                self._hold(True, reason)
         self._persistently(lambda: self._log.add(frame))
 
     def end(self, epoch: Epoch, tasks: Sequence[InsertedTask]) -> bool:
@@ -245,6 +251,15 @@ class Epochs:
         self._waiting = [kept for kept in self._waiting if kept.epoch.number <= after]
         if numbers:
             log.info("epochs were discarded", numbers=numbers)
+
+    def _give_up(self, reason: str) -> None:
+        """There will be no room for the epoch that arrives: the source has to mirror, which needs none."""
+        log.warning("an epoch is given up, and mirrored", size=self._log.size, reason=reason)
+        self._persistently(self._log.forget)
+        self._last = None
+        self.arriving = False
+        self._log.discard()
+        raise ConnectionFailed(f"the source has to mirror what has no room as an epoch: {reason}")
 
     def _no_room(self, size: int) -> str:
         """Why nothing more may be kept; empty while it may."""

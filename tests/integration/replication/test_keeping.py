@@ -19,6 +19,7 @@ from dtesx.model.changes import Changes
 from dtesx.model.epoch import QueueAction, QueueOrder, TargetQueue
 from dtesx.model.replication import TargetStatus
 from dtesx.model.target import TargetOptions, WorkerPhase
+from dtesx.replication import epochs as epochs_module
 from dtesx.replication.continuous.consistent import Capture
 from dtesx.replication.orders import Orders
 from dtesx.replication.pausing import Gate
@@ -242,23 +243,50 @@ def test_a_replication_waits_until_a_damaged_epoch_is_out_of_the_way(bare_site: 
         assert difference(site, "--checksum") == b""
 
 
-@pytest.mark.parametrize("free", [0, 3 << 20], ids=["full", "limit"])
-def test_an_epoch_that_has_no_room_waits_and_nothing_of_it_is_applied(bare_site: Site, free: int) -> None:
-    site, epochs = bare_site, bare_site.target.parent / "epochs"
+@contextmanager
+def _small_queue(site: Site) -> Iterator[Path]:
+    """What waits has 4 MiB."""
+    epochs = site.target.parent / "epochs"
     epochs.mkdir()
     run(["mount", "-t", "tmpfs", "-o", "size=4m", "epochs", str(epochs)])
-    options = TargetOptions(retry_delay=0.1, queue_free=free)
     try:
-        with site.receiver(options=options), replicating(site) as running:
-            running.caught_up()
-            file = site.source.with_name("file")
-            file.write_bytes(random.randbytes(6 << 20))
-            file.rename(site.source / "file")  # so that all of it is in one epoch
-            _until(lambda: any(phase is WorkerPhase.TARGET_FULL for phase, _, _ in site.reports))
-            running.until(lambda state: state.target is TargetStatus.FULL)
-            assert os.listdir(site.target) == []
-            run(["mount", "-o", "remount,size=64m", str(epochs)])
-            running.caught_up()
-            assert difference(site, "--checksum") == b""
+        yield epochs
     finally:
         run(["umount", str(epochs)])
+
+
+def _appear(site: Site, name: str, size: int) -> None:
+    """A file is there from one moment to the next, so that all of it is in one epoch."""
+    file = site.source.with_name(name)
+    file.write_bytes(random.randbytes(size))
+    file.rename(site.source / name)
+
+
+def test_an_epoch_that_will_never_have_room_is_mirrored(
+    bare_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(epochs_module, "_LARGE", 1 << 20)
+    site, options = bare_site, TargetOptions(retry_delay=0.1, queue_free=1 << 20)
+    with _small_queue(site), site.receiver(options=options), replicating(site) as running:
+        running.caught_up()
+        for number in range(2):
+            _appear(site, f"large-{number}", 6 << 20)
+            running.caught_up()
+            assert difference(site, "--checksum") == b""
+            _appear(site, f"small-{number}", 1000)
+            running.caught_up()
+            assert difference(site, "--checksum") == b""
+
+
+@pytest.mark.parametrize("free", [0, 3 << 20], ids=["full", "limit"])
+def test_an_epoch_that_has_no_room_waits_and_nothing_of_it_is_applied(bare_site: Site, free: int) -> None:
+    site, options = bare_site, TargetOptions(retry_delay=0.1, queue_free=free)
+    with _small_queue(site) as epochs, site.receiver(options=options), replicating(site) as running:
+        running.caught_up()
+        _appear(site, "file", 6 << 20)
+        _until(lambda: any(phase is WorkerPhase.TARGET_FULL for phase, _, _ in site.reports))
+        running.until(lambda state: state.target is TargetStatus.FULL)
+        assert os.listdir(site.target) == []
+        run(["mount", "-o", "remount,size=64m", str(epochs)])
+        running.caught_up()
+        assert difference(site, "--checksum") == b""
