@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, suppress
 
 from dtesx.mirror.directories import Directories
 from dtesx.model.changes import Changes, Names, Touch
-from dtesx.model.paths import join
+from dtesx.model.paths import join, split
 
 
 class LinkNames:
@@ -46,7 +46,7 @@ class LinkNames:
         it is among the changed names after that.
         """
         names = changes.names
-        self._add_former(names)
+        self._add_former(changes)
         with closing(Directories(root)) as directories:
             linked = _Linked(directories, pause)
             linked.look_at(names)
@@ -63,7 +63,7 @@ class LinkNames:
             if paths:
                 self._forget(inode, paths)
             touch = Touch.CONTENT if inode in sought else Touch.METADATA
-            _share(names, [path.rpartition(b"/") for path in paths], touch)
+            _share(changes, paths, touch)
         self._missed -= sought
         self._missed |= {inode for inode in sought if not linked.found[inode]}
 
@@ -79,7 +79,7 @@ class LinkNames:
         for inode, paths in linked.found.items():
             for path in paths:
                 self.note(inode, path)
-            _share(names, [path.rpartition(b"/") for path in paths], Touch.METADATA)
+            _share(Changes(names), paths, Touch.METADATA)
 
     def _find(self, directories: Directories, linked: _Linked, pause: Callable[[], None]) -> None:
         """Find the other names of the files that were found."""
@@ -96,14 +96,14 @@ class LinkNames:
         for inode in unknown:
             self._elsewhere[inode] = counts[inode] - len(found[inode])
 
-    def _add_former(self, names: Names) -> None:
+    def _add_former(self, changes: Changes) -> None:
         former: dict[int, Touch] = {}
-        for directory, some in names.items():
+        for directory, some in changes.names.items():
             for name, touch in some.items():
                 if inode := self._inodes.get(join(directory, name), 0):
                     former[inode] = former.get(inode, Touch.METADATA) | touch & Touch.CONTENT
         for inode, touch in former.items():
-            _share(names, [path.rpartition(b"/") for path in self._paths.get(inode, ())], touch)
+            _share(changes, self._paths.get(inode, ()), touch)
 
     def _forget(self, inode: int, now: set[bytes] | None = None) -> None:
         """Forget the names of a file, or put others in their place."""
@@ -126,13 +126,18 @@ def _search(
             found[entry.inode()].add(path)
 
 
-def _share(names: Names, paths: list[tuple[bytes, bytes, bytes]], touch: Touch) -> None:
-    """What happened to one name of a file happened to all, and so did ``touch``; but not that it appeared."""
-    for directory, _, name in paths:
+def _share(changes: Changes, paths: Collection[bytes], touch: Touch) -> None:
+    """What happened to one name of a file happened to all, and so did ``touch``; but not that it appeared.
+
+    Where something was written that this tells of, nobody knows.
+    """
+    names = changes.names
+    for directory, name in map(split, paths):
         touch |= names.get(directory, {}).get(name, touch) & ~(Touch.APPEARED | Touch.REPLACED)
-    for directory, _, name in paths:
-        some = names.setdefault(directory, {})
-        some[name] = some.get(name, touch) | touch
+    for path in paths:
+        changes.touch(*split(path), touch)
+        if Touch.CONTENT in touch:
+            changes.spans.pop(path, None)
 
 
 class _Linked:

@@ -93,3 +93,20 @@ def test_what_a_search_missed_counts_as_written_when_it_turns_up(
     assert Touch.CONTENT in changes.names[b"dir"][b"file"]
     changes = _completed(links, root, Changes({b"dir": {b"file": Touch.METADATA}}))
     assert Touch.CONTENT not in changes.names[b"dir"][b"file"]
+
+
+def test_of_what_is_told_by_its_inode_all_may_differ(root: int, tmp_path: Path) -> None:
+    """Though a part of it was told before, by its name."""
+    inode = (tmp_path / "sub/file").stat().st_ino
+    changes = Changes({b"sub": {b"file": Touch.CONTENT}}, spans={b"sub/file": ((0, 4096),)}, inodes={inode})
+    assert _completed(LinkNames(), root, changes).spans == {}
+
+
+def test_of_what_was_written_by_a_name_that_is_gone_all_may_differ(root: int, tmp_path: Path) -> None:
+    os.link(tmp_path / "sub/file", tmp_path / "other")
+    links = LinkNames()
+    _completed(links, root, Changes({b"": {b"other": Touch.METADATA}}))
+    (tmp_path / "other").unlink()
+    changes = Changes({b"": {b"other": Touch.CONTENT}, b"sub": {b"file": Touch.CONTENT}})
+    changes.spans = {b"other": ((4096, 8192),), b"sub/file": ((0, 4096),)}
+    assert b"sub/file" not in _completed(links, root, changes).spans
