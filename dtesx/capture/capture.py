@@ -190,9 +190,8 @@ class Capture:
         if batch.moved or batch.lost:
             for root in self._roots.values():
                 root.paths.forget()
-        if batch.moved:
-            for place in self._displaced(batch):
-                batch.repeat(place, self._last)
+        for place in self._displaced(batch):
+            batch.repeat(place, self._last)
         last, self._last = self._last, batch
         found = {name: self._changes(root, batch, dirtied, moved[name]) for name, root in self._roots.items()}
         for name, root in self._roots.items():
@@ -225,7 +224,11 @@ class Capture:
         return None if self._batch.lost else self._batch.history
 
     def _displaced(self, batch: Batch) -> set[bytes]:
-        """The places of the last drain that may have been elsewhere when they were looked at."""
+        """The places of the last drain that may have been elsewhere when they were looked at.
+
+        One that was not found then may be there: what the kernel has forgotten of a directory's path, it
+        looks for in the directory above, and misses it when that changes meanwhile (exportfs_get_name).
+        """
         found = set()
         for root in self._roots.values():
             renamed = {join(*entry) for entry in root.located(batch.moved)}

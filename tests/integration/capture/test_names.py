@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import mmap
 import os
@@ -13,7 +14,7 @@ import pytest
 
 from dtesx.base.run import run
 from dtesx.capture import capture as capturing
-from dtesx.capture import fanotify
+from dtesx.capture import fanotify, paths
 from dtesx.capture.capture import Capture
 from dtesx.capture.changes import Changes, Names
 from dtesx.capture.errors import NotWatchable
@@ -86,6 +87,20 @@ def test_names_that_change_are_told(names: Watched, act: Callable[[Path], object
     found = names.drain()
     assert (found.appeared, found.names, sorted(found.moved)) == (told[0], told[1], sorted(told[2]))
     assert not found.lost
+    assert names.drain() == Changes()
+
+
+def test_a_directory_that_the_kernel_does_not_find_at_once_is_told_later(
+    names: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stale(_mount: int, _handle: bytes) -> int:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    (names.path / "dir/other").chmod(0o600)
+    with monkeypatch.context() as patched:
+        patched.setattr(paths, "open_handle", stale)
+        assert names.drain() == Changes()
+    assert names.drain().names == {b"dir": {b"other"}}
     assert names.drain() == Changes()
 
 
