@@ -7,6 +7,11 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+# How long a machine takes for an example says how much else it has to do.
+settings.register_profile("dtesx", deadline=None)
+settings.load_profile("dtesx")
 
 _NEEDS_ROOT = ("integration", "vm")
 
