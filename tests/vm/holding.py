@@ -173,16 +173,12 @@ def crash(replica: Replica) -> None:
 
     Prints these changes.
     """
-    steps: dict[str, list[str]] = {}
-    for name, action in (("prepare", replica.prepare), ("hold", replica.hold)):
-        steps[name], killed = [], True
-        while killed:
-            killed = _killed_after(len(steps[name]) + 1, action)
-            if killed:
-                steps[name].append(LAST.read_text())
-            action()
-            assert replica.is_free(), steps
-    print(json.dumps(steps))
+    changes: list[str] = []
+    while _killed_after(len(changes) + 1, replica.hold):
+        changes.append(LAST.read_text())
+        replica.hold()
+        assert replica.is_free(), changes
+    print(json.dumps(changes))
 
 
 def _killed_after(step: int, action: Callable[[], None]) -> bool:

@@ -12,7 +12,7 @@ from dtesx.base.errors import ExitCode
 from dtesx.cli import jobfile, output, session
 from dtesx.cli.formats import size
 from dtesx.cli.params import Json, complete_job
-from dtesx.model.layout import Layout
+from dtesx.model.layout import Layout, Volume
 from dtesx.model.plan import JobPlan
 from dtesx.model.vmware import Whereabouts
 
@@ -109,6 +109,7 @@ def _disk_rows(layout: Layout) -> Iterator[tuple[str, ...]]:
             content = f"{part.role.value} {part.fs_type or part.group}".strip()
             yield (*named, str(part.number), size(part.size_bytes), content, part.mount_point)
             named = ("",) * len(named)
+            yield from ((*named, "", "", *found) for found in _subvolumes(part))
 
 
 def _groups(layout: Layout) -> None:
@@ -125,6 +126,12 @@ def _group_rows(layout: Layout) -> Iterator[tuple[str, ...]]:
         for volume in group.volumes:
             yield (*named, volume.name, size(volume.size_bytes), volume.fs_type, volume.mount_point)
             named = ("",) * len(named)
+            yield from ((*named, "", "", *found) for found in _subvolumes(volume))
+
+
+def _subvolumes(volume: Volume) -> Iterator[tuple[str, str]]:
+    for found in volume.subvolumes:
+        yield f"subvolume {found.path}".rstrip(), found.mount_point
 
 
 def _datastores(plan: JobPlan) -> None:
