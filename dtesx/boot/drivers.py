@@ -10,8 +10,8 @@ from dtesx.base.errors import DtesxError
 from dtesx.base.run import run
 from dtesx.boot import cpio
 from dtesx.boot.cpio import Member
-from dtesx.boot.initrd import Initrd
-from dtesx.boot.kernels import Kernel, module_name, parse_builtin, parse_dependencies
+from dtesx.boot.initrd import Initrd, unpacked
+from dtesx.boot.kernels import Kernel, module_name, parse_builtin, parse_dependencies, plain_name
 from dtesx.boot.tree import Tree
 
 REQUIRED = ("vmw_pvscsi", "sd_mod", "vmxnet3")
@@ -68,12 +68,12 @@ def additions(tree: Tree, kernel: Kernel, initrd: Initrd) -> tuple[tuple[str, ..
     prefix = modules_directory(initrd, kernel.version)
     present = {module_name(name) for name in initrd.members}
     files = [
-        cpio.regular(f"{prefix}/{path}", _content(tree, f"{kernel.modules}/{path}"))
+        cpio.regular(f"{prefix}/{plain_name(path)}", _content(tree, f"{kernel.modules}/{path}"))
         for path in closure(names, dependencies)
         if module_name(path) not in present
     ]
     files += _index(tree, kernel, prefix, [*initrd.files(prefix), *files])
-    return names, [*_parents(files, initrd), *files]
+    return names, files
 
 
 def modules_directory(initrd: Initrd, version: str) -> str:
@@ -86,7 +86,8 @@ def modules_directory(initrd: Initrd, version: str) -> str:
 
 
 def _content(tree: Tree, path: str) -> bytes:
-    data = tree.read(path)
+    """A module, unpacked: what loads it in the initramfs need not know its compression."""
+    data = unpacked(tree.read(path))
     if not data:
         raise DtesxError(
             f"{path} of the replica is missing or empty",
@@ -110,15 +111,3 @@ def _index(tree: Tree, kernel: Kernel, prefix: str, modules: Iterable[Member]) -
         run(["depmod", "--basedir", scratch, kernel.version], hint="install kmod")
         made = sorted(path for path in top.iterdir() if path.name.startswith("modules."))
         return [cpio.regular(f"{prefix}/{path.name}", path.read_bytes()) for path in made]
-
-
-def _parents(files: Iterable[Member], initrd: Initrd) -> list[Member]:
-    """The directories to make.
-
-    One that exists must not be named: it could be a link, and the kernel would replace it.
-    """
-    wanted: dict[str, None] = {}
-    for member in files:
-        steps = member.name.split("/")[:-1]
-        wanted |= dict.fromkeys("/".join(steps[: count + 1]) for count in range(len(steps)))
-    return [cpio.directory(name) for name in wanted if name not in initrd.members]

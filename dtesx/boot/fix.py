@@ -6,9 +6,9 @@ import errno
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from dtesx.base.errors import DtesxError, TargetFull, UsageError
+from dtesx.base.errors import DtesxError, TargetFull
 from dtesx.base.log import get_logger
-from dtesx.boot import fstab, grub, identity, initramfs, resume
+from dtesx.boot import esp, fstab, grub, identity, initramfs, lost, resume, selinux
 from dtesx.boot.network import fix as network
 from dtesx.boot.replica import Replica
 from dtesx.boot.tree import Tree
@@ -21,7 +21,7 @@ log = get_logger(__name__)
 Step = Callable[[Replica], Sequence[str]]
 """A fix-up: changes the replica, returns one sentence for each change, none when all was right."""
 
-LOADERS: Mapping[Firmware, Step] = {Firmware.BIOS: grub.install_bios}
+LOADERS: Mapping[Firmware, Step] = {Firmware.BIOS: grub.install_bios, Firmware.UEFI: esp.install_uefi}
 
 
 def make_bootable(
@@ -39,19 +39,14 @@ def make_bootable(
     program of the replica. Everything is durable on return, and repeating it changes nothing.
     Returns sentences that say what was changed. Raises DtesxError when the replica could not start.
     """
-    if layout.firmware not in LOADERS:
-        raise UsageError(
-            f"replicas that start by {layout.firmware.value.upper()} are not supported yet",
-            hint="protect a source that starts by BIOS for now",
-        )
     replica = Replica(Tree(root), layout, system_disk, wiring, hostname)
     changes: list[str] = []
     for name, step in steps(layout.firmware):
         made = _run(name, step, replica)
         log.info("boot fix-up", step=name, changes=len(made))
         changes += made
-    for partition in replica.file_systems:
-        replica.tree.sync(partition.mount_point)
+    for volume in replica.file_systems:
+        replica.tree.sync(volume.mount_point)
     return tuple(changes)
 
 
@@ -74,10 +69,12 @@ def steps(firmware: Firmware) -> tuple[tuple[str, Step], ...]:
     """The named fix-ups for a firmware, in order."""
     return (
         ("fstab", fstab.fix),
+        ("encryption and arrays", lost.fix),
         ("host name", identity.fix_hostname),
         ("cloud-init", identity.keep_instance),
         ("network", network.fix),
         ("resume device", resume.fix),
         ("initramfs", initramfs.fix),
+        ("SELinux", selinux.fix),
         ("boot loader", LOADERS[firmware]),
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from dtesx.boot import lost
+from dtesx.boot.devices import Volume, find
 from dtesx.boot.replica import Replica
-from dtesx.model.layout import Partition
 
 FSTAB = "/etc/fstab"
-_OFF = "# not on this machine (dtesx): "
 _DEVICE_PREFIXES = ("/dev/", "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=", "ID=")
 
 
@@ -35,30 +35,30 @@ def fix(replica: Replica) -> Sequence[str]:
 
 
 def rewrite(
-    text: str, file_systems: Sequence[Partition], swaps: Sequence[Partition]
+    text: str, file_systems: Sequence[Volume], swaps: Sequence[Volume]
 ) -> tuple[str, tuple[str, ...]]:
     """The new fstab and what is different in it. Lines that are right stay as they are, bytewise."""
     lines: list[str] = []
     changes: list[str] = []
-    free = _unnamed(text, swaps)
-    mounted: set[str] = set()
+    chosen = _Choice(text, file_systems, swaps)
     for raw in text.splitlines():
         line = _parse(raw)
         if line is None or not line.names_device:
             lines.append(raw)
-            mounted |= {line.mount_point} if line else set()
+            chosen.mounted |= {line.mount_point} if line else set()
             continue
-        wanted = _wanted(line, file_systems, swaps, free, mounted)
+        wanted = chosen.volume(line)
         if wanted is None:
-            lines.append(_OFF + raw)
+            lines.append(lost.OFF + raw)
             changes.append(f"fstab: {line.device} is not on the replica; its line is commented out")
             continue
-        mounted.add(line.mount_point)
-        new = raw if _same(line.device, wanted) else raw.replace(line.device, f"UUID={wanted.uuid}", 1)
+        chosen.mounted.add(line.mount_point)
+        right = wanted.answers(line.device)
+        new = raw if right else raw.replace(line.device, wanted.stable_name, 1)
         lines.append(new)
         if new != raw:
-            changes.append(f"fstab: {line.device} is now UUID={wanted.uuid}")
-    for added, name in _missing(file_systems, free, mounted):
+            changes.append(f"fstab: {line.device} is now {wanted.stable_name}")
+    for added, name in chosen.missing():
         lines.append(added)
         changes.append(f"fstab: line for {name} added")
     return "".join(f"{line}\n" for line in lines), tuple(changes)
@@ -80,48 +80,58 @@ def _escape(path: str) -> str:
     return path.replace(" ", "\\040").replace("\t", "\\011")
 
 
-def _same(device: str, partition: Partition) -> bool:
-    """Whether a device field already names the partition in a way that survives the move."""
-    key, _, value = device.partition("=")
-    value = value.strip('"')
-    if key == "UUID":
-        return value.lower() == partition.uuid.lower()
-    if key == "LABEL":
-        return bool(value) and value == partition.label
-    return device.lower() == f"/dev/disk/by-uuid/{partition.uuid}".lower()
+def options(text: str, mount_point: str) -> dict[str, str]:
+    """The options of what is mounted at a place, those without a value with ""; none when nothing is."""
+    for raw in text.splitlines():
+        line = _parse(raw)
+        if line is not None and line.mount_point == mount_point:
+            words = (*raw.split(), "defaults")[3].split(",")
+            return {key: value for key, _, value in (word.partition("=") for word in words)}
+    return {}
 
 
-def _unnamed(text: str, swaps: Sequence[Partition]) -> list[Partition]:
-    """Swaps that no line names by UUID or label: lines with a device path take them in order."""
-    parsed = [line for line in map(_parse, text.splitlines()) if line]
-    return [swap for swap in swaps if not any(_same(line.device, swap) for line in parsed)]
+def subvolume(text: str, volume: Volume) -> str:
+    """The btrfs subvolume that is mounted where the volume is; "" for none, or the default one."""
+    return options(text, volume.mount_point).get("subvol", "") if volume.fs_type == "btrfs" else ""
 
 
-def _wanted(
-    line: _Line,
-    file_systems: Sequence[Partition],
-    swaps: Sequence[Partition],
-    free: list[Partition],
-    mounted: set[str],
-) -> Partition | None:
-    """The partition that a line means; None when the replica has none."""
-    named = next((p for p in (*swaps, *file_systems) if _same(line.device, p)), None)
-    if named is not None:
-        return named
-    if line.fs_type == "swap":
-        return free.pop(0) if free else None
-    if line.mount_point in mounted:
-        return None
-    return next((p for p in file_systems if p.mount_point == line.mount_point), None)
+class _Choice:
+    """Which volume each line means, and what no line has meant so far."""
 
+    def __init__(self, text: str, file_systems: Sequence[Volume], swaps: Sequence[Volume]) -> None:
+        parsed = [line for line in map(_parse, text.splitlines()) if line]
+        self.mounted: set[str] = set()
+        self._file_systems = file_systems
+        self._swaps = swaps
+        # Lines with a device path take the swaps that no line names, in order.
+        self._free = [swap for swap in swaps if not any(swap.answers(line.device) for line in parsed)]
+        # A btrfs file system has many lines, and only one of their mount points tells which it is.
+        self._by_device = {
+            line.device: volume
+            for line in parsed
+            for volume in file_systems
+            if line.mount_point == volume.mount_point and line.fs_type == volume.fs_type == "btrfs"
+        }
 
-def _missing(
-    file_systems: Sequence[Partition], swaps: Sequence[Partition], mounted: set[str]
-) -> Iterator[tuple[str, str]]:
-    for part in file_systems:
-        if part.mount_point not in mounted:
-            order = 0 if part.fs_type in ("xfs", "btrfs") else 1 if part.mount_point == "/" else 2
-            place = _escape(part.mount_point)
-            yield f"UUID={part.uuid} {place} {part.fs_type} defaults 0 {order}", part.mount_point
-    for swap in swaps:
-        yield f"UUID={swap.uuid} none swap sw 0 0", "swap"
+    def volume(self, line: _Line) -> Volume | None:
+        """The volume that a line means; None when the replica has none."""
+        named = find((*self._swaps, *self._file_systems), line.device)
+        if named is not None:
+            return named
+        if line.fs_type == "swap":
+            return self._free.pop(0) if self._free else None
+        if line.mount_point in self.mounted:
+            return None
+        by_place = (v for v in self._file_systems if v.mount_point == line.mount_point)
+        return next(by_place, self._by_device.get(line.device))
+
+    def missing(self) -> Iterator[tuple[str, str]]:
+        """A line for each volume that has none, and what to call it."""
+        for volume in self._file_systems:
+            if volume.mount_point not in self.mounted:
+                order = 0 if volume.fs_type in ("xfs", "btrfs") else 1 if volume.mount_point == "/" else 2
+                options = "umask=0077" if volume.fs_type == "vfat" else "defaults"
+                place = _escape(volume.mount_point)
+                yield f"{volume.stable_name} {place} {volume.fs_type} {options} 0 {order}", volume.mount_point
+        for swap in self._free:
+            yield f"{swap.stable_name} none swap sw 0 0", "swap"

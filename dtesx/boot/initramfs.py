@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dtesx.base.errors import DtesxError
 from dtesx.base.log import get_logger
-from dtesx.boot import drivers, initrd, kernels, resume
+from dtesx.boot import drivers, embedded, initrd, kernels, resume
 from dtesx.boot.kernels import Kernel
 from dtesx.boot.replica import Replica
 
@@ -47,8 +47,13 @@ def _fix_one(replica: Replica, kernel: Kernel) -> Sequence[str]:
     content = initrd.read(data)
     names, members = drivers.additions(replica.tree, kernel, content)
     override = resume.additions(replica, content)
-    if not members and not override:
+    corrected = embedded.corrections(content, replica.devices)
+    if not (members or override or corrected):
         return ()
-    replica.tree.write(kernel.initrd, initrd.append(data, [*members, *override]))
-    changes = [f"initramfs {kernel.version}: {', '.join(names)} added"] if names else []
-    return [*changes, f"initramfs {kernel.version}: resume device corrected"] if override else changes
+    replica.tree.write(kernel.initrd, initrd.append(data, content, [*members, *override, *corrected]))
+    where = f"initramfs {kernel.version}"
+    return [
+        *([f"{where}: {', '.join(names)} added"] if names else []),
+        *([f"{where}: resume device corrected"] if override else []),
+        *(f"{where}: {member.name} corrected" for member in corrected),
+    ]

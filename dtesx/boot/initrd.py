@@ -10,12 +10,12 @@ import bz2
 import importlib
 import lzma
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from dtesx.base.errors import UsageError
-from dtesx.boot import cpio
+from dtesx.boot import cpio, lz4
 from dtesx.boot.cpio import Member
 
 _Unpacked = tuple[bytes, bytes]  # content, the rest of the file
@@ -61,9 +61,31 @@ def read(data: bytes) -> Initrd:
     return Initrd(members)
 
 
-def append(data: bytes, members: Sequence[Member]) -> bytes:
-    """The file with one more (uncompressed) archive, aligned as the kernel wants it."""
-    return data + bytes(-len(data) % cpio.ALIGNMENT) + cpio.write(members)
+def append(data: bytes, content: Initrd, members: Sequence[Member]) -> bytes:
+    """The file, whose content is given, with one more (uncompressed) archive, aligned as the kernel wants it.
+
+    Directories of the new members are made where there are none. One that exists must not be named: it
+    could be a link, and the kernel would replace it.
+    """
+    archive = cpio.write([*_parents(members, content), *members])
+    # After LZ4 the kernel takes the next four bytes for the size of a block: zero ends it.
+    return data + bytes(cpio.ALIGNMENT + -len(data) % cpio.ALIGNMENT) + archive
+
+
+def unpacked(data: bytes) -> bytes:
+    """A file that is compressed by itself, as kernel modules are; others as they are."""
+    for start, _, unpack in _FORMATS:
+        if data.startswith(start) and unpack is not None:
+            return unpack(data)[0]
+    return data
+
+
+def _parents(files: Iterable[Member], content: Initrd) -> list[Member]:
+    wanted: dict[str, None] = {}
+    for member in files:
+        steps = member.name.split("/")[:-1]
+        wanted |= dict.fromkeys("/".join(steps[: count + 1]) for count in range(len(steps)))
+    return [cpio.directory(name) for name in wanted if name not in content.members]
 
 
 def _collect(data: bytes, start: int, members: dict[str, Member]) -> int:
@@ -87,7 +109,7 @@ def _decompressor(magic: bytes) -> Callable[[bytes], _Unpacked]:
             if unpack is None:
                 raise UsageError(
                     f"the initramfs is compressed with {name}, which dtesx cannot read",
-                    hint="choose zstd, gzip or xz in the source's initramfs configuration and rebuild it",
+                    hint="rebuild it on the source with zstd, gzip, xz or lz4",
                 )
             return unpack
     raise cpio.broken("unknown compression")
@@ -132,6 +154,6 @@ _FORMATS: tuple[tuple[bytes, str, Callable[[bytes], _Unpacked] | None], ...] = (
     (b"\xfd7zXZ\0", "xz", _xz),
     (b"\x5d\x00\x00", "lzma", _xz),
     (b"BZh", "bzip2", _bzip2),
-    (b"\x02\x21\x4c\x18", "lz4", None),
+    (lz4.MAGIC, "lz4", lz4.unpack),
     (b"\x89LZO", "lzo", None),
 )

@@ -30,7 +30,8 @@ def installed(tree: Tree) -> tuple[Kernel, ...]:
         _kernel(tree, name, name.removeprefix(prefix), names)
         for name in names
         for prefix in _IMAGES
-        if name.startswith(prefix)
+        # SUSE's vmlinux-*.gz beside it is for debuggers.
+        if name.startswith(prefix) and not name.endswith(".gz")
     ]
     return tuple(sorted(found, key=lambda kernel: version_key(kernel.version), reverse=True))
 
@@ -60,6 +61,11 @@ def module_name(path: str) -> str:
         if name.endswith(suffix):
             return name.removesuffix(suffix).replace("-", "_")
     return ""
+
+
+def plain_name(path: str) -> str:
+    """A module's path without the suffix of its compression."""
+    return path[: path.rindex(".ko") + len(".ko")]
 
 
 def parse_dependencies(text: str) -> dict[str, tuple[str, tuple[str, ...]]]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from dtesx.boot import devices
+from dtesx.boot.arguments import Devices
+from dtesx.boot.devices import Volume
 from dtesx.boot.tree import Tree
-from dtesx.model.layout import Layout, Partition, PartitionRole
+from dtesx.model.layout import Layout, PartitionRole
 from dtesx.model.mounting import mount_key
 from dtesx.model.wiring import Wiring
 
@@ -24,28 +28,41 @@ class Replica:
     wiring: Wiring = Wiring()
     hostname: str = ""
 
-    @property
-    def file_systems(self) -> tuple[Partition, ...]:
-        """All file systems, parents before children."""
-        parts = [part for disk in self.layout.disks for part in disk.partitions]
-        found = [part for part in parts if part.role is PartitionRole.FILE_SYSTEM]
-        return tuple(sorted(found, key=lambda part: mount_key(part.mount_point)))
+    @cached_property
+    def volumes(self) -> tuple[Volume, ...]:
+        """All partitions and logical volumes that hold something."""
+        return devices.volumes(self.layout)
 
     @property
-    def swaps(self) -> tuple[Partition, ...]:
-        """All swap partitions with a known UUID."""
-        parts = [part for disk in self.layout.disks for part in disk.partitions]
-        return tuple(part for part in parts if part.role is PartitionRole.SWAP and part.uuid)
+    def file_systems(self) -> tuple[Volume, ...]:
+        """All mounted file systems, parents before children."""
+        found = (v for v in self.volumes if v.role in devices.FILE_SYSTEM_ROLES and v.mount_point)
+        return tuple(sorted(found, key=lambda volume: mount_key(volume.mount_point)))
 
-    def holder(self, path: str) -> Partition:
+    @property
+    def swaps(self) -> tuple[Volume, ...]:
+        """All swap with a known UUID."""
+        return tuple(v for v in self.volumes if v.role is PartitionRole.SWAP and v.uuid)
+
+    @property
+    def esp(self) -> Volume | None:
+        """The EFI system partition."""
+        return next((v for v in self.file_systems if v.role is PartitionRole.EFI_SYSTEM), None)
+
+    def holder(self, path: str) -> Volume:
         """The file system that holds an absolute path of the replica."""
-        below = [p for p in self.file_systems if _holds(p.mount_point, path)]
-        return max(below, key=lambda p: len(p.mount_point))
+        below = [v for v in self.file_systems if _holds(v.mount_point, path)]
+        return max(below, key=lambda volume: len(volume.mount_point))
 
     @property
-    def boot(self) -> Partition:
+    def boot(self) -> Volume:
         """The file system that holds /boot."""
         return self.holder("/boot")
+
+    @property
+    def devices(self) -> Devices:
+        """What kernel arguments may name."""
+        return Devices(self.holder("/"), self.boot, self.volumes, self.swaps)
 
 
 def _holds(mount_point: str, path: str) -> bool:

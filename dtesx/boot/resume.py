@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 
 from dtesx.boot import cpio
 from dtesx.boot.cpio import Member
+from dtesx.boot.devices import Volume, find
 from dtesx.boot.initrd import Initrd
 from dtesx.boot.replica import Replica
-from dtesx.model.layout import Partition
 
 _OVERRIDE = "conf/conf.d/zzz-dtesx-resume"
 _CONFIG = "/etc/initramfs-tools/conf.d/resume"
@@ -25,16 +25,14 @@ def setting(texts: Iterable[str]) -> str:
     return found[-1] if found else ""
 
 
-def resolves(value: str, swaps: Sequence[Partition]) -> bool:
+def resolves(value: str, swaps: Sequence[Volume]) -> bool:
     """Whether a resume device exists on the replica (or none is asked for)."""
-    known = {f"UUID={swap.uuid}".lower() for swap in swaps}
-    known |= {f"/dev/disk/by-uuid/{swap.uuid}".lower() for swap in swaps}
-    return value in ("", "none", "auto") or value.lower() in known
+    return value in ("", "none", "auto") or find(swaps, value) is not None
 
 
-def replacement(swaps: Sequence[Partition]) -> str:
+def replacement(swaps: Sequence[Volume]) -> str:
     """What to resume from instead."""
-    return f"UUID={swaps[0].uuid}" if swaps else "none"
+    return swaps[0].stable_name if swaps else "none"
 
 
 def additions(replica: Replica, initrd: Initrd) -> list[Member]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dtesx.base.errors import DtesxError, UsageError
+from dtesx.base.errors import DtesxError
 from dtesx.boot import cpio, initrd
 from dtesx.boot.drivers import REQUIRED
 from dtesx.boot.fix import make_bootable
@@ -149,8 +149,3 @@ def test_a_tree_without_kernel_is_named(tmp_path: Path) -> None:
         with pytest.raises(DtesxError, match="no kernel") as caught:
             make_bootable(root, LAYOUT, disk, Wiring())
         assert "container" in caught.value.hint
-
-
-def test_uefi_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="UEFI"):
-        make_bootable(tmp_path, Layout(Firmware.UEFI, (DISK,)), tmp_path / "disk", Wiring())

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import pytest
 
+from dtesx.boot.devices import Volume
 from dtesx.boot.fstab import rewrite
-from dtesx.model.layout import MIB, Partition, PartitionRole
+from dtesx.model.layout import PartitionRole
 
-ROOT = Partition(2, PartitionRole.FILE_SYSTEM, 2 * MIB, MIB, "ext4", "u-root", "system", "/")
-DATA = Partition(3, PartitionRole.FILE_SYSTEM, 3 * MIB, MIB, "xfs", "u-data", "", "/srv/my data")
-SWAP = Partition(4, PartitionRole.SWAP, 4 * MIB, MIB, "swap", "u-swap")
+ROOT = Volume(PartitionRole.FILE_SYSTEM, "ext4", "u-root", "system", "/")
+DATA = Volume(PartitionRole.FILE_SYSTEM, "xfs", "u-data", "", "/srv/my data")
+SWAP = Volume(PartitionRole.SWAP, "swap", "u-swap")
 
 GOOD = (
     "# comment\n"

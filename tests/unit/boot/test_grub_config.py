@@ -2,12 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from dtesx.boot.grub_config import arguments, fits, plain, seen
+from dtesx.boot.arguments import Devices
+from dtesx.boot.devices import Volume
+from dtesx.boot.grub_config import View, arguments, fits, plain, repaired
 from dtesx.boot.kernels import Kernel
-from dtesx.model.layout import MIB, Partition, PartitionRole
+from dtesx.model.layout import PartitionRole
 
-ROOT = Partition(2, PartitionRole.FILE_SYSTEM, 2 * MIB, MIB, "ext4", "u-root", "system", "/")
-BOOT = Partition(3, PartitionRole.FILE_SYSTEM, 3 * MIB, MIB, "xfs", "u-boot", "", "/boot")
+ROOT = Volume(PartitionRole.FILE_SYSTEM, "ext4", "u-root", "system", "/")
+BOOT = Volume(PartitionRole.FILE_SYSTEM, "xfs", "u-boot", "", "/boot")
+SWAP = Volume(PartitionRole.SWAP, "swap", "u-swap")
+DEVICES = Devices(ROOT, ROOT, (ROOT, SWAP), (SWAP,))
+NO_SWAP = Devices(ROOT, ROOT, (ROOT,), ())
 NEW = Kernel("6.1.0-2", "/boot/vmlinuz-6.1.0-2", "/boot/initrd.img-6.1.0-2", "/lib/modules/6.1.0-2")
 OLD = Kernel("6.1.0-1", "/boot/vmlinuz-6.1.0-1", "", "/lib/modules/6.1.0-1")
 
@@ -25,7 +30,7 @@ menuentry 'Debian' {
 
 
 def fit(text: str) -> bool:
-    return fits(text, ROOT, {"u-root"}, {"u-swap"}, {"vmlinuz-6.1.0-2"})
+    return fits(text, DEVICES, {"u-root"}, {"vmlinuz-6.1.0-2"}, entries=False)
 
 
 def test_a_config_by_uuid_is_kept() -> None:
@@ -68,25 +73,61 @@ def test_arguments_are_kept_but_for_what_names_devices() -> None:
         "GRUB_BROKEN='\n"
         'GRUB_CMDLINE_LINUX="console=tty0 console=ttyS0,115200 root=/dev/sda1 ro resume=/dev/sda2 rootwait"\n'
     )
-    assert arguments(text, {"u-swap"}) == (
-        *("console=tty0", "console=ttyS0,115200", "rootwait"),
+    assert arguments(text, DEVICES) == (
+        *("root=UUID=u-root", "ro"),
+        *("console=tty0", "console=ttyS0,115200", "resume=UUID=u-swap", "rootwait"),
         *("quiet", "resume=UUID=u-swap"),
     )
-    assert arguments("", set()) == ()
+    assert arguments("", NO_SWAP, "@") == ("root=UUID=u-root", "ro", "rootflags=subvol=@")
 
 
 def test_the_plain_config_fits_and_names_every_kernel() -> None:
-    text = plain("Debian", (NEW, OLD), ROOT, ROOT, ("console=ttyS0",))
-    assert fits(text, ROOT, {"u-root"}, set(), {"vmlinuz-6.1.0-2", "vmlinuz-6.1.0-1"})
+    text = plain("Debian", (NEW, OLD), View(ROOT), ("root=UUID=u-root", "ro", "console=ttyS0"))
+    assert fits(text, NO_SWAP, {"u-root"}, {"vmlinuz-6.1.0-2", "vmlinuz-6.1.0-1"}, entries=False)
     assert "linux /boot/vmlinuz-6.1.0-2 root=UUID=u-root ro console=ttyS0\n" in text
     assert text.index("6.1.0-2") < text.index("6.1.0-1")
     assert text.count("initrd ") == 1
 
 
 def test_paths_count_from_a_separate_boot_file_system() -> None:
-    text = plain("Debian", (NEW,), ROOT, BOOT, ())
+    view = View(BOOT)
+    text = plain("Debian", (NEW,), view, ("root=UUID=u-root",))
     assert "insmod xfs" in text
     assert "--set=root u-boot" in text
     assert "linux /vmlinuz-6.1.0-2 root=UUID=u-root" in text
     assert "initrd /initrd.img-6.1.0-2" in text
-    assert seen("/boot/grub", BOOT) == "/grub"
+    assert view.seen("/boot/grub") == "/grub"
+
+
+@pytest.mark.parametrize(
+    ("view", "seen"),
+    [
+        (View(ROOT, "@"), "/@/boot/grub"),
+        (View(ROOT, "/@rootfs"), "/@rootfs/boot/grub"),
+        (View(ROOT, relative=True), "/boot/grub"),
+        (View(BOOT, "@boot"), "/@boot/grub"),
+    ],
+)
+def test_paths_count_from_the_top_of_btrfs_but_for_suse(view: View, seen: str) -> None:
+    assert view.seen("/boot/grub") == seen
+    assert ('btrfs_relative_path="y"' in "".join(view.search())) == view.relative
+
+
+def test_arguments_of_a_config_are_mended_in_place() -> None:
+    broken = CONFIG.replace("root=UUID=u-root", "root=/dev/sda1").replace("UUID=u-swap", "/dev/sda5")
+    assert repaired(broken, DEVICES) == CONFIG
+    assert repaired(CONFIG, DEVICES) == CONFIG
+    shared = 'set kernelopts="root=/dev/sda1 ro rd.luks.uuid=luks-1 quiet"\n'
+    assert repaired(shared, DEVICES) == 'set kernelopts="root=UUID=u-root ro quiet"\n'
+    assert repaired("set root='hd0,msdos1'\n", DEVICES) == "set root='hd0,msdos1'\n"
+
+
+def test_memory_tests_are_no_linux() -> None:
+    assert fit(CONFIG + "menuentry 'Memory test' {\n\tlinux16 /boot/memtest86+.bin console=ttyS0\n}\n")
+
+
+def test_entries_in_files_need_a_grub_that_reads_them() -> None:
+    text = "search --no-floppy --fs-uuid --set=boot u-root\ninsmod blscfg\nblscfg\n"
+    assert fits(text, DEVICES, {"u-root"}, (), entries=True)
+    assert not fits(text, DEVICES, {"u-root"}, (), entries=False)
+    assert not fits(text.replace("blscfg", ""), DEVICES, {"u-root"}, (), entries=True)
