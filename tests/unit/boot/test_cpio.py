@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dtesx.base.errors import DtesxError, UsageError
 from dtesx.boot import cpio, initrd
 from dtesx.boot.cpio import Member
+from tests.unit.boot.golden import lz4_frame
 
 NAMES = st.lists(st.text("abcxyz-.", min_size=1, max_size=9).filter(lambda n: n.strip(".")), min_size=1)
 
@@ -39,16 +40,6 @@ def test_a_cut_archive_is_an_error(cut: int) -> None:
 
 EARLY = cpio.write([cpio.directory("kernel"), cpio.regular("kernel/microcode", b"m" * 5)])
 MAIN = cpio.write([cpio.regular("init", b"#!"), Member("lib", stat.S_IFLNK | 0o777, b"usr/lib")])
-
-
-def lz4_frame(data: bytes) -> bytes:
-    """A legacy frame of blocks that hold literals alone (LZ4 block format), as `lz4 -l` frames them."""
-    frame = b"\x02\x21\x4c\x18"
-    for at in range(0, len(data), 200):
-        literals = data[at : at + 200]
-        head = b"\xf0" + bytes([len(literals) - 15]) if len(literals) >= 15 else bytes([len(literals) << 4])
-        frame += (len(head) + len(literals)).to_bytes(4, "little") + head + literals
-    return frame
 
 
 def packed(how: str) -> bytes:
