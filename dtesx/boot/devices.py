@@ -16,7 +16,8 @@ _BY_LABEL = "/dev/disk/by-label/"
 class Volume:
     """A partition or logical volume with its content. ``group`` and ``name`` are "" for a partition.
 
-    ``disk`` is the index of its disk; a volume of a group may be on several and has -1.
+    ``disk`` is the index of its disk; a volume of a group may be on several and has -1. Of a btrfs with
+    subvolumes each that is mounted counts: ``subvolume`` is its path from the top.
     """
 
     role: PartitionRole
@@ -27,6 +28,7 @@ class Volume:
     group: str = ""
     name: str = ""
     disk: int = -1
+    subvolume: str = ""
 
     @property
     def stable_name(self) -> str:

@@ -59,21 +59,33 @@ def closure(wanted: Iterable[str], dependencies: dict[str, tuple[str, tuple[str,
     return tuple(paths)
 
 
-def additions(tree: Tree, kernel: Kernel, initrd: Initrd) -> tuple[tuple[str, ...], list[Member]]:
-    """Names of the missing drivers, and the members that add them, their needs and a new index."""
+def obtainable(tree: Tree, kernel: Kernel, initrd: Initrd) -> dict[str, str]:
+    """The modules that the initramfs lacks: their files below the kernel's modules, by name in it.
+
+    The missing drivers come with all they need. Raises DtesxError when one is nowhere.
+    """
     names = missing(initrd, parse_builtin(tree.text(_builtin(kernel))))
     if not names:
-        return (), []
+        return {}
     dependencies = parse_dependencies(tree.text(f"{kernel.modules}/modules.dep"))
     prefix = modules_directory(initrd, kernel.version)
     present = {module_name(name) for name in initrd.members}
-    files = [
-        cpio.regular(f"{prefix}/{plain_name(path)}", _content(tree, f"{kernel.modules}/{path}"))
-        for path in closure(names, dependencies)
-        if module_name(path) not in present
-    ]
+    paths = [path for path in closure(names, dependencies) if module_name(path) not in present]
+    for path in paths:
+        if not tree.is_file(f"{kernel.modules}/{path}"):
+            raise _broken(f"{kernel.modules}/{path}")
+    return {f"{prefix}/{plain_name(path)}": f"{kernel.modules}/{path}" for path in paths}
+
+
+def additions(tree: Tree, kernel: Kernel, initrd: Initrd) -> tuple[tuple[str, ...], list[Member]]:
+    """Names of the missing drivers, and the members that add them, their needs and a new index."""
+    wanted = obtainable(tree, kernel, initrd)
+    if not wanted:
+        return (), []
+    files = [cpio.regular(name, _content(tree, path)) for name, path in wanted.items()]
+    prefix = modules_directory(initrd, kernel.version)
     files += _index(tree, kernel, prefix, [*initrd.files(prefix), *files])
-    return names, files
+    return missing(initrd, parse_builtin(tree.text(_builtin(kernel)))), files
 
 
 def modules_directory(initrd: Initrd, version: str) -> str:
@@ -89,11 +101,15 @@ def _content(tree: Tree, path: str) -> bytes:
     """A module, unpacked: what loads it in the initramfs need not know its compression."""
     data = unpacked(tree.read(path))
     if not data:
-        raise DtesxError(
-            f"{path} of the replica is missing or empty",
-            hint="reinstall the kernel on the source and mirror again",
-        )
+        raise _broken(path)
     return data
+
+
+def _broken(path: str) -> DtesxError:
+    return DtesxError(
+        f"{path} of the replica is missing or empty",
+        hint="reinstall the kernel on the source and mirror again",
+    )
 
 
 def _index(tree: Tree, kernel: Kernel, prefix: str, modules: Iterable[Member]) -> list[Member]:

@@ -112,16 +112,20 @@ def _present(tree: Tree, directory: str, names: Sequence[str]) -> str:
 
 def _fix_config(replica: Replica, vendor: Vendor, view: View) -> Sequence[str]:
     """The grub.cfg beside GRUB is the menu itself (Red Hat 8), or leads to the one in /boot."""
-    tree = replica.tree
+    tree, where = replica.tree, grub.directory(replica.tree)
     path = f"{vendor.directory}/{vendor.config or 'grub.cfg'}"
-    text = tree.text(path)
-    if _MENU.search(text):
-        return grub.fix_menu(replica, path, view, entries_readable=True)
-    where = grub.directory(tree)
-    changes = list(grub.fix_menu(replica, f"{where}/grub.cfg", view, entries_readable=True))
-    if not leads(replica, text) and tree.write(path, stub(view, where)):
+    menu = menu_path(tree, vendor)
+    changes = list(grub.fix_menu(replica, menu, view, entries_readable=True))
+    if menu != path and not leads(replica, tree.text(path)) and tree.write(path, stub(view, where)):
         changes.append(f"{path} written: it leads to {where}/grub.cfg")
     return changes
+
+
+def menu_path(tree: Tree, vendor: Vendor) -> str:
+    """The grub.cfg with the menu that the vendor's GRUB shows."""
+    path = f"{vendor.directory}/{vendor.config}"
+    own = bool(vendor.config) and bool(_MENU.search(tree.text(path)))
+    return path if own else f"{grub.directory(tree)}/grub.cfg"
 
 
 def leads(replica: Replica, text: str) -> bool:

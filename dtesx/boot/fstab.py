@@ -90,6 +90,13 @@ def options(text: str, mount_point: str) -> dict[str, str]:
     return {}
 
 
+def is_optional(raw: str) -> bool:
+    """Whether a line says that the machine starts without what it mounts."""
+    line = _parse(raw)
+    words = options(raw, line.mount_point) if line is not None else {}
+    return "noauto" in words or "nofail" in words
+
+
 def subvolume(text: str, volume: Volume) -> str:
     """The btrfs subvolume that is mounted where the volume is; "" for none, or the default one."""
     return options(text, volume.mount_point).get("subvol", "") if volume.fs_type == "btrfs" else ""

@@ -63,6 +63,13 @@ def without_lost(text: str, volumes: Sequence[Volume], *, field: int) -> str:
     return _off(text, lost)
 
 
+def switched_off(old: str, new: str) -> tuple[str, ...]:
+    """The lines of a text that have become comments in the new one."""
+    before = set(old.splitlines())
+    lines = (line for line in new.splitlines() if line.startswith(OFF) and line not in before)
+    return tuple(line.removeprefix(OFF) for line in lines)
+
+
 def without_arrays(text: str) -> str:
     """mdadm.conf without its arrays; a line that begins with blanks goes on with the one before."""
     within = False

@@ -6,6 +6,7 @@ import ctypes
 import os
 import secrets
 import stat
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dtesx.base.errors import Conflict, DtesxError
@@ -17,10 +18,15 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Tree:
-    """A replica's tree mounted at ``root``. All paths are the replica's own (``/etc/fstab``)."""
+    """A replica's tree mounted at ``root``. All paths are the replica's own (``/etc/fstab``).
 
-    def __init__(self, root: Path) -> None:
+    ``mounts`` are file systems of the replica that are mounted elsewhere on this machine instead of in the
+    tree, by mount point.
+    """
+
+    def __init__(self, root: Path, mounts: Mapping[str, Path] | None = None) -> None:
         self.root = root.resolve()
+        self._mounts = {path: place.resolve() for path, place in (mounts or {}).items() if path != "/"}
 
     def resolve(self, path: str) -> Path:
         """Where the path is on this machine, with symbolic links followed inside the root.
@@ -35,7 +41,7 @@ class Tree:
             if part == "..":
                 done = done[:-1]
                 continue
-            here = self.root.joinpath(*done, part)
+            here = self._place([*done, part])
             if not here.is_symlink():
                 done.append(part)
                 continue
@@ -49,7 +55,15 @@ class Tree:
             if target.startswith("/"):
                 done = []
             pending += [step for step in target.split("/") if step not in ("", ".")][::-1]
-        return self.root.joinpath(*done)
+        return self._place(done)
+
+    def _place(self, parts: Sequence[str]) -> Path:
+        """Where a path without links is on this machine."""
+        for count in range(len(parts), 0, -1) if self._mounts else ():
+            mount = self._mounts.get("/" + "/".join(parts[:count]))
+            if mount is not None:
+                return mount.joinpath(*parts[count:])
+        return self.root.joinpath(*parts)
 
     def is_file(self, path: str) -> bool:
         """Whether the path is a regular file or a link to one."""

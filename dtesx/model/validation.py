@@ -1,7 +1,8 @@
-"""What a validation finds: one verdict for each thing that was looked at."""
+"""What a validation, or a check of a replica, finds: one verdict for each thing that was looked at."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -41,6 +42,24 @@ class Check(StrEnum):
     TOOLS = "tools"
     TASKS = "tasks"
     GROUP_NAMES = "group-names"
+    BOOT_KERNEL = "boot-kernel"
+    BOOT_DEVICES = "boot-devices"
+    BOOT_CODE = "boot-code"
+    BOOT_MENU = "boot-menu"
+    LABELS = "labels"
+    GUEST_TOOLS = "guest-tools"
+    NETWORK = "network"
+    NETWORK_ADDRESSES = "network-addresses"
+    NETWORK_UNREADABLE = "network-unreadable"
+    NETWORK_CARD_MISSING = "network-card-missing"
+    NETWORK_MEMBER_MISSING = "network-member-missing"
+    NETWORK_CARD_UNCONFIGURED = "network-card-unconfigured"
+    NETWORK_MAC_UNKNOWN = "network-mac-unknown"
+    NETWORK_HARDWARE = "network-hardware"
+    NETWORK_BOND_MODE = "network-bond-mode"
+    NETWORK_VLAN = "network-vlan"
+    NETWORK_BRIDGE = "network-bridge"
+    NETWORK_UNREAD = "network-unread"
 
 
 class Verdict(StrEnum):
@@ -63,6 +82,25 @@ class Finding:
     message: str
     hint: str = ""
     fix: str = ""
+
+
+@dataclass(frozen=True)
+class Health:
+    """Whether a replica would start, as its tree was at Unix time ``at``. Errors come first."""
+
+    at: float
+    findings: tuple[Finding, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of the findings."""
+        return self.findings[0].verdict if self.findings else Verdict.PASSED
+
+
+def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Findings with the errors first, otherwise in their order."""
+    order = tuple(Verdict)
+    return tuple(sorted(findings, key=lambda finding: order.index(finding.verdict)))
 
 
 @dataclass(frozen=True)

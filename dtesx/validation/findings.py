@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dtesx.model.job import Problem
-from dtesx.model.validation import Check, Finding, Verdict
+from dtesx.model.validation import Check, Finding, worst_first
 from dtesx.validation import appliance, replica, source, vsphere
 from dtesx.validation.facts import Facts, ReplicaFacts
 from dtesx.validation.judging import error, judged
-
-_ORDER = tuple(Verdict)
 
 
 def findings(facts: Facts) -> tuple[Finding, ...]:
     """Every finding, errors first, otherwise in the order of the checks."""
     found = (*judged(appliance.JUDGES, facts.appliance), *_source(facts), *_vsphere(facts), *_replica(facts))
-    return tuple(sorted(found, key=lambda finding: _ORDER.index(finding.verdict)))
+    return worst_first(found)
 
 
 def _source(facts: Facts) -> Iterator[Finding]:

@@ -18,9 +18,8 @@ from dtesx.boot.network.files import (
 )
 from dtesx.boot.network.rewrite import rewrite
 from dtesx.boot.network.survey import Described, members, survey
-from dtesx.model.finding import Finding
 from dtesx.model.network import LinkKind
-from dtesx.model.validation import Verdict
+from dtesx.model.validation import Check, Finding, Verdict
 from dtesx.model.wiring import Wiring
 
 _BOND_MODE = "active-backup"
@@ -33,11 +32,11 @@ def check(files: Files, wiring: Wiring) -> tuple[Finding, ...]:
     PASS when all is well.
     """
     after = rewrite(files, wiring)
-    found = [Finding("network.addresses", Verdict.ERROR, text, _BY_HAND) for text in after.unwritten]
+    found = [Finding(Check.NETWORK_ADDRESSES, Verdict.ERROR, text, _BY_HAND) for text in after.unwritten]
     try:
         described = survey(after.files)
     except Unwritable as reason:
-        return (*found, Finding("network.unreadable", Verdict.ERROR, str(reason), "correct it on the source"))
+        return (*found, Finding(Check.NETWORK_UNREADABLE, Verdict.ERROR, str(reason), "correct it on the source"))
     found += _missing(described, wiring)
     found += _links(described, wiring)
     found += _unconfigured(after.files, described, wiring)
@@ -47,7 +46,7 @@ def check(files: Files, wiring: Wiring) -> tuple[Finding, ...]:
 
 
 _BY_HAND = "give the interface a configuration of its own on the source, or change it after failover"
-_PASS = Finding("network.fits", Verdict.PASSED, "the network configuration fits the replica's cards")
+_PASS = Finding(Check.NETWORK, Verdict.PASSED, "the network configuration fits the replica's cards")
 
 
 def _missing(described: tuple[Described, ...], wiring: Wiring) -> Iterator[Finding]:
@@ -55,7 +54,7 @@ def _missing(described: tuple[Described, ...], wiring: Wiring) -> Iterator[Findi
         paths = sorted({found.path for found in described if found.name == name})
         if paths:
             yield Finding(
-                "network.card-missing",
+                Check.NETWORK_CARD_MISSING,
                 Verdict.WARNING,
                 f"{', '.join(paths)} configures {name}, which has no counterpart on the replica",
                 "map it in replica.networks, or expect the start to wait for it and to report a failed unit",
@@ -70,7 +69,7 @@ def _links(described: tuple[Described, ...], wiring: Wiring) -> Iterator[Finding
         gone = [name for name in below_it if name in wiring.missing]
         if gone:
             yield Finding(
-                "network.member-missing",
+                Check.NETWORK_MEMBER_MISSING,
                 Verdict.ERROR if len(gone) == len(below_it) else Verdict.WARNING,
                 f"{found.name} rests on {', '.join(gone)}, which has no counterpart on the replica",
                 f"map {', '.join(gone)} in replica.networks",
@@ -83,21 +82,21 @@ def _switch(found: Described) -> Iterator[Finding]:
     """What a virtual switch does otherwise than a real one."""
     if found.kind is LinkKind.BOND and found.mode not in ("", _BOND_MODE):
         yield Finding(
-            "network.bond-mode",
+            Check.NETWORK_BOND_MODE,
             Verdict.WARNING,
             f"{found.name} is a bond of mode {found.mode}, which needs its counterpart in the switch",
             f"a virtual switch has none: use {_BOND_MODE}, or map one card and let vSphere team the uplinks",
         )
     elif found.kind is LinkKind.VLAN:
         yield Finding(
-            "network.vlan",
+            Check.NETWORK_VLAN,
             Verdict.WARNING,
             f"{found.name} is a VLAN: its frames are tagged by the replica itself",
             "map the card below to a port group that lets tags through (VLAN 4095, or a trunk range)",
         )
     elif found.kind is LinkKind.BRIDGE:
         yield Finding(
-            "network.bridge",
+            Check.NETWORK_BRIDGE,
             Verdict.WARNING,
             f"{found.name} is a bridge: what is behind it sends with MAC addresses of its own",
             "allow promiscuous mode (or MAC learning) and forged transmits in the port group",
@@ -109,7 +108,7 @@ def _unconfigured(files: Files, described: tuple[Described, ...], wiring: Wiring
     for card in wiring.cards:
         if card.name not in named and not _is_matched(files, card.name, card.mac):
             yield Finding(
-                "network.card-unconfigured",
+                Check.NETWORK_CARD_UNCONFIGURED,
                 Verdict.WARNING,
                 f"no file configures {card.name}",
                 "where NetworkManager runs it asks DHCP for an address; else configure it on the source",
@@ -141,7 +140,7 @@ def _hardware(files: Files, wiring: Wiring) -> Iterator[Finding]:
         for mac, line in macs.mentioned(files[path]):
             if mac not in own:
                 yield Finding(
-                    "network.mac-unknown",
+                    Check.NETWORK_MAC_UNKNOWN,
                     Verdict.WARNING,
                     f"{path} names the MAC address {mac}, which no card of the replica has ({line})",
                     "where it is matched, the interface is not found; where it is set, the port group must "
@@ -149,7 +148,7 @@ def _hardware(files: Files, wiring: Wiring) -> Iterator[Finding]:
                 )
     for path, words in hardware.left(files):
         yield Finding(
-            "network.hardware",
+            Check.NETWORK_HARDWARE,
             Verdict.WARNING,
             f"{path} matches by {words}, which is another on the replica",
             "match by name (in .link files by MAC address) on the source",
@@ -163,7 +162,7 @@ def _unread(files: Files) -> Iterator[Finding]:
                 for word in stanza.words[1:]:
                     if not word.startswith((f"{INTERFACES}.d", "interfaces.d")):
                         yield Finding(
-                            "network.unread",
+                            Check.NETWORK_UNREAD,
                             Verdict.WARNING,
                             f"{path} reads {word}, which is not looked at",
                             f"move it to {INTERFACES}.d on the source",

@@ -23,6 +23,6 @@ def fix(replica: Replica) -> Sequence[str]:
     after = rewrite(before, replica.wiring)
     for finding in check(before, replica.wiring):
         if finding.verdict is not Verdict.PASSED:
-            log.warning("network", id=finding.id, finding=finding.message, hint=finding.hint)
+            log.warning("network", check=finding.check.value, finding=finding.message, hint=finding.hint)
     changed = files.write(replica.tree, before, after.files)
     return [f"network: {path} {'written' if path in after.files else 'removed'}" for path in changed]
