@@ -61,7 +61,9 @@ def _kernels(replica: Replica) -> Iterator[Finding]:
     for error in broken:
         yield Finding(Check.BOOT_KERNEL, Verdict.WARNING, error.message, error.hint)
     if not broken:
-        text = f"the replica's kernels have the drivers of its hardware, or get them ({found[0].version} first)"
+        text = (
+            f"the replica's kernels have the drivers of its hardware, or get them ({found[0].version} first)"
+        )
         yield Finding(Check.BOOT_KERNEL, Verdict.PASSED, text)
 
 
@@ -96,9 +98,7 @@ def _devices(replica: Replica) -> Iterator[Finding]:
 def _code(replica: Replica) -> Iterator[Finding]:
     for program, package in _PROGRAMS.items():
         if shutil.which(program) is None:
-            raise DtesxError(
-                f"the appliance has no {program}", hint=f"install {package} on the appliance"
-            )
+            raise DtesxError(f"the appliance has no {program}", hint=f"install {package} on the appliance")
     if replica.layout.firmware is Firmware.BIOS:
         boot_code.boot_partition(replica.layout.disks[0])
         grub_image.modules(replica.tree, grub_image.BIOS)
@@ -147,7 +147,7 @@ def _guest_tools(replica: Replica) -> Iterator[Finding]:
         yield Finding(
             Check.GUEST_TOOLS,
             Verdict.WARNING,
-            "open-vm-tools is not installed: vSphere will neither know the replica's address nor shut it down",
+            "without open-vm-tools vSphere neither knows the replica's address nor can shut it down",
             "install open-vm-tools on the source; it does nothing there",
         )
 

@@ -258,6 +258,7 @@ class Jobs:
             vsphere=self._watch.problem(record),
             mirror=self._live(record) or record.mirror,
             mirrored_at=record.mirrored_at,
+            health=record.health,
             replication=self._tending.shown(record),
             target_paused=self._workers.paused(record.id),
             bandwidth=self._store.bandwidth(record.id),

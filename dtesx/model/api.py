@@ -13,7 +13,7 @@ from dtesx.model.request import MirrorPhase
 from dtesx.model.stats import MirrorStats
 from dtesx.model.tasks import TaskReport
 from dtesx.model.transmission import check_bandwidth
-from dtesx.model.validation import Repairs
+from dtesx.model.validation import Health, Repairs
 from dtesx.model.vmware import About, Datastore, Network, VirtualMachine
 
 API_PORT = 6325
@@ -162,8 +162,9 @@ class SnapshotInfo:
 class JobInfo:
     """A job as the API shows it.
 
-    ``replication`` is null when it only mirrors; ``bandwidth``: see NewBandwidth. ``vsphere`` is what was
-    wrong with the replica there, or with reaching it, within the last minute.
+    ``replication`` is null when it only mirrors, ``health`` before the first look at the replica's tree;
+    ``bandwidth``: see NewBandwidth. ``vsphere`` is what was wrong with the replica there, or with
+    reaching it, within the last minute.
     """
 
     id: str
@@ -176,6 +177,7 @@ class JobInfo:
     vsphere: Problem | None = None
     mirror: MirrorStats | None = None
     mirrored_at: float = 0.0
+    health: Health | None = None
     replication: JobReplication | None = None
     target_paused: bool = False
     bandwidth: int | None = None

@@ -8,6 +8,7 @@ from dtesx.model.inventory import Inventory
 from dtesx.model.job import JobSpec, JobState
 from dtesx.model.layout import Layout
 from dtesx.model.stats import MirrorStats
+from dtesx.model.validation import Health
 from dtesx.model.vmware import VirtualDisk
 
 
@@ -17,8 +18,9 @@ class JobRecord:
 
     ``replica_ref`` is the managed object id of the replica VM ("" before it exists), ``data_port``
     the port of the job's target worker (0 before it has one), ``address`` the replica's address
-    after failover. ``lent`` are disks that the appliance's VM holds, or is about to, only to look at
-    them. Times are Unix seconds; ``snapshot_at`` is that of the last VMware snapshot.
+    after failover, ``health`` what the last look at the replica's tree found. ``lent`` are disks that the
+    appliance's VM holds, or is about to, only to look at them. Times are Unix seconds; ``snapshot_at`` is
+    that of the last VMware snapshot.
     """
 
     id: str
@@ -32,6 +34,7 @@ class JobRecord:
     mirror: MirrorStats | None = None
     mirrored_at: float = 0.0
     snapshot_at: float = 0.0
+    health: Health | None = None
     data_port: int = 0
     address: str = ""
     lent: tuple[VirtualDisk, ...] = ()

@@ -11,10 +11,11 @@ from dtesx.model.inventory import Inventory
 from dtesx.model.job import Problem
 from dtesx.model.layout import Layout
 from dtesx.model.record import JobRecord
-from dtesx.model.vmware import VirtualMachine
+from dtesx.model.validation import Finding
+from dtesx.model.vmware import VirtualMachine, VirtualNic
 from dtesx.planning.machine import replica_plan
 from dtesx.planning.obstacles import disk_uuids
-from dtesx.recovery import protect
+from dtesx.recovery import health, protect
 from dtesx.recovery.ports import Surroundings
 from dtesx.recovery.run import problem_of
 from dtesx.recovery.transfer import layout, owner_of, replica
@@ -98,7 +99,7 @@ def _replica(record: JobRecord, site: Surroundings, vsphere: VSphere, inventory:
     try:
         appliance = vsphere.vm_by_instance(site.appliance_vm)
         if record.replica_ref:
-            return _made(record, vsphere, appliance)
+            return _made(record, site, vsphere, appliance)
         return _planned(record, vsphere, appliance, inventory) if inventory is not None else None
     except DtesxError as error:
         return problem_of(error)
@@ -118,18 +119,28 @@ def _planned(
     return PlanFacts(plan, clash, lacks)
 
 
-def _made(record: JobRecord, vsphere: VSphere, appliance: VirtualMachine) -> ReplicaFacts:
+def _made(record: JobRecord, site: Surroundings, vsphere: VSphere, appliance: VirtualMachine) -> ReplicaFacts:
     made = replica_plan(record.spec, protect.inventory_of(record), layout(record), owner_of(record))
-    ref = record.replica_ref
+    ref: str = record.replica_ref
+    nics: tuple[VirtualNic, ...] = ()
     try:
-        problem = disks_gone(record, replica(record, vsphere))
+        machine = replica(record, vsphere)
+        problem, nics = disks_gone(record, machine), machine.nics
     except (NotFound, Conflict) as error:
         ref, problem = "", problem_of(error)
     lacks = vsphere.missing_privileges(made, beside=appliance.ref, replica_ref=ref)
     offer = protect.offered(record, vsphere, appliance)
     named = {made.datastore, *(disk.datastore for disk in made.disks)}
     stores = tuple(store for store in offer.datastores if store.name in named)
-    return ReplicaFacts(problem, lacks, stores, tuple(disk_uuids(offer)))
+    return ReplicaFacts(problem, lacks, stores, tuple(disk_uuids(offer)), _health(record, site, nics))
+
+
+def _health(record: JobRecord, site: Surroundings, nics: tuple[VirtualNic, ...]) -> tuple[Finding, ...]:
+    """What the replica's tree says now, or said last where it is not mounted."""
+    try:
+        return health.findings(record, site, nics)
+    except DtesxError:  # it is mounted only while the job has a worker
+        return record.health.findings if record.health else ()
 
 
 def disks_gone(record: JobRecord, machine: VirtualMachine) -> Problem | None:

@@ -7,21 +7,12 @@ from contextlib import suppress
 from dataclasses import replace
 
 from dtesx.base.attended import attend
-from dtesx.base.errors import (
-    CommandFailed,
-    Conflict,
-    ConnectionFailed,
-    DtesxError,
-    Halted,
-    UsageError,
-)
+from dtesx.base.errors import CommandFailed, Conflict, ConnectionFailed, Halted
 from dtesx.boot import fix
-from dtesx.model.record import JobRecord
 from dtesx.model.tasks import Task
-from dtesx.model.vmware import VirtualNic
-from dtesx.model.wiring import Card, Wiring
 from dtesx.recovery import replication, transfer
 from dtesx.recovery.run import Run
+from dtesx.recovery.wiring import wiring
 from dtesx.volumes.disks import find_disk
 from dtesx.volumes.mounts import mounted_layout
 
@@ -153,29 +144,6 @@ def wait_for_address(run: Run) -> None:
         address = vsphere.wait_for_address(run.record.replica_ref, timeout=_ADDRESS_SECONDS, on_wait=waiting)
     run.keep(replace(run.record, address=address))
     run.result(address=address)
-
-
-def wiring(record: JobRecord, nics: tuple[VirtualNic, ...]) -> Wiring:
-    """Which of the source's cards each of the replica's stands for (pure).
-
-    The replica's NICs were created in the order of the source's mapped ones.
-    """
-    if record.inventory is None:
-        raise DtesxError("the source's inventory is missing", hint="create the job again")
-    inventory, wanted = record.inventory, record.spec.replica
-    mapped = [nic for nic in inventory.nics if wanted.network_for(nic.name)]
-    ordered = sorted(nics, key=lambda nic: nic.key)
-    pairs = zip(ordered, mapped, strict=False)
-    changed = [(inventory.holder(nic), nic.name) for nic in mapped if nic.name in wanted.addresses]
-    try:
-        return Wiring(
-            tuple(Card(nic.name, made.mac.lower(), nic.mac, nic.driver) for made, nic in pairs),
-            missing=tuple(nic.name for nic in inventory.nics if nic not in mapped),
-            addressing={holder.name: wanted.addresses[name] for holder, name in changed},
-            source_addresses={holder.name: holder.addresses for holder, _ in changed},
-        )
-    except ValueError as error:
-        raise UsageError(str(error), hint="check the network mapping of the job") from error
 
 
 def _as_of(run: Run) -> str:

@@ -19,7 +19,7 @@ from dtesx.model.job import (
     StepState,
 )
 from dtesx.model.record import JobRecord
-from dtesx.recovery import failover, protect, removal, replication, snapshots, transfer
+from dtesx.recovery import failover, health, protect, removal, replication, snapshots, transfer
 from dtesx.recovery.ports import Surroundings
 from dtesx.recovery.run import Run, problem_of
 
@@ -42,6 +42,7 @@ class Definition:
 
 _ATTACH = Definition("attach", "Hand the disks to the appliance", transfer.attach, volatile=True)
 _WORKER = Definition("worker", "Mount the replica and start its worker", transfer.start_worker, True)
+_CHECK = Definition("check", "Look whether the replica would start", health.look)
 _REPLICATE = Definition("replicate", "Go on with what changes", replication.replicate, volatile=True)
 _STOP = Definition("pause", "Pause the worker and unmount the replica", transfer.stop_worker, True)
 _DETACH = Definition("detach", "Take the disks from the appliance", transfer.detach, volatile=True)
@@ -56,12 +57,14 @@ OPERATIONS: dict[OperationKind, tuple[Definition, ...]] = {
         Definition("prepare", "Partition the disks and make file systems", protect.prepare),
         _WORKER,
         Definition("mirror", "Mirror all files", transfer.mirror),
+        _CHECK,
         _REPLICATE,
     ),
     OperationKind.MIRROR: (
         _ATTACH,
         _WORKER,
         Definition("mirror", "Mirror what changed", transfer.mirror),
+        _CHECK,
         _REPLICATE,
     ),
     OperationKind.SNAPSHOT: (

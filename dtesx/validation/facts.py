@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dtesx.model.inventory import Inventory
 from dtesx.model.job import Problem
 from dtesx.model.plan import JobPlan, Obstacle
+from dtesx.model.validation import Finding
 from dtesx.model.vmware import About, Datastore, MissingPrivileges
 
 
@@ -67,13 +68,15 @@ class PlanFacts:
 class ReplicaFacts:
     """A replica that exists: what is wrong with its VM, what the account lacks, its datastores now.
 
-    ``obstacles`` keep the appliance from finding its disks.
+    ``obstacles`` keep the appliance from finding its disks. ``health`` is what its tree says about its
+    start, as far as it is mounted.
     """
 
     problem: Problem | None
     lacks: tuple[MissingPrivileges, ...]
     datastores: tuple[Datastore, ...]
     obstacles: tuple[Obstacle, ...] = ()
+    health: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -36,5 +36,6 @@ def _replica(facts: Facts) -> Iterator[Finding]:
         yield replica.unplanned(facts.plan)
     elif isinstance(facts.plan, ReplicaFacts):
         yield from judged(replica.MADE, facts.plan)
+        yield from facts.plan.health
     elif facts.plan is not None:
         yield from judged(replica.PLANNED, facts.plan)

@@ -172,3 +172,19 @@ def _own_options(fs: FileSystem) -> tuple[str, ...]:
 
 def _unescape(path: str) -> str:
     return _OCTAL.sub(lambda match: chr(int(match[1], 8)), path)
+
+
+def mounted_flat(layout: Layout, where: Path) -> dict[str, Path]:
+    """The directories of a layout that is mounted, not nested, at ``where`` by another process.
+
+    Raises Conflict when it is not.
+    """
+    places = {
+        partition.mount_point: where / str(number)
+        for number, (_, partition) in enumerate(layout.file_systems())
+    }
+    if not all(place.is_mount() for place in places.values()):
+        raise Conflict(
+            "the replica's disks are not mounted now", hint="try again when the job mirrors or replicates"
+        )
+    return places

@@ -36,7 +36,10 @@ def check(files: Files, wiring: Wiring) -> tuple[Finding, ...]:
     try:
         described = survey(after.files)
     except Unwritable as reason:
-        return (*found, Finding(Check.NETWORK_UNREADABLE, Verdict.ERROR, str(reason), "correct it on the source"))
+        return (
+            *found,
+            Finding(Check.NETWORK_UNREADABLE, Verdict.ERROR, str(reason), "correct it on the source"),
+        )
     found += _missing(described, wiring)
     found += _links(described, wiring)
     found += _unconfigured(after.files, described, wiring)

@@ -8,6 +8,7 @@ from dtesx.cli.params import Job, Json
 from dtesx.model.api import JobInfo, JobReplication
 from dtesx.model.replication import ReplicationSwitch
 from dtesx.model.stats import MirrorStats
+from dtesx.model.validation import Health, Verdict
 
 _PROBLEMS_SHOWN = 10
 
@@ -32,6 +33,7 @@ def print_job(job: JobInfo) -> None:
             ("datastore", job.spec.replica.datastore),
             ("created", moment(job.created)),
             ("last mirror", _mirror(job.mirror, job.mirrored_at) if job.mirror else "none yet"),
+            ("would start", would_start(job.health)),
             *_replication(job),
             *_replica(job),
             *([("vSphere", job.vsphere.message)] if job.vsphere is not None else []),
@@ -43,6 +45,8 @@ def print_job(job: JobInfo) -> None:
         output.line(f"problem: {job.problem.message}", style="red")
         if job.problem.hint:
             output.line(f"hint: {job.problem.hint}")
+    if job.health:
+        _print_health(job.health)
     if job.mirror and job.mirror.problems:
         _print_problems(job.mirror)
     if job.operation:
@@ -94,6 +98,26 @@ def _replica(job: JobInfo) -> list[tuple[str, str]]:
         ("replica disks", ", ".join(size(disk.size_bytes) for disk in job.replica.disks)),
         ("replica address", job.replica.guest_address),
     ]
+
+
+def would_start(health: Health | None) -> str:
+    """Whether the replica would start, in a few words."""
+    if health is None:
+        return "not looked at yet"
+    words = {
+        Verdict.PASSED: "yes",
+        Verdict.WARNING: "yes, with warnings",
+        Verdict.ERROR: "no",
+    }
+    return f"{words[health.verdict]} (as of {moment(health.at)})"
+
+
+def _print_health(health: Health) -> None:
+    for finding in health.findings:
+        if finding.verdict is not Verdict.PASSED:
+            style = "red" if finding.verdict is Verdict.ERROR else "yellow"
+            output.line(f"{finding.verdict.value}: {finding.message}", style=style)
+            output.line(f"  {finding.hint}")
 
 
 def _print_problems(stats: MirrorStats) -> None:

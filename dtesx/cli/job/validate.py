@@ -59,13 +59,14 @@ def print_validation(validation: Validation) -> None:
     """Print a validation for people."""
     for sentence in validation.fixed:
         output.line(f"repaired: {sentence}", style="bold")
+    width = max((len(finding.check.value) for finding in validation.findings), default=0) + 2
     for finding in validation.findings:
         output.line(
-            f"{finding.verdict.value:8}{finding.check.value:17}{finding.message}",
+            f"{finding.verdict.value:8}{finding.check.value:{width}}{finding.message}",
             style=_STYLES[finding.verdict],
         )
         for line in _what_to_do(finding):
-            output.line(f"{'':25}{line}")
+            output.line(f"{'':{8 + width}}{line}")
     counts = {verdict: sum(f.verdict is verdict for f in validation.findings) for verdict in Verdict}
     output.line("")
     output.line(

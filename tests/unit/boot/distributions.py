@@ -23,7 +23,9 @@ _BOTH = (Firmware.BIOS, Firmware.UEFI)
 
 def _loader_changes(firmware: Firmware, directory: str) -> frozenset[str]:
     """What is copied for BIOS beside the boot code: GRUB's modules."""
-    names = ("normal.mod", "moddep.lst", "blscfg.mod") if directory == "grub2" else ("normal.mod", "moddep.lst")
+    names = (
+        ("normal.mod", "moddep.lst", "blscfg.mod") if directory == "grub2" else ("normal.mod", "moddep.lst")
+    )
     if firmware is Firmware.UEFI:
         return frozenset()
     return frozenset(f"/boot/{directory}/i386-pc/{name}" for name in names)
@@ -115,9 +117,7 @@ def ubuntu() -> Iterator[Golden]:
             root = "/dev/mapper/ubuntu--vg-ubuntu--lv"
             yield Golden(
                 f"ubuntu {release} {firmware}",
-                system_layout(
-                    firmware, boot="ext4", group="ubuntu-vg", volumes=("ubuntu-lv", "swap-lv")
-                ),
+                system_layout(firmware, boot="ext4", group="ubuntu-vg", volumes=("ubuntu-lv", "swap-lv")),
                 kernel,
                 f"/boot/initrd.img-{kernel}",
                 {
@@ -147,9 +147,7 @@ def red_hat() -> Iterator[Golden]:
                 yield _red_hat(name, release, kernel, vendor, group, firmware)
 
 
-def _red_hat(
-    name: str, release: str, kernel: str, vendor: str, group: str, firmware: Firmware
-) -> Golden:
+def _red_hat(name: str, release: str, kernel: str, vendor: str, group: str, firmware: Firmware) -> Golden:
     shared = f"root=/dev/mapper/{group}-root ro crashkernel=auto resume=/dev/mapper/{group}-swap "
     shared += f"rd.lvm.lv={group}/root rd.lvm.lv={group}/swap rhgb quiet"
     menu = f"search --no-floppy --fs-uuid --set=root {BOOT}\ninsmod blscfg\nblscfg\n"
@@ -173,15 +171,23 @@ def _red_hat(
             f"/boot/loader/entries/0-{kernel}.conf": f"title {name}\nversion {kernel}\n"
             f"linux /vmlinuz-{kernel}\ninitrd /initramfs-{kernel}.img $tuned_initrd\n"
             f"options {entry}\ngrub_class {name}\n",
-            **({"/etc/kernel/cmdline": f"{shared}\n", "/etc/lvm/devices/system.devices": "VERSION=1.1.2\n"}
-               if not old else {}),
-            **({**signed(vendor, menu if old else stub + "configfile $prefix/grub.cfg\n"),
-                **removable(vendor)} if uefi else {}),
+            **(
+                {"/etc/kernel/cmdline": f"{shared}\n", "/etc/lvm/devices/system.devices": "VERSION=1.1.2\n"}
+                if not old
+                else {}
+            ),
+            **(
+                {
+                    **signed(vendor, menu if old else stub + "configfile $prefix/grub.cfg\n"),
+                    **removable(vendor),
+                }
+                if uefi
+                else {}
+            ),
         },
         links={"/boot/grub2/grubenv": f"../efi/EFI/{vendor}/grubenv"} if old and uefi else {},
         suffix=".ko.xz",
-        changes=_loader_changes(firmware, "grub2")
-        | (frozenset() if old else {"/etc/lvm/lvmlocal.conf"}),
+        changes=_loader_changes(firmware, "grub2") | (frozenset() if old else {"/etc/lvm/lvmlocal.conf"}),
     )
 
 
@@ -231,9 +237,7 @@ def encrypted() -> Golden:
     """Red Hat 9 whose physical volume was encrypted, on an array: all of that stays behind."""
     plain = next(g for g in red_hat() if g.name == "rocky 9 uefi")
     gone = f"rd.luks.uuid=luks-{LUKS} rd.md.uuid=aa:bb:cc:dd"
-    files = {
-        path: text.replace("rhgb quiet", f"{gone} rhgb quiet") for path, text in plain.files.items()
-    }
+    files = {path: text.replace("rhgb quiet", f"{gone} rhgb quiet") for path, text in plain.files.items()}
     unit = f"dev-mapper-luks\\x2d{LUKS.replace('-', chr(92) + 'x2d')}.device"
     hooks = "usr/lib/dracut/hooks/initqueue/finished"
     return Golden(

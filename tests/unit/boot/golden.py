@@ -134,9 +134,7 @@ def system_layout(
         else Partition(1, PartitionRole.EFI_SYSTEM, MIB, 64 * MIB, "vfat", ESP, "", "/boot/efi")
     ]
     if boot:
-        parts.append(
-            Partition(2, PartitionRole.FILE_SYSTEM, 70 * MIB, 64 * MIB, boot, BOOT, "", "/boot")
-        )
+        parts.append(Partition(2, PartitionRole.FILE_SYSTEM, 70 * MIB, 64 * MIB, boot, BOOT, "", "/boot"))
     if not group:
         parts += [
             Partition(3, PartitionRole.FILE_SYSTEM, 140 * MIB, 64 * MIB, root, ROOT, "", "/"),
@@ -160,7 +158,9 @@ def efi_fstab(firmware: Firmware) -> str:
     return f"UUID={ESP}  /boot/efi  vfat  umask=0077  0  1\n" if firmware is Firmware.UEFI else ""
 
 
-def signed(vendor: str, config: str, *, grub: str = "grubx64.efi", shim: str = "shimx64.efi") -> dict[str, str]:
+def signed(
+    vendor: str, config: str, *, grub: str = "grubx64.efi", shim: str = "shimx64.efi"
+) -> dict[str, str]:
     """A vendor's directory on the ESP as a package for Secure Boot fills it."""
     manager = "mmx64.efi" if shim == "shimx64.efi" else "MokManager.efi"
     top = f"/boot/efi/EFI/{vendor}"

@@ -116,9 +116,7 @@ def check_loader(golden: Golden, after: dict[str, bytes], disk: Path) -> None:
 
 
 @pytest.mark.parametrize("golden", [g for g in ALL if g.name.endswith("bios")], ids=lambda g: g.name)
-def test_the_core_image_finds_boot(
-    golden: Golden, tmp_path: Path, programs: list[Sequence[str]]
-) -> None:
+def test_the_core_image_finds_boot(golden: Golden, tmp_path: Path, programs: list[Sequence[str]]) -> None:
     root, disk = built(golden, tmp_path)
     make_bootable(root, golden.layout, disk, Wiring())
     (call,) = programs

@@ -13,7 +13,8 @@ from dtesx.model.layout import Layout
 from dtesx.model.record import JobRecord
 from dtesx.model.replication import ReplicationSwitch, TargetStatus
 from dtesx.model.specs import ReplicationSpec
-from dtesx.recovery import failover, protect, replication
+from dtesx.model.validation import Check, Finding, Verdict
+from dtesx.recovery import failover, health, protect, replication
 from dtesx.recovery.operations import allowed, execute, interrupt, new_operation, resume
 from tests.unit.recovery.world import INVENTORY, Killed, World, record
 
@@ -399,3 +400,30 @@ def test_a_started_replica_is_left_alone_by_a_new_failover(
         _, job = perform(world, job, K.FAILOVER)
     operation, job = perform(world, job, K.FAILOVER)
     assert (operation.problem, job.state) == (None, JobState.FAILED_OVER)
+
+
+def test_every_mirror_is_followed_by_a_look_whether_the_replica_would_start(world: World) -> None:
+    job = protected(world)
+    assert job.health is not None
+    assert job.health.verdict is Verdict.PASSED
+    world.health = (Finding(Check.BOOT_MENU, Verdict.WARNING, "no menu", "make one"),)
+    operation, job = perform(world, job, K.MIRROR)
+    assert (operation.problem, job.state) == (None, JobState.PROTECTED)
+    assert job.health is not None
+    assert (job.health.findings, job.health.verdict) == (world.health, Verdict.WARNING)
+
+
+def test_a_replica_that_cannot_be_looked_at_is_mirrored_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = protected(world)
+
+    def away(*_: object) -> None:
+        raise Conflict("the replica's disks are not mounted now")
+
+    monkeypatch.setattr(health, "mounted_flat", away)
+    operation, after = perform(world, job, K.MIRROR)
+    assert (operation.problem, after.state) == (None, JobState.PROTECTED)
+    assert after.health == job.health
+    (step,) = [step for step in operation.steps if step.name == "check"]
+    assert step.detail == "not checked: the replica's disks are not mounted now"

@@ -10,7 +10,7 @@ from dtesx.model.record import JobRecord
 from dtesx.model.replica import AddressSpec
 from dtesx.model.vmware import VirtualNic
 from dtesx.model.wiring import Card
-from dtesx.recovery.failover import wiring
+from dtesx.recovery.wiring import wiring
 from tests.unit.recovery.world import INVENTORY, record
 
 OTHER = AddressSpec(("192.0.2.5/24",))

@@ -6,7 +6,7 @@ The real parts are tested elsewhere; this stands in for faults that cannot be pr
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ import pytest
 
 from dtesx import __version__
 from dtesx.base.errors import Conflict, ConnectionFailed, DtesxError, NotFound
-from dtesx.boot import fix
+from dtesx.boot import check, fix
 from dtesx.model.api import MirrorStatus, ServiceStatus, SourceReplication
 from dtesx.model.capture import CaptureStatus
 from dtesx.model.epoch import Epoch, EpochKind
@@ -36,6 +36,7 @@ from dtesx.model.replication import (
 from dtesx.model.request import MirrorPhase, MirrorRequest, ReplicationRequest
 from dtesx.model.stats import MirrorStats
 from dtesx.model.target import Paused, WorkerPhase, WorkerSpec, WorkerStatus
+from dtesx.model.validation import Check, Finding, Verdict
 from dtesx.model.vmware import (
     About,
     Datastore,
@@ -52,7 +53,7 @@ from dtesx.model.vmware import (
     owner_note,
 )
 from dtesx.model.wiring import Card, Wiring
-from dtesx.recovery import failover, protect, replication, transfer
+from dtesx.recovery import failover, health, protect, replication, transfer
 from dtesx.recovery.ports import Surroundings
 from dtesx.replication.continuous.reporting import report
 from dtesx.vsphere.client import VSphere
@@ -106,6 +107,7 @@ class World:
     last_epoch: Epoch | None = None
     in_part: bool = False
     switch: ReplicationSwitch = ReplicationSwitch.ON
+    health: tuple[Finding, ...] = (Finding(Check.BOOT_KERNEL, Verdict.PASSED, "it would start"),)
     bootable: bool = False
     made_of: Inventory = INVENTORY
     offered: Offer = OFFER
@@ -420,6 +422,11 @@ class World:
         finally:
             self.mounted = False
 
+    def check(self, places: Mapping[str, Path], layout: Layout, wiring: Wiring) -> tuple[Finding, ...]:
+        self.tick()
+        assert self.worker, "looked at without being mounted"
+        return self.health
+
     def make_bootable(self, root: Path, layout: Layout, system_disk: Path, wiring: Wiring) -> tuple[str, ...]:
         self.tick()
         assert wiring.cards == (Card("eth0", "00:50:56:00:00:01", "52:54:00:00:00:01"),)
@@ -450,6 +457,8 @@ class World:
         monkeypatch.setattr(failover, "find_disk", lambda uuid: Path("/dev") / uuid)
         monkeypatch.setattr(failover, "mounted_layout", self.mounted_layout)
         monkeypatch.setattr(fix, "make_bootable", self.make_bootable)
+        monkeypatch.setattr(health, "mounted_flat", lambda _layout, where: {"/": where})
+        monkeypatch.setattr(check, "check", self.check)
 
 
 class _Journal:

@@ -6,7 +6,7 @@ from dtesx.boot.network.check import check
 from dtesx.boot.network.rewrite import rewrite
 from dtesx.boot.network.survey import members, survey
 from dtesx.model.network import LinkKind
-from dtesx.model.validation import Verdict
+from dtesx.model.validation import Check, Verdict
 from dtesx.model.wiring import Wiring
 from tests.unit.boot.network import trees
 from tests.unit.boot.network.trees import IPV4_ONLY, MAC_OLD, wiring
@@ -83,8 +83,8 @@ def test_a_bond_that_lost_a_card_is_told(stack: str) -> None:
     assert set(found) == {"network-member-missing", "network-bond-mode", "network-vlan"} | (
         {"network-card-missing"}
     )
-    assert found["network-member-missing"].verdict is Verdict.WARNING
-    assert found["network-member-missing"].message == (
+    assert found[Check.NETWORK_MEMBER_MISSING].verdict is Verdict.WARNING
+    assert found[Check.NETWORK_MEMBER_MISSING].message == (
         "bond0 rests on eth1, which has no counterpart on the replica"
     )
     both = check(BONDS[stack], Wiring(missing=("eth0", "eth1")))
