@@ -84,6 +84,8 @@ def _fixed(word: str, devices: Devices) -> str:
         return word if devices.root.answers(value) else f"root={devices.root.root_name}"
     if key == "boot":
         return word if devices.boot.answers(value) else f"boot={devices.boot.stable_name}"
+    if key == "rootflags":
+        return _root_flags(value, devices.root)
     if key == "resume":
         return _resume(word, value, devices)
     if key in ("rd.lvm.lv", "rd_LVM_LV"):
@@ -91,6 +93,15 @@ def _fixed(word: str, devices: Devices) -> str:
     if key in ("rd.lvm.vg", "rd_LVM_VG"):
         return word if devices.has_group(value) else ""
     return "" if key in _GONE else word
+
+
+def _root_flags(value: str, root: Volume) -> str:
+    """Subvolumes have other numbers on the replica (btrfs(5), subvolid): only paths stay."""
+    words = value.split(",")
+    kept = [word for word in words if not word.startswith("subvolid=")]
+    if kept != words and not any(word.startswith("subvol=") for word in kept):
+        kept.append(f"subvol={root.subvolume}")
+    return f"rootflags={','.join(kept)}" if kept else ""
 
 
 def _resume(word: str, value: str, devices: Devices) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dtesx.model.layout import Layout, LogicalVolume, Partition, PartitionRole
 
@@ -17,7 +17,8 @@ class Volume:
     """A partition or logical volume with its content. ``group`` and ``name`` are "" for a partition.
 
     ``disk`` is the index of its disk; a volume of a group may be on several and has -1. Of a btrfs with
-    subvolumes each that is mounted counts: ``subvolume`` is its path from the top.
+    subvolumes each that is mounted counts: ``subvolume`` is its path from the top, ``subvolumes`` are
+    those of all that there are.
     """
 
     role: PartitionRole
@@ -29,6 +30,7 @@ class Volume:
     name: str = ""
     disk: int = -1
     subvolume: str = ""
+    subvolumes: tuple[str, ...] = ()
 
     @property
     def stable_name(self) -> str:
@@ -69,15 +71,21 @@ def _doubled(name: str) -> str:
 
 
 def volumes(layout: Layout) -> tuple[Volume, ...]:
-    """Everything on the layout's disks that has a content of its own, in the layout's order."""
-    return (*_on_partitions(layout), *_in_groups(layout))
+    """Every file system by each place where it is mounted, parents first, then all swap."""
+    held = [*_on_partitions(layout), *_in_groups(layout)]
+    whole = {volume.uuid: volume for volume in held if volume.role in FILE_SYSTEM_ROLES}
+    mounted = (
+        replace(whole[fs.uuid], mount_point=fs.mount_point, subvolume=fs.subvolume)
+        for fs in layout.file_systems()
+        if fs.mounted
+    )
+    return (*mounted, *(volume for volume in held if volume.role is PartitionRole.SWAP))
 
 
 def _on_partitions(layout: Layout) -> Iterator[Volume]:
     for disk in layout.disks:
         for part in disk.partitions:
-            if part.role in (*FILE_SYSTEM_ROLES, PartitionRole.SWAP):
-                yield _volume(part, disk=disk.index)
+            yield _volume(part, disk=disk.index)
 
 
 def _in_groups(layout: Layout) -> Iterator[Volume]:
@@ -96,6 +104,7 @@ def _volume(content: Partition | LogicalVolume, *, group: str = "", name: str = 
         group=group,
         name=name,
         disk=disk,
+        subvolumes=tuple(subvolume.path for subvolume in content.subvolumes),
     )
 
 

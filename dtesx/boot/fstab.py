@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dtesx.boot import lost
-from dtesx.boot.devices import Volume, find
+from dtesx.boot.devices import Volume
 from dtesx.boot.replica import Replica
 
 FSTAB = "/etc/fstab"
@@ -54,14 +54,30 @@ def rewrite(
             continue
         chosen.mounted.add(line.mount_point)
         right = wanted.answers(line.device)
-        new = raw if right else raw.replace(line.device, wanted.stable_name, 1)
+        new = _by_path(raw if right else raw.replace(line.device, wanted.stable_name, 1), wanted)
         lines.append(new)
         if new != raw:
-            changes.append(f"fstab: {line.device} is now {wanted.stable_name}")
+            changes.append(f"fstab: {line.device} at {line.mount_point} is now found by {_how(wanted)}")
     for added, name in chosen.missing():
         lines.append(added)
         changes.append(f"fstab: line for {name} added")
     return "".join(f"{line}\n" for line in lines), tuple(changes)
+
+
+def _how(volume: Volume) -> str:
+    return f"{volume.stable_name}, subvol={volume.subvolume}" if volume.subvolume else volume.stable_name
+
+
+def _by_path(raw: str, volume: Volume) -> str:
+    """Subvolumes have other numbers on the replica (btrfs(5), subvolid): only paths stay."""
+    fields = raw.split()
+    words = fields[3].split(",") if volume.fs_type == "btrfs" and len(fields) > 3 else []
+    kept = [word for word in words if not word.startswith("subvolid=")]
+    if kept == words:
+        return raw
+    if not any(word.startswith("subvol=") for word in kept):
+        kept.append(f"subvol=/{volume.subvolume}")
+    return raw.replace(fields[3], ",".join(kept), 1)
 
 
 def _parse(raw: str) -> _Line | None:
@@ -102,6 +118,13 @@ def subvolume(text: str, volume: Volume) -> str:
     return options(text, volume.mount_point).get("subvol", "") if volume.fs_type == "btrfs" else ""
 
 
+def _lacks(volume: Volume, line: _Line) -> bool:
+    """Whether a line for another place than the volume's wants a subvolume that is not there."""
+    words = options(line.text, line.mount_point) if volume.fs_type == "btrfs" else {}
+    path = words.get("subvol", "").strip("/")
+    return ("subvolid" in words and "subvol" not in words) or (bool(path) and path not in volume.subvolumes)
+
+
 class _Choice:
     """Which volume each line means, and what no line has meant so far."""
 
@@ -122,15 +145,17 @@ class _Choice:
 
     def volume(self, line: _Line) -> Volume | None:
         """The volume that a line means; None when the replica has none."""
-        named = find((*self._swaps, *self._file_systems), line.device)
-        if named is not None:
-            return named
+        named = [v for v in (*self._swaps, *self._file_systems) if v.answers(line.device)]
+        if named:
+            here = (v for v in named if v.mount_point == line.mount_point)
+            return next(here, None if _lacks(named[0], line) else named[0])
         if line.fs_type == "swap":
             return self._free.pop(0) if self._free else None
         if line.mount_point in self.mounted:
             return None
         by_place = (v for v in self._file_systems if v.mount_point == line.mount_point)
-        return next(by_place, self._by_device.get(line.device))
+        other = self._by_device.get(line.device)
+        return next(by_place, None if other is None or _lacks(other, line) else other)
 
     def missing(self) -> Iterator[tuple[str, str]]:
         """A line for each volume that has none, and what to call it."""
@@ -138,6 +163,8 @@ class _Choice:
             if volume.mount_point not in self.mounted:
                 order = 0 if volume.fs_type in ("xfs", "btrfs") else 1 if volume.mount_point == "/" else 2
                 options = "umask=0077" if volume.fs_type == "vfat" else "defaults"
+                if volume.subvolume:
+                    options = f"subvol=/{volume.subvolume}"
                 place = _escape(volume.mount_point)
                 yield f"{volume.stable_name} {place} {volume.fs_type} {options} 0 {order}", volume.mount_point
         for swap in self._free:

@@ -85,8 +85,8 @@ def modules(tree: Tree, platform: Platform) -> Modules:
 def view(replica: Replica, *, suse: bool) -> View:
     """How GRUB sees the replica's /boot. ``suse`` is whether it is SUSE's GRUB."""
     boot = replica.boot
-    subvolume = fstab.subvolume(replica.tree.text(fstab.FSTAB), boot) if boot.fs_type == "btrfs" else ""
-    return View(boot, subvolume, relative=boot.fs_type == "btrfs" and suse and not subvolume)
+    by_default = boot.fs_type == "btrfs" and not fstab.subvolume(replica.tree.text(fstab.FSTAB), boot)
+    return View(boot, boot.subvolume, relative=suse and by_default)
 
 
 def copy_modules(tree: Tree, found: Modules, directory: str) -> bool:

@@ -11,7 +11,6 @@ from dtesx.boot.arguments import Devices
 from dtesx.boot.devices import Volume
 from dtesx.boot.tree import Tree
 from dtesx.model.layout import Layout, PartitionRole
-from dtesx.model.mounting import mount_key
 from dtesx.model.wiring import Wiring
 
 
@@ -36,8 +35,7 @@ class Replica:
     @property
     def file_systems(self) -> tuple[Volume, ...]:
         """All mounted file systems, parents before children."""
-        found = (v for v in self.volumes if v.role in devices.FILE_SYSTEM_ROLES and v.mount_point)
-        return tuple(sorted(found, key=lambda volume: mount_key(volume.mount_point)))
+        return tuple(v for v in self.volumes if v.role in devices.FILE_SYSTEM_ROLES and v.mount_point)
 
     @property
     def swaps(self) -> tuple[Volume, ...]:

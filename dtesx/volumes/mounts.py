@@ -179,10 +179,7 @@ def mounted_flat(layout: Layout, where: Path) -> dict[str, Path]:
 
     Raises Conflict when it is not.
     """
-    places = {
-        partition.mount_point: where / str(number)
-        for number, (_, partition) in enumerate(layout.file_systems())
-    }
+    places = {fs.mount_point: where / str(number) for number, fs in enumerate(layout.file_systems())}
     if not all(place.is_mount() for place in places.values()):
         raise Conflict(
             "the replica's disks are not mounted now", hint="try again when the job mirrors or replicates"

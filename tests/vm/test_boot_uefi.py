@@ -20,7 +20,7 @@ from dtesx.base.run import run, spawn
 from dtesx.boot.fix import make_bootable
 from dtesx.model.inventory import Firmware
 from dtesx.model.layout import MIB, DiskLayout, Layout, Partition, PartitionRole
-from dtesx.volumes.prepare import table_script
+from dtesx.volumes.prepare import prepare_disks
 from tests.vm.test_boot_replica import MAC, WIRING, make_unhelpful, source_tree, wait_for_login
 
 pytestmark = pytest.mark.vm
@@ -54,10 +54,8 @@ def build(tmp_path: Path, *, secure: bool) -> Path:
         root = layout.disks[0].partitions[1]
         disk.touch()
         os.truncate(disk, layout.disks[0].size_bytes)
-        run(["sfdisk", "--quiet", str(disk)], stdin=table_script(layout.disks[0]).encode())
+        prepare_disks(layout, [disk])
         place = f"offset={root.start_bytes},sizelimit={root.size_bytes}"
-        make = ["mkfs.ext4", "-q", "-F", "-U", uuid, "-O", "^orphan_file", "-E"]
-        run([*make, f"offset={root.start_bytes}", str(disk), f"{root.size_bytes // 1024}k"])
         with mounted(disk, place, tmp_path / "replica") as top:
             run(["cp", "-a", f"{source}/.", str(top)])
             make_unhelpful(top)
@@ -68,10 +66,7 @@ def build(tmp_path: Path, *, secure: bool) -> Path:
             changes = make_bootable(top, layout, disk, WIRING, hostname="omega")
             assert (esp / "EFI/BOOT/BOOTX64.EFI").is_file(), changes
             assert make_bootable(top, layout, disk, WIRING, hostname="omega") == ()
-            start = f"{disk}@@{ESP.start_bytes}"
-            make = ["mkfs.vfat", "-F", "32", "-i", ESP.uuid.replace("-", ""), "--offset"]
-            run([*make, str(ESP.start_bytes // 512), str(disk), str(ESP.size_bytes // 1024)])
-            run(["mcopy", "-s", "-i", start, str(esp / "EFI"), "::"])
+            run(["mcopy", "-s", "-i", f"{disk}@@{ESP.start_bytes}", str(esp / "EFI"), "::"])
             shutil.rmtree(esp / "EFI")
     return disk
 

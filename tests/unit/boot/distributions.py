@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from dtesx.boot import cpio
 from dtesx.model.inventory import Firmware
+from dtesx.model.layout import Subvolume
 from tests.unit.boot.golden import (
     BOOT,
     LUKS,
@@ -90,7 +91,7 @@ def debian_btrfs() -> Iterator[Golden]:
     kernel = "6.12.38+deb13-amd64"
     yield Golden(
         "debian 13 btrfs",
-        system_layout(Firmware.BIOS, root="btrfs"),
+        system_layout(Firmware.BIOS, root="btrfs", subvolumes=(Subvolume("@rootfs", "/"),)),
         kernel,
         f"/boot/initrd.img-{kernel}",
         {
@@ -191,6 +192,15 @@ def _red_hat(name: str, release: str, kernel: str, vendor: str, group: str, firm
     )
 
 
+_SUSE_SUBVOLUMES = (
+    Subvolume("@"),
+    Subvolume("@/.snapshots"),
+    Subvolume("@/.snapshots/1/snapshot", "/", default=True),
+    Subvolume("@/boot/grub2/i386-pc", "/boot/grub2/i386-pc"),
+    Subvolume("@/var", "/var"),
+)
+
+
 def suse() -> Iterator[Golden]:
     """btrfs with a default subvolume, GRUB's modules in a subvolume of their own, links to the kernel."""
     for name, vendor, kernel in (
@@ -209,7 +219,7 @@ def suse() -> Iterator[Golden]:
             }
             yield Golden(
                 f"{name} 15 {firmware}",
-                system_layout(firmware, root="btrfs"),
+                system_layout(firmware, root="btrfs", subvolumes=_SUSE_SUBVOLUMES),
                 kernel,
                 f"/boot/initrd-{kernel}",
                 {

@@ -25,6 +25,7 @@ from dtesx.model.layout import (
     LogicalVolume,
     Partition,
     PartitionRole,
+    Subvolume,
     VolumeGroup,
 )
 
@@ -58,6 +59,8 @@ class Golden:
 
     def build(self, root: Path) -> None:
         """Make the tree."""
+        for fs in self.layout.file_systems():
+            (root / fs.mount_point.lstrip("/")).mkdir(parents=True, exist_ok=True)
         for path, text in {**self.files, **self._kernel()}.items():
             place = root / path.lstrip("/")
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -125,6 +128,7 @@ def system_layout(
     boot: str = "",
     group: str = "",
     volumes: Sequence[str] = ("root", "swap"),
+    subvolumes: tuple[Subvolume, ...] = (),
 ) -> Layout:
     """One disk: boot partition, /boot if wanted, then root and swap on partitions or in a group."""
     bios = firmware is Firmware.BIOS
@@ -137,7 +141,7 @@ def system_layout(
         parts.append(Partition(2, PartitionRole.FILE_SYSTEM, 70 * MIB, 64 * MIB, boot, BOOT, "", "/boot"))
     if not group:
         parts += [
-            Partition(3, PartitionRole.FILE_SYSTEM, 140 * MIB, 64 * MIB, root, ROOT, "", "/"),
+            Partition(3, PartitionRole.FILE_SYSTEM, 140 * MIB, 64 * MIB, root, ROOT, "", "/", "", subvolumes),
             Partition(4, PartitionRole.SWAP, 210 * MIB, 16 * MIB, "swap", SWAP),
         ]
         return Layout(firmware, (DiskLayout(0, 256 * MIB, tuple(parts)),))

@@ -80,3 +80,43 @@ def test_missing_lines_are_added() -> None:
 def test_a_second_line_for_the_same_place_by_a_lost_device_is_commented_out() -> None:
     new = fixed(GOOD + "/dev/sdb1 / ext4 defaults 0 1\n")
     assert new.endswith("(dtesx): /dev/sdb1 / ext4 defaults 0 1\n")
+
+
+TOP = Volume(
+    PartitionRole.FILE_SYSTEM, "btrfs", "u-b", "", "/", subvolume="@", subvolumes=("@", "@home", "@x")
+)
+HOME = Volume(
+    PartitionRole.FILE_SYSTEM, "btrfs", "u-b", "", "/home", subvolume="@home", subvolumes=TOP.subvolumes
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("/dev/sda2 / btrfs subvol=@ 0 0", "UUID=u-b / btrfs subvol=@ 0 0"),
+        ("UUID=u-b / btrfs subvolid=256,subvol=@ 0 0", "UUID=u-b / btrfs subvol=@ 0 0"),
+        ("UUID=u-b / btrfs noatime,subvolid=256 0 0", "UUID=u-b / btrfs noatime,subvol=/@ 0 0"),
+    ],
+)
+def test_subvolumes_are_found_by_path(old: str, new: str) -> None:
+    home = "/home btrfs subvolid=257 0 0\n"
+    text, _ = rewrite(f"{old}\nUUID=u-b {home}", (TOP, HOME), ())
+    assert text == f"{new}\nUUID=u-b /home btrfs subvol=/@home 0 0\n"
+    assert rewrite(text, (TOP, HOME), ()) == (text, ())
+
+
+def test_other_lines_of_a_btrfs_stay_while_their_subvolume_is_there() -> None:
+    good = "/dev/sda2 / btrfs subvol=@ 0 0\n/dev/sda2 /home btrfs subvol=@home 0 0\n"
+    text, _ = rewrite(
+        good + "/dev/sda2 /x btrfs subvol=/@x 0 0\nUUID=u-b /gone btrfs subvol=@gone 0 0\n", (TOP, HOME), ()
+    )
+    lines = text.splitlines()
+    assert lines[2] == "UUID=u-b /x btrfs subvol=/@x 0 0"
+    assert lines[3].endswith("(dtesx): UUID=u-b /gone btrfs subvol=@gone 0 0")
+
+
+def test_missing_subvolumes_are_added() -> None:
+    assert (
+        rewrite("", (TOP, HOME), ())[0]
+        == "UUID=u-b / btrfs subvol=/@ 0 0\nUUID=u-b /home btrfs subvol=/@home 0 0\n"
+    )
