@@ -10,6 +10,7 @@ from dtesx.boot.replica import Replica
 from dtesx.boot.tree import Tree
 
 _DEFAULTS = "/etc/default/grub"
+_MORE_DEFAULTS = "/etc/default/grub.d"
 
 
 def install_bios(replica: Replica) -> Sequence[str]:
@@ -40,10 +41,7 @@ def fix_menu(replica: Replica, path: str, view: View, *, entries_readable: bool)
     ``entries_readable``: this GRUB reads boot loader entries (Red Hat's does).
     """
     tree, devices = replica.tree, replica.devices
-    changes = list(entries.fix(replica))
-    if tree.is_file(_DEFAULTS):
-        text = grub_config.repaired_defaults(tree.text(_DEFAULTS), devices)
-        changes += [f"{_DEFAULTS}: kernel arguments corrected"] if tree.write(_DEFAULTS, text) else []
+    changes = [*entries.fix(replica), *_fix_defaults(replica)]
     own = grub_config.repaired(tree.text(path), devices)
     if menu_fits(replica, own, entries_readable=entries_readable):
         if tree.write(path, own):
@@ -54,6 +52,18 @@ def fix_menu(replica: Replica, path: str, view: View, *, entries_readable: bool)
     if tree.write(path, grub_config.plain(_title(tree), kernels.installed(tree), view, words)):
         changes.append(f"{path} written for the replica's disks")
     return changes
+
+
+def _fix_defaults(replica: Replica) -> Sequence[str]:
+    """Of these the distribution's tools make the next grub.cfg."""
+    tree = replica.tree
+    more = (f"{_MORE_DEFAULTS}/{name}" for name in tree.names(_MORE_DEFAULTS) if name.endswith(".cfg"))
+    return [
+        f"{path}: kernel arguments corrected"
+        for path in (_DEFAULTS, *more)
+        if tree.is_file(path)
+        and tree.write(path, grub_config.repaired_defaults(tree.text(path), replica.devices))
+    ]
 
 
 def menu_fits(replica: Replica, text: str, *, entries_readable: bool) -> bool:

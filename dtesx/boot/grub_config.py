@@ -11,6 +11,7 @@ from dtesx.boot import arguments as kernel_arguments
 from dtesx.boot.arguments import Devices
 from dtesx.boot.devices import Volume
 from dtesx.boot.kernels import Kernel
+from dtesx.boot.lost import OFF
 
 _LINUX = re.compile(r"^[ \t]*linux(?:16|efi)?[ \t]+(\S+)(.*)$", re.MULTILINE)
 _SEARCH = re.compile(
@@ -19,6 +20,7 @@ _SEARCH = re.compile(
 _ENTRIES = re.compile(r"^[ \t]*blscfg\b", re.MULTILINE)
 _ARGUMENTS = re.compile(r"^[ \t]*(?:linux(?:16|efi)?[ \t]|set kernelopts=).*$", re.MULTILINE)
 _DEFAULTS = re.compile(r"^[ \t]*GRUB_CMDLINE_LINUX\w*=.*$", re.MULTILINE)
+_BY_PARTITION = re.compile(r"^[ \t]*GRUB_FORCE_PARTUUID=.*$", re.MULTILINE)  # Ubuntu's cloud images
 _CMDLINE = ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT")
 _OWN_ARGUMENTS = ("root=", "rootfstype=", "rootflags=", "BOOT_IMAGE=", "ro", "rw")
 _NO_LINUX = "memtest"
@@ -81,8 +83,9 @@ def repaired(text: str, devices: Devices) -> str:
 
 
 def repaired_defaults(text: str, devices: Devices) -> str:
-    """The same for /etc/default/grub, of which the distribution's tools make the next grub.cfg."""
-    return _DEFAULTS.sub(lambda line: kernel_arguments.in_text(line[0], devices), text)
+    """The same for /etc/default/grub; partitions have other identifiers on the replica than on the source."""
+    fixed = _DEFAULTS.sub(lambda line: kernel_arguments.in_text(line[0], devices), text)
+    return _BY_PARTITION.sub(lambda line: f"{OFF}{line[0]}", fixed)
 
 
 def defaults(text: str) -> dict[str, str]:

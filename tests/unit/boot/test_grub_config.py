@@ -4,7 +4,7 @@ import pytest
 
 from dtesx.boot.arguments import Devices
 from dtesx.boot.devices import Volume
-from dtesx.boot.grub_config import View, arguments, fits, plain, repaired
+from dtesx.boot.grub_config import View, arguments, fits, plain, repaired, repaired_defaults
 from dtesx.boot.kernels import Kernel
 from dtesx.model.layout import PartitionRole
 
@@ -131,3 +131,18 @@ def test_entries_in_files_need_a_grub_that_reads_them() -> None:
     assert fits(text, DEVICES, {"u-root"}, (), entries=True)
     assert not fits(text, DEVICES, {"u-root"}, (), entries=False)
     assert not fits(text.replace("blscfg", ""), DEVICES, {"u-root"}, (), entries=True)
+
+
+def test_defaults_name_the_replicas_devices() -> None:
+    text = (
+        'GRUB_CMDLINE_LINUX_DEFAULT="quiet resume=/dev/sda5"\n'
+        "GRUB_FORCE_PARTUUID=9b3f-11\n"
+        "GRUB_TIMEOUT=0 # root=/dev/sda1\n"
+    )
+    new = repaired_defaults(text, DEVICES)
+    assert new.splitlines() == [
+        'GRUB_CMDLINE_LINUX_DEFAULT="quiet resume=UUID=u-swap"',
+        "# not on this machine (dtesx): GRUB_FORCE_PARTUUID=9b3f-11",
+        "GRUB_TIMEOUT=0 # root=/dev/sda1",
+    ]
+    assert repaired_defaults(new, DEVICES) == new
