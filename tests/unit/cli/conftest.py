@@ -44,7 +44,7 @@ from dtesx.model.replication import ReplicationSample
 from dtesx.model.stats import MirrorStats, PathProblem
 from dtesx.model.target import Paused
 from dtesx.model.tasks import TaskRequest
-from dtesx.model.validation import Repairs, Validation
+from dtesx.model.validation import Check, Finding, Health, Repairs, Validation, Verdict
 from dtesx.model.vmware import About, Datastore, Network, Offer
 from dtesx.planning.plan import plan_job
 from tests.unit.planning.sources import fs, inventory
@@ -87,6 +87,7 @@ class FakeApi:
             created=1.0,
             mirror=MirrorStats(10, 3, 7, 2048, 1024, problems=(PathProblem("/x", "busy"),)),
             mirrored_at=5.0,
+            health=Health(6.0, (Finding(Check.BOOT_MENU, Verdict.WARNING, "the menu is odd", "make one"),)),
         )
     )
 
