@@ -82,8 +82,8 @@ def failed_over(road: Road, spec: JobSpec) -> JobInfo:
 
 def tell(info: JobInfo) -> None:
     assert info.operation is not None
-    for step in info.operation.steps:
-        print(f"{info.spec.name}: {step}")
+    spent = [f"{step.name} {step.seconds:.0f} s" for step in info.operation.steps]
+    print(f"{info.spec.name}: {', '.join(spent)}")
 
 
 def seen(machine: Machine) -> str:
@@ -99,10 +99,11 @@ def seen(machine: Machine) -> str:
 
 def logged_in(road: Road, info: JobInfo) -> QemuMachine:
     """The replica, when root can log in."""
+    assert info.operation is not None
     replica = road.site.replica(info.spec.replica_name)
-    began = time.monotonic()
     assert wait_until(lambda: replica.run(["true"], ok=range(256)).status == 0, timeout=300, interval=2)
-    print(f"{info.spec.name}: login {time.monotonic() - began:.0f} s after the failover ended")
+    handed_over = next(step.ended for step in info.operation.steps if step.name == "detach")
+    print(f"{info.spec.name}: login {time.time() - handed_over:.0f} s after the disks were handed over")
     return replica
 
 
