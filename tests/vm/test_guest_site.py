@@ -92,7 +92,7 @@ def seen(machine: Machine) -> str:
         "hostname; cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub /srv/proof;"
         "findmnt --real --raw --noheadings --output TARGET,FSTYPE,UUID,FSROOT | sort;"
         "sha256sum /usr/bin/* /usr/sbin/* | sha256sum;"
-        "ip -brief address show eth0; systemctl --failed --no-legend --plain"
+        "ip -4 -brief address show eth0; systemctl --failed --no-legend --plain"
     )
     return machine.run(["sh", "-c", look], timeout=300).text
 
