@@ -8,6 +8,7 @@ from dtesx.base.errors import Conflict, NotFound, UsageError
 from dtesx.model import scsi
 from dtesx.model.inventory import Firmware, Inventory
 from dtesx.model.job import JobSpec
+from dtesx.model.layout import PartitionRole
 from dtesx.model.plan import DatastoreUse, Obstacle
 from dtesx.model.validation import Check
 from dtesx.model.vmware import Offer, ReplicaPlan
@@ -32,7 +33,7 @@ def obstacles(
         *_capacity(replica, offer),
         *disk_uuids(offer),
         *_architecture(inventory),
-        *_firmware(inventory, replica),
+        *_firmware(inventory, workload, replica),
         *_volumes(workload, spec),
         *existing.obstacles(replica.disks, offer.stored),
         *_addresses(spec, inventory),
@@ -84,7 +85,7 @@ def _architecture(inventory: Inventory) -> Iterator[Obstacle]:
         )
 
 
-def _firmware(inventory: Inventory, replica: ReplicaPlan) -> Iterator[Obstacle]:
+def _firmware(inventory: Inventory, workload: Workload, replica: ReplicaPlan) -> Iterator[Obstacle]:
     if replica.firmware is not inventory.firmware:
         yield _not_yet(
             Check.FIRMWARE,
@@ -92,10 +93,17 @@ def _firmware(inventory: Inventory, replica: ReplicaPlan) -> Iterator[Obstacle]:
             f"{replica.firmware.value}",
             "leave replica.firmware out",
         )
-    elif replica.firmware is Firmware.UEFI:
-        yield _not_yet(
-            Check.FIRMWARE, "replicas that start by UEFI", "protect a source that starts by BIOS for now"
+    elif replica.firmware is Firmware.UEFI and not _has_esp(workload):
+        yield Obstacle(
+            Check.FIRMWARE,
+            UsageError.code,
+            "the source starts by UEFI, but no EFI system partition of it is mounted",
+            "mount it on the source at /boot/efi, and enter it in /etc/fstab",
         )
+
+
+def _has_esp(workload: Workload) -> bool:
+    return any(volume.role is PartitionRole.EFI_SYSTEM for volume in workload.volumes)
 
 
 def _volumes(workload: Workload, spec: JobSpec) -> Iterator[Obstacle]:

@@ -161,7 +161,7 @@ OLD = StorageSpec(disks={"sda": DiskSpec(existing="[ds] old/old.vmdk")})
 @pytest.mark.parametrize(
     ("source", "options", "words"),
     [
-        (UEFI, {}, "not supported yet: replicas that start by UEFI"),
+        (UEFI, {}, "starts by UEFI, but no EFI system partition of it is mounted"),
         (UEFI, {"firmware": Firmware.BIOS}, "starts by uefi as a replica that starts by bios"),
         (replace(UEFI, architecture="aarch64"), {}, "the source has aarch64 processors"),
         (ENCRYPTED, {}, "/: encrypted on the source, but the replica's disks would not be"),
@@ -179,6 +179,11 @@ def test_what_stands_against_a_plan_is_told_with_it(
     source: Inventory, options: dict[str, Any], words: str
 ) -> None:
     assert words in against(planned(source, **options))
+
+
+def test_nothing_stands_against_a_source_that_starts_by_uefi() -> None:
+    source = replace(inventory(fs("/"), fs("/boot/efi", kind="vfat")), firmware=Firmware.UEFI)
+    assert against(planned(source)) == ""
 
 
 @pytest.mark.parametrize(

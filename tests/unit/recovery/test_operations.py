@@ -62,7 +62,7 @@ def test_a_plan_that_cannot_be_carried_out_stops_before_anything_is_made(world: 
     operation, job = perform(world, record(), K.PROTECT)
     assert operation.problem is not None
     assert (operation.problem.code, job.state) == ("usage", JobState.PROTECT_FAILED)
-    assert operation.problem.message == "not supported yet: replicas that start by UEFI"
+    assert "no EFI system partition" in operation.problem.message
     assert (job.layout, world.replica) == (None, None)
 
 
