@@ -33,9 +33,13 @@ class _Stream(Protocol):
 
 @dataclass(frozen=True)
 class Initrd:
-    """What is in effect after unpacking: path -> last member of that path."""
+    """What is in effect after unpacking: path -> last member of that path.
+
+    ``ends_in_lz4`` tells how the last part of the file is packed, which decides how it can go on.
+    """
 
     members: dict[str, Member]
+    ends_in_lz4: bool = False
 
     def files(self, prefix: str) -> tuple[Member, ...]:
         """The members below a directory."""
@@ -48,8 +52,9 @@ def read(data: bytes) -> Initrd:
     Raises UsageError for a compression that this machine cannot read, DtesxError when damaged.
     """
     members: dict[str, Member] = {}
-    offset = 0
+    offset, ends_in_lz4 = 0, False
     while (offset := _skip_zeros(data, offset)) < len(data):
+        ends_in_lz4 = data.startswith(lz4.MAGIC, offset)
         if data[offset : offset + 6] in cpio.MAGICS:
             offset = _collect(data, offset, members)
             continue
@@ -58,18 +63,20 @@ def read(data: bytes) -> Initrd:
         while (inner := _skip_zeros(content, inner)) < len(content):
             inner = _collect(content, inner, members)
         offset = len(data) - len(rest)
-    return Initrd(members)
+    return Initrd(members, ends_in_lz4)
 
 
 def append(data: bytes, content: Initrd, members: Sequence[Member]) -> bytes:
-    """The file, whose content is given, with one more (uncompressed) archive, aligned as the kernel wants it.
+    """The file, whose content is given, with one more archive: plain, aligned as the kernel wants it.
 
     Directories of the new members are made where there are none. One that exists must not be named: it
     could be a link, and the kernel would replace it.
     """
     archive = cpio.write([*_parents(members, content), *members])
-    # After LZ4 the kernel takes the next four bytes for the size of a block: zero ends it.
-    return data + bytes(cpio.ALIGNMENT + -len(data) % cpio.ALIGNMENT) + archive
+    if content.ends_in_lz4:
+        # Kernels before 5.9 take whatever follows LZ4 for more of it, and fail; another frame they read.
+        return data + lz4.pack(archive)
+    return data + bytes(-len(data) % cpio.ALIGNMENT) + archive
 
 
 def unpacked(data: bytes) -> bytes:

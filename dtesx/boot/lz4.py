@@ -17,12 +17,25 @@ _SIZE_BYTES = 4
 _LIBRARY = "liblz4.so.1"
 
 
+def pack(data: bytes) -> bytes:
+    """One frame with the data. Raises UsageError where this machine has no LZ4."""
+    compress = _function("LZ4_compress_default")
+    frame = [MAGIC]
+    for at in range(0, len(data), _BLOCK_BYTES):
+        block = data[at : at + _BLOCK_BYTES]
+        room = len(block) + len(block) // 255 + 16  # LZ4_compressBound
+        buffer = ctypes.create_string_buffer(room)
+        count = compress(block, buffer, len(block), room)
+        frame += [count.to_bytes(_SIZE_BYTES, "little"), buffer.raw[:count]]
+    return b"".join(frame)
+
+
 def unpack(data: bytes) -> tuple[bytes, bytes]:
     """The content of one frame and what follows it.
 
     Raises DtesxError for a damaged frame, UsageError where this machine has no LZ4.
     """
-    decompress = _decompressor()
+    decompress = _function("LZ4_decompress_safe")
     buffer = ctypes.create_string_buffer(_BLOCK_BYTES)
     blocks: list[bytes] = []
     offset = len(MAGIC)
@@ -42,9 +55,9 @@ def unpack(data: bytes) -> tuple[bytes, bytes]:
     return b"".join(blocks), data[offset:]
 
 
-def _decompressor() -> Callable[..., int]:
+def _function(name: str) -> Callable[..., int]:
     try:
-        function = ctypes.CDLL(_LIBRARY).LZ4_decompress_safe
+        function = getattr(ctypes.CDLL(_LIBRARY), name)
     except OSError as error:
         raise UsageError(
             "the initramfs is compressed with lz4, which this machine cannot read",

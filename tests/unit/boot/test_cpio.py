@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtesx.base.errors import DtesxError, UsageError
-from dtesx.boot import cpio, initrd
+from dtesx.boot import cpio, initrd, lz4
 from dtesx.boot.cpio import Member
 from tests.unit.boot.golden import lz4_frame
 
@@ -63,6 +63,17 @@ def test_early_part_main_part_and_appended_parts_are_one(how: str) -> None:
     found = initrd.read(twice).members
     assert found.keys() == {"kernel", "kernel/microcode", "init", "lib", "added"}
     assert found["added"].data == b"2"
+
+
+def test_what_follows_lz4_is_lz4() -> None:
+    """A kernel before 5.9 stops with "Decoding failed" at anything else, zeros included."""
+    data = EARLY + packed("lz4")
+    once = initrd.append(data, initrd.read(data), [cpio.regular("added", bytes(9 << 20))])
+    assert once.startswith(data + lz4.MAGIC)
+    found = initrd.read(once)
+    assert found.ends_in_lz4
+    assert found.members["added"].data == bytes(9 << 20)
+    assert found.members["init"].data == b"#!"
 
 
 def test_appended_archives_are_aligned() -> None:
