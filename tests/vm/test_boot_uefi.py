@@ -112,3 +112,4 @@ def test_the_replica_starts_by_uefi(tmp_path: Path, secure: bool) -> None:
     assert re.search(r"^/boot/efi ABCD-1234\s", report, re.MULTILINE), report[-2000:]
     assert re.search(r"^eth0 +UP ", report, re.MULTILINE)
     assert not re.search(r"loaded +failed", report)
+    assert ("Secure boot enabled" in text) == secure
