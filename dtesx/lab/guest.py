@@ -21,7 +21,7 @@ from dtesx.lab.replica import QemuMachine
 from dtesx.lab.serving import Service, ServingMachine
 from dtesx.lab.shell import Shell
 
-_BOOT_SECONDS = 300.0
+_BOOT_SECONDS = 600.0
 _TAIL = 2000
 
 
