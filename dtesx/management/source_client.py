@@ -58,27 +58,31 @@ class SourceClient:
     """The source service of one paired server; implements recovery's port ``Source``."""
 
     def __init__(self, server: PairedServer, *, timeout: float = 60.0) -> None:
-        info = server.info
-        self._address, self._port = info.address, info.port
-        self._certificate = server.certificate
-        self._http = _client(
-            info.name, info.address, info.port, server.certificate, server.bearer, timeout=timeout
-        )
+        self._server, self._timeout = server, timeout
+        self._http = self._connection()
 
     def close(self) -> None:
         """Close the connection."""
         self._http.close()
 
+    def _connection(self) -> HttpClient:
+        info, server = self._server.info, self._server
+        return _client(
+            info.name, info.address, info.port, server.certificate, server.bearer, timeout=self._timeout
+        )
+
     @property
     def certificate(self) -> str:
-        return self._certificate
+        return self._server.certificate
 
     def service(self) -> ServiceStatus:
         return self._http.call("GET", "/v1/status", ServiceStatus)
 
     def answers(self) -> bool:
+        # By a connection of its own: over one that was there before, a machine that is gone is waited for.
         try:
-            self.service()
+            with self._connection() as http:
+                http.call("GET", "/v1/status", ServiceStatus)
         except ConnectionFailed:
             return False
         return True
@@ -133,12 +137,13 @@ class SourceClient:
         self._http.send("POST", "/v1/shutdown")
 
     def local_address(self) -> str:
+        info = self._server.info
         try:
-            with socket.create_connection((self._address, self._port), timeout=10) as connection:
+            with socket.create_connection((info.address, info.port), timeout=10) as connection:
                 return str(connection.getsockname()[0])
         except OSError as error:
             raise ConnectionFailed(
-                f"the source at {self._address}:{self._port} cannot be reached: {error}",
+                f"the source at {info.address}:{info.port} cannot be reached: {error}",
                 hint="check that the server is up and that the source service runs there",
             ) from error
 

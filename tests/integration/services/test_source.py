@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from dtesx.base.retry import wait_until
+from dtesx.base.run import run
 from dtesx.management.source_client import SourceClient, pair
 from dtesx.model.api import MirrorStatus, NewServer
 from dtesx.model.link import LinkSpec, QueueSpec
@@ -160,6 +161,16 @@ def test_a_target_that_is_not_there_is_reported(tmp_path: Path, tree: Path) -> N
         assert client.mirror_status("job-1").phase is MirrorPhase.CONNECTING
         client.stop_mirror("job-1")  # its patience is not waited for
         assert client.mirror_status("job-1").phase is MirrorPhase.STOPPED
+
+
+def test_whether_it_answers_is_asked_by_a_connection_of_its_own(tmp_path: Path) -> None:
+    """Over one that is kept, a machine that went down without a word would be waited for."""
+    state = tmp_path / "state"
+    with service("source", state) as running, closing(client_of(running, state)) as client:
+        assert client.answers()
+        assert run(["ss", "-Htn", "state", "established", f"dport = :{running.port}"]).text == ""
+        assert running.end() == 0
+        assert not client.answers()
 
 
 def test_the_inventory_is_of_this_machine(tmp_path: Path) -> None:
