@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dtesx.capture.events import CONTENT, CREATE, MOVED_TO, NAMES, ON_DIRECTORY, RENAME, RENAMES, Entry, Event
+from dtesx.capture.events import (
+    ATTRIB,
+    CONTENT,
+    CREATE,
+    MOVED_TO,
+    NAMES,
+    ON_DIRECTORY,
+    RENAME,
+    RENAMES,
+    Entry,
+    Event,
+)
 from dtesx.capture.history import History
 
 _Places = dict[bytes, set[bytes]]
@@ -15,7 +26,8 @@ class Batch:
     """Events joined: each name once, whatever happened to it and how often.
 
     ``appeared``, ``names`` and ``written`` are as in ``Changes``, but by the places of directories;
-    ``named`` are the same by the places of files: one name of each. ``files`` are places of files whose
+    ``named`` are the same by the places of files: one name of each; ``touched`` are files that got other
+    attributes, with one of the names by which they did. ``files`` are places of files whose
     names the kernel did not know, ``moved`` names to or from which directories were renamed. ``waiting``
     counts names. A batch that is ``lost`` notes no more.
     """
@@ -24,6 +36,7 @@ class Batch:
     names: _Places = field(default_factory=dict)
     written: _Places = field(default_factory=dict)
     named: dict[bytes, Entry] = field(default_factory=dict)
+    touched: dict[bytes, Entry] = field(default_factory=dict)
     files: set[bytes] = field(default_factory=set)
     moved: set[Entry] = field(default_factory=set)
     history: History = field(default_factory=History)
@@ -45,6 +58,8 @@ class Batch:
                 self.named[file] = entries[0]
             else:
                 self.files.add(file)
+        if mask & ATTRIB and file and entries and not mask & ON_DIRECTORY:
+            self.touched[file] = entries[0]
         for number, (place, name) in enumerate(entries):
             # A rename tells where from, then where to.
             if mask & (CREATE | MOVED_TO) or (mask & RENAME and number):
@@ -66,7 +81,7 @@ class Batch:
 
     def lose(self) -> None:
         """Give up: there is more than is known here."""
-        self.appeared, self.names, self.written, self.named = {}, {}, {}, {}
+        self.appeared, self.names, self.written, self.named, self.touched = {}, {}, {}, {}, {}
         self.files, self.moved, self.history = set(), set(), History()
         self.waiting, self.lost = 0, True
 

@@ -195,9 +195,13 @@ class Capture:
         last, self._last = self._last, batch
         found = {name: self._changes(root, batch, dirtied, moved[name]) for name, root in self._roots.items()}
         for name, root in self._roots.items():
-            if not self._blocks_known(root):
-                astray = root.astray(batch.named) | root.astray(last.named) | root.gone()
-                _add_handles(root, writing | astray, batch, found[name])
+            touched = root.astray(batch.touched) | root.astray(last.touched)
+            known, changes = self._blocks_known(root), found[name]
+            handles, root.told = root.gone(), {}
+            if not known:
+                handles |= writing | root.astray(batch.named) | root.astray(last.named)
+            _add_handles(root, handles, batch, changes, changes.names if known else changes.written)
+            _add_handles(root, touched - handles, batch, changes, changes.names)
         return {name: changes for name, changes in found.items() if changes}
 
     def _load_ranges(self) -> None:
@@ -279,15 +283,16 @@ def _identity(system: FileSystem, handle: bytes) -> FileId | None:
     return FileId(system.device, *found) if found is not None else None
 
 
-def _add_handles(root: WatchedRoot, handles: set[bytes], batch: Batch, changes: Changes) -> None:
-    """Add files that may have been written to."""
-    root.told = {}
+def _add_handles(
+    root: WatchedRoot, handles: set[bytes], batch: Batch, changes: Changes, names: Names
+) -> None:
+    """Add files to the ``names`` of changes; those without a name that is known may have other content."""
     for handle in handles:
         with suppress(OSError):  # removed, or in another file system
             if path := root.path(handle):
                 root.told[handle] = path
                 directory, name = split(path)
-                changes.written.setdefault(directory, set()).add(name)
+                names.setdefault(directory, set()).add(name)
             elif path is None and root.is_nameless(handle, batch):
                 identity = _identity(root.system, handle)
                 changes.files.update(() if identity is None else (identity,))

@@ -70,7 +70,7 @@ class WatchedRoot:
             os.close(fd)
 
     def astray(self, named: Mapping[bytes, Entry]) -> set[bytes]:
-        """Handles of files that were written to by a name that is not theirs any more."""
+        """Handles of files of which something is told by a name that is not theirs any more."""
         found = set()
         for file, entry in named.items():
             handle = file[FSID:]
@@ -92,7 +92,8 @@ class WatchedRoot:
 
     def is_nameless(self, handle: bytes, batch: Batch) -> bool:
         """Whether a file that has no known path may yet be below the root. Raises OSError."""
-        entry = batch.named.get(self.system.number + handle)
+        file = self.system.number + handle
+        entry = batch.named.get(file) or batch.touched.get(file)
         fd = open_handle(self.directory, handle)
         try:
             # Its names are counted first: the one that is looked at then is not removed in between.

@@ -48,6 +48,8 @@ class LinkNames:
         names = changes.names
         self._add_former(changes)
         with closing(Directories(root)) as directories:
+            for inode in changes.inodes:  # how many names they have is seen at any of them
+                _share(changes, self._still(directories, inode), Touch.CONTENT)
             linked = _Linked(directories, pause)
             linked.look_at(names)
             for inode in linked.single:
@@ -85,16 +87,23 @@ class LinkNames:
         """Find the other names of the files that were found."""
         found, counts = linked.found, linked.counts
         for inode, paths in found.items():
-            paths |= {path for path in self._paths.get(inode, ()) if _inode(directories, path) == inode}
+            paths |= self._still(directories, inode)
         unknown = {
             inode
             for inode, paths in found.items()
             if len(paths) + self._elsewhere.get(inode, 0) < counts[inode]
+            or (not paths and inode in self._paths)  # it was in this tree
         }
         if unknown:
             _search(directories, unknown, found, pause)
         for inode in unknown:
-            self._elsewhere[inode] = counts[inode] - len(found[inode])
+            # Names that went meanwhile are not elsewhere.
+            count = _count(directories, found[inode], counts[inode])
+            self._elsewhere[inode] = max(0, count - len(found[inode]))
+
+    def _still(self, directories: Directories, inode: int) -> set[bytes]:
+        """The known names of a file that are still its own."""
+        return {path for path in self._paths.get(inode, ()) if _inode(directories, path) == inode}
 
     def _add_former(self, changes: Changes) -> None:
         former: dict[int, Touch] = {}
@@ -181,6 +190,14 @@ class _Linked:
             self.found.setdefault(status.st_ino, set()).add(path)
         else:
             self.single[status.st_ino] = path
+
+
+def _count(directories: Directories, paths: Collection[bytes], before: int) -> int:
+    """How many names a file has that is at any of the paths; as many as ``before`` when it is at none."""
+    for directory, name in map(split, paths):
+        with suppress(OSError):
+            return os.stat(name, dir_fd=directories.get(directory), follow_symlinks=False).st_nlink
+    return before
 
 
 def _inode(directories: Directories, path: bytes) -> int:

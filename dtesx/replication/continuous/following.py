@@ -153,6 +153,9 @@ class Follower:
             path = self._locate(root, file, changes)
             if path and path != earlier:
                 _add_spans(changes, path, spans)
+                # It may be elsewhere once more before anybody looks.
+                known = self._located[root].get(file, (path, ()))[1]
+                self._located[root][file] = path, merge((*known, *spans))
 
     def _locate(self, root: str, file: FileId, changes: Changes) -> bytes | None:
         assert self._capture is not None
@@ -207,9 +210,10 @@ class Follower:
         assert self._capture is not None
         # They were followed where they were before.
         told = set() if found.arrived else {path for _, path in found.moved}
-        for file, (path, spans) in self._located[root].items():
-            if file in found.silent:
+        for file, spans in found.ranges.items():
+            if file in found.silent or file not in self._located[root]:
                 continue
+            path, _ = self._located[root][file]
             with _unless_gone(), self._capture.opened(root, file) as fd:
                 await_writers(fd)
                 status = os.fstat(fd)

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import mmap
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -264,3 +265,48 @@ def test_locking_and_syncing_change_nothing(names: Watched) -> None:
     os.fsync(fd)
     os.close(fd)
     assert names.drain() == Changes()
+
+
+_ATTRIBUTES: list[Callable[[Path], object]] = [
+    os.utime,
+    lambda path: path.chmod(0o4711),
+    lambda path: os.chown(path, 1, 2),
+    lambda path: os.setxattr(path, "user.name", b"value"),
+]
+
+
+@pytest.mark.parametrize("ranges", [False, True])
+@pytest.mark.parametrize("change", _ATTRIBUTES)
+@pytest.mark.parametrize("remove", [lambda path: path.unlink(), lambda path: shutil.rmtree(path.parent)])
+def test_what_changes_by_a_name_that_goes_is_told_by_another(
+    disk: Path,
+    watch: Watch,
+    change: Callable[[Path], object],
+    remove: Callable[[Path], object],
+    ranges: bool,
+) -> None:
+    """Also when the directory of the first is gone, and nothing can be told of it any more."""
+    (disk / "dir").mkdir()
+    (disk / "file").touch()
+    os.link(disk / "file", disk / "dir" / "name")
+    names = watch(disk, ranges=ranges)
+    change(disk / "dir" / "name")
+    remove(disk / "dir" / "name")
+    changes = names.drain()
+    inodes = {file.inode for file in (*changes.files, *changes.ranges)}
+    assert b"file" in changes.names.get(b"", set()) or (disk / "file").stat().st_ino in inodes
+
+
+@pytest.mark.parametrize("ranges", [False, True])
+def test_what_changed_by_a_name_that_goes_after_it_was_told_is_told_by_another(
+    disk: Path, watch: Watch, ranges: bool
+) -> None:
+    """Nobody may have looked at it before."""
+    (disk / "file").touch()
+    os.link(disk / "file", disk / "name")
+    names = watch(disk, ranges=ranges)
+    os.setxattr(disk / "name", "user.name", b"value")
+    assert b"name" in names.drain().names[b""]
+    (disk / "name").unlink()
+    assert b"file" in names.drain().names[b""]
+    assert names.drain().names == {}

@@ -91,3 +91,22 @@ def test_devices_are_not_opened(tmp_path: Path) -> None:
                 stores[0] = 1
         assert follower.drain()["/data"].names[b""].keys() == {b"device", b"file"}
     assert told == [b"file"]
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs"])
+def test_what_was_written_is_told_as_long_as_it_moves_before_anybody_looks(tmp_path: Path, kind: str) -> None:
+    with mounted(kind, tmp_path / "disk") as disk:
+        (disk / "dir").mkdir()
+        (disk / "dir/file").write_bytes(bytes(SIZE))
+        os.link(disk / "dir/file", disk / "other")
+        inode = (disk / "other").stat().st_ino
+        with Follower(["/data"], lambda _root: opened(disk)) as follower:
+            follower.drain()
+            with (disk / "dir/file").open("r+b") as file:
+                file.write(os.urandom(PAGE))
+            assert b"file" in follower.drain()["/data"].names[b"dir"]
+            (disk / "dir/file").rename(disk / "dir/once")
+            assert b"once" in follower.drain()["/data"].names[b"dir"]
+            (disk / "dir/once").unlink()
+            changes = follower.drain()["/data"]
+        assert inode in changes.inodes or b"other" in changes.names.get(b"", {})

@@ -110,3 +110,38 @@ def test_of_what_was_written_by_a_name_that_is_gone_all_may_differ(root: int, tm
     changes = Changes({b"": {b"other": Touch.CONTENT}, b"sub": {b"file": Touch.CONTENT}})
     changes.spans = {b"other": ((4096, 8192),), b"sub/file": ((0, 4096),)}
     assert b"sub/file" not in _completed(links, root, changes).spans
+
+
+def test_all_names_of_what_is_told_by_its_inode_are_found(root: int, tmp_path: Path) -> None:
+    """Also those that it got since one of them was seen."""
+    os.link(tmp_path / "sub/file", tmp_path / "one")
+    links = LinkNames()
+    _completed(links, root, Changes({b"": {b"one": Touch.METADATA}}))
+    os.link(tmp_path / "one", tmp_path / "two")
+    names = _completed(links, root, Changes(inodes={(tmp_path / "one").stat().st_ino})).names
+    assert names == {b"sub": {b"file": Touch.CONTENT}, b"": {b"one": Touch.CONTENT, b"two": Touch.CONTENT}}
+
+
+def test_what_is_not_where_it_was_is_searched_for_though_it_has_a_name_elsewhere(
+    root: int, tmp_path: Path
+) -> None:
+    outside = tmp_path.with_name(tmp_path.name + "-outside")
+    os.link(tmp_path / "sub/file", outside)
+    links, inode = LinkNames(), outside.stat().st_ino
+    _completed(links, root, Changes({b"sub": {b"file": Touch.METADATA}}))
+    (tmp_path / "sub/file").rename(tmp_path / "sub/other")
+    outside.unlink()
+    assert b"other" in _completed(links, root, Changes(inodes={inode})).names[b"sub"]
+
+
+def test_a_name_that_goes_during_a_search_is_none_elsewhere(root: int, tmp_path: Path) -> None:
+    os.link(tmp_path / "sub/file", tmp_path / "one")
+    os.link(tmp_path / "one", tmp_path / "two")
+    links = LinkNames()
+    links.complete(
+        root, Changes({b"": {b"one": Touch.METADATA}}), lambda: (tmp_path / "two").unlink(missing_ok=True)
+    )
+    os.link(tmp_path / "one", tmp_path / "three")
+    (tmp_path / "sub/file").rename(tmp_path / "sub/other")
+    changes = _completed(links, root, Changes({b"": {b"three": Touch.METADATA}}))
+    assert b"other" in changes.names[b"sub"]
