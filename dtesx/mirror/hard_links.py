@@ -92,7 +92,8 @@ class LinkNames:
             inode
             for inode, paths in found.items()
             if len(paths) + self._elsewhere.get(inode, 0) < counts[inode]
-            or (not paths and inode in self._paths)  # it was in this tree
+            # It was in this tree; or it is now, and was not, or was another file with the same number.
+            or (not paths if inode in self._paths else paths and inode in self._elsewhere)
         }
         if unknown:
             _search(directories, unknown, found, pause)

@@ -145,3 +145,15 @@ def test_a_name_that_goes_during_a_search_is_none_elsewhere(root: int, tmp_path:
     (tmp_path / "sub/file").rename(tmp_path / "sub/other")
     changes = _completed(links, root, Changes({b"": {b"three": Touch.METADATA}}))
     assert b"other" in changes.names[b"sub"]
+
+
+def test_what_was_searched_for_in_vain_counts_for_nothing_once_it_is_here(root: int, tmp_path: Path) -> None:
+    """Nor does what was searched for, when another file got its number."""
+    outside = tmp_path.with_name(tmp_path.name + "-outside")
+    outside.touch()
+    links = LinkNames()
+    _completed(links, root, Changes(inodes={outside.stat().st_ino}))
+    os.link(outside, tmp_path / "one")
+    outside.rename(tmp_path / "sub/two")
+    names = _completed(links, root, Changes({b"": {b"one": Touch.METADATA}})).names
+    assert names == {b"": {b"one": Touch.METADATA | Touch.CONTENT}, b"sub": {b"two": Touch.METADATA | Touch.CONTENT}}
