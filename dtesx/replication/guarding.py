@@ -58,11 +58,11 @@ class Guard:
         watch = self._watches[path]
         with self._opener(path) as fd:
             watch.compare(fd)
-            self._present = watch
+            before, self._present = self._present, watch
             try:
                 yield fd
             finally:
-                self._present = None
+                self._present = before
         watch.check()
 
     def check(self) -> None:

@@ -15,6 +15,7 @@ from dtesx.base.retry import Backoff
 from dtesx.mirror.catalogue import catalogue_path
 from dtesx.mirror.selection import Scope, select
 from dtesx.mirror.tally import Tally, readable
+from dtesx.model.changes import Changes
 from dtesx.model.mirror import LinkOptions, MirrorOptions
 from dtesx.model.queue import QueueLimits
 from dtesx.model.replication import (
@@ -119,6 +120,7 @@ class Replication:
         self._leaving = False
         self._consistent: ConsistentEpochs | None = None
         self._again = threading.Event()
+        self._fresh: dict[str, Changes] = {}
 
     def request_mirror(self) -> None:
         """Have all of the roots mirrored again, as soon as something may be sent; from any thread."""
@@ -184,9 +186,10 @@ class Replication:
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             self._stop.wait(min(left, 1.0))
-            if self._stopped:
+            try:
+                self._tick()
+            except Interrupted:
                 return False
-            self._tick()
         return True
 
     def _stream(self) -> None:
@@ -236,9 +239,12 @@ class Replication:
             self._confirm(session)
 
     def _ship(self, session: SourceSession, began: float) -> None:
+        fresh = self._fresh
         self._shipping.begin_mirrors(self._taken)
         if self._shipping.changes(session, self._taken):
             self._state = replace(self._state, current=self._taken)
+        if self._fresh is fresh:
+            self._fresh = {}
         now = time.monotonic()
         share = (now - began) / self._given.options.mirror_ratio
         self._shipping.slice(session, max(began + self._given.options.epoch, now + share))
@@ -271,11 +277,28 @@ class Replication:
         self._permission.expect(session, self._pending, mirroring=self._shipping.mirroring)
 
     def _drain(self) -> None:
-        changes = self._capture.drain()
+        self._drain_at = time.monotonic() + max(_DRAIN, self._given.options.epoch)
+        self._complete()
+        self._fresh = changes = self._capture.drain()
         for root, some in changes.items():
             self._updater.names(root).dismiss(some)
         self._pending.add(changes)
-        self._drain_at = time.monotonic() + max(_DRAIN, self._given.options.epoch)
+
+    def _complete(self) -> None:
+        """What was drained last and not looked at, has to be known by all names of its files.
+
+        Of a name that goes, the next drain tells, but none after that.
+        """
+        changes, self._fresh = self._fresh, {}
+        for root, some in changes.items():
+            try:
+                self._pending.add({root: self._updater.complete(root, some)})
+            except Interrupted:
+                raise
+            except DtesxError as error:
+                if not error.recoverable:
+                    raise
+                log.debug("names could not be looked for", reason=error.message)
 
     def _catalogue_of(self, root: str) -> Path:
         assert self._given.catalogue is not None

@@ -97,6 +97,25 @@ class Updater:
                 self._links[root].complete(fd, changes, self._tick)
             changes.inodes.clear()
 
+    def complete(self, root: str, changes: Changes) -> Changes:
+        """The other names of the files behind changed names, for when these go before anybody looks.
+
+        Those that a mirror under way will see are left to it.
+        """
+        mirror = self._mirrors.get(root)
+        if changes.everything or (mirror is not None and mirror.between().defers):
+            return Changes()
+        before = changes.names
+        names = {directory: dict(some) for directory, some in before.items()}
+        with self._guard.open(root) as fd:
+            self._links[root].complete(fd, Changes(names, inodes=set(changes.inodes)), self._tick)
+        found = Changes()
+        for directory, some in names.items():
+            for name, touch in some.items():
+                if before.get(directory, {}).get(name) != touch:
+                    found.touch(directory, name, touch)
+        return found
+
     def position(self, root: str) -> Position:
         """How far a root's mirror under way has come."""
         return self._mirrors[root].position

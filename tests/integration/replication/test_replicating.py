@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from dtesx.base.run import run
+from dtesx.capture.capture import Capture as Events
 from dtesx.model.changes import Changes
 from dtesx.model.mirror import LinkOptions, MirrorOptions
 from dtesx.model.replication import ReplicationOptions, ReplicationPhase, ReplicationStatus
@@ -36,6 +37,32 @@ class Scans:
 
     def drain(self, *, still: bool = False) -> dict[str, Changes]:
         return {"/data": Changes(everything=True)}
+
+
+class Counting:
+    """Counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self._capture: Capture | None = None
+        self._count = 0
+
+    def through(self, capture: Capture) -> Counting:
+        """Tell what ``capture`` tells."""
+        self._capture = capture
+        return self
+
+    def drain(self, *, still: bool = False) -> dict[str, Changes]:
+        assert self._capture is not None
+        found = self._capture.drain(still=still)
+        self._count += 1
+        return found
+
+    def wait(self, times: int) -> None:
+        """Wait until it was asked so often from now on."""
+        until, deadline = self._count + times, time.monotonic() + WAIT
+        while self._count < until:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
 
 @dataclass
@@ -204,3 +231,28 @@ def test_files_elsewhere_make_no_epoch_although_they_might_have_a_name_here(site
         running.caught_up()
         outside.write_bytes(b"by its name elsewhere")
         settled(site)
+
+
+def test_what_changes_by_a_name_that_goes_while_nothing_is_sent_is_seen_by_the_other_one(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        Events, "_load_ranges", lambda _: None
+    )  # which tell of the file whatever its names are
+    control, drains = MirrorControl(), Counting()
+    (site.source / "dir").mkdir()
+    kept, gone = site.source / "kept", site.source / "dir/gone"
+    kept.write_bytes(bytes(5000))
+    options = ReplicationOptions(epoch=0.2, consistent_every=0)
+    with replicating(site, control=control, options=options, through=drains.through) as running:
+        running.caught_up()
+        control.pause()
+        running.until(lambda state: state.phase is ReplicationPhase.PAUSED)
+        os.link(kept, gone)
+        os.utime(gone, ns=(1, 1))
+        drains.wait(3)
+        gone.unlink()
+        drains.wait(3)
+        control.resume()
+        running.caught_up()
+        assert difference(site, "--checksum") == b""

@@ -156,4 +156,7 @@ def test_what_was_searched_for_in_vain_counts_for_nothing_once_it_is_here(root: 
     os.link(outside, tmp_path / "one")
     outside.rename(tmp_path / "sub/two")
     names = _completed(links, root, Changes({b"": {b"one": Touch.METADATA}})).names
-    assert names == {b"": {b"one": Touch.METADATA | Touch.CONTENT}, b"sub": {b"two": Touch.METADATA | Touch.CONTENT}}
+    assert names == {
+        b"": {b"one": Touch.METADATA | Touch.CONTENT},
+        b"sub": {b"two": Touch.METADATA | Touch.CONTENT},
+    }
