@@ -27,9 +27,9 @@ class Batch:
 
     ``appeared``, ``names`` and ``written`` are as in ``Changes``, but by the places of directories;
     ``named`` are the same by the places of files: one name of each; ``touched`` are files that got other
-    attributes, with one of the names by which they did. ``files`` are places of files whose
-    names the kernel did not know, ``moved`` names to or from which directories were renamed. ``waiting``
-    counts names. A batch that is ``lost`` notes no more.
+    attributes, with one of the names by which they did. ``files`` are places of files whose names the
+    kernel did not know, ``moved`` names to or from which directories were renamed. ``waiting`` counts
+    names. A batch that is ``lost`` notes no more.
     """
 
     appeared: _Places = field(default_factory=dict)
@@ -53,13 +53,8 @@ class Batch:
         self.history.note(event, told=told)
         if not told:
             return
-        if mask & CONTENT and file:
-            if entries:
-                self.named[file] = entries[0]
-            else:
-                self.files.add(file)
-        if mask & ATTRIB and file and entries and not mask & ON_DIRECTORY:
-            self.touched[file] = entries[0]
+        if file:
+            self._note_file(mask, entries, file)
         for number, (place, name) in enumerate(entries):
             # A rename tells where from, then where to.
             if mask & (CREATE | MOVED_TO) or (mask & RENAME and number):
@@ -68,6 +63,15 @@ class Batch:
                 self._add(self.names, place, name)
             if mask & CONTENT:
                 self._add(self.written, place, name)
+
+    def _note_file(self, mask: int, entries: list[Entry], file: bytes) -> None:
+        if mask & CONTENT and entries:
+            self.named[file] = entries[0]
+        elif mask & CONTENT:
+            self.files.add(file)
+        # Without a name it is how many names there are that changed.
+        if mask & ATTRIB and entries and not mask & ON_DIRECTORY:
+            self.touched[file] = entries[0]
 
     def repeat(self, place: bytes, earlier: Batch) -> None:
         """Take in what an earlier batch says about a directory."""

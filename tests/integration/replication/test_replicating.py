@@ -236,9 +236,7 @@ def test_files_elsewhere_make_no_epoch_although_they_might_have_a_name_here(site
 def test_what_changes_by_a_name_that_goes_while_nothing_is_sent_is_seen_by_the_other_one(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        Events, "_load_ranges", lambda _: None
-    )  # which tell of the file whatever its names are
+    monkeypatch.setattr(Events, "_load_ranges", lambda _: None)  # ranges are told without names
     control, drains = MirrorControl(), Counting()
     (site.source / "dir").mkdir()
     kept, gone = site.source / "kept", site.source / "dir/gone"
