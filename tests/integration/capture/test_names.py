@@ -97,11 +97,11 @@ def test_a_directory_that_the_kernel_does_not_find_at_once_is_told_later(
     def stale(_mount: int, _handle: bytes) -> int:
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
 
-    (names.path / "dir/other").chmod(0o600)
+    (names.path / "dir/sub").chmod(0o700)
     with monkeypatch.context() as patched:
         patched.setattr(paths, "open_handle", stale)
         assert names.drain() == Changes()
-    assert names.drain().names == {b"dir": {b"other"}}
+    assert names.drain().names == {b"dir": {b"sub"}}
     assert names.drain() == Changes()
 
 
