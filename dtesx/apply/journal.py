@@ -86,15 +86,14 @@ class Journal:
             os.fsync(self._directory)
             self._touched = True
         if self._hides and not self._hidden:
-            self._rename(self._name, hidden_by(self._path))
+            _rename(self._directory, self._name, hidden_by(self._path))
             self._hidden = True
         _replay(self._fd, self._file)
 
     def show(self) -> None:
         """Give a hidden file its name again: it is whole."""
         if self._hidden:
-            self._rename(hidden_by(self._path), self._name)
-            os.fsync(self._directory)
+            _show(self._directory, hidden_by(self._path), self._name)
             self._hidden = False
         self._touched = False
 
@@ -104,9 +103,6 @@ class Journal:
         if not self._touched:
             with suppress(FileNotFoundError):
                 os.unlink(self._path, dir_fd=self._directory)
-
-    def _rename(self, old: bytes, new: bytes) -> None:
-        os.rename(old, new, src_dir_fd=self._directory, dst_dir_fd=self._directory)
 
     def _write(self, head: bytes, data: memoryview | bytes = b"") -> None:
         write_at(self._fd, head, self.size)
@@ -138,7 +134,8 @@ def complete(directory: int, name: bytes) -> None:
         _, inode, length = _HEADER.unpack(os.pread(fd, _HEADER.size, 0))
         own = os.pread(fd, length, _HEADER.size)
         if _changed(directory, hidden_by(name), inode, fd):
-            _show(directory, hidden_by(name), own)
+            if not is_there(directory, own):  # otherwise something has its name since
+                _show(directory, hidden_by(name), own)
         else:
             _changed(directory, own, inode, fd)
     finally:
@@ -160,13 +157,23 @@ def _changed(directory: int, name: bytes, inode: int, journal: int) -> bool:
         os.close(file)
 
 
-def _show(directory: int, hidden: bytes, name: bytes) -> None:
-    """Give a hidden file its name, unless something has it since; durable before the journal goes."""
+def is_there(directory: int, name: bytes) -> bool:
+    """Whether anything has a name in an open directory. Raises OSError."""
     try:
         os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
-        os.rename(hidden, name, src_dir_fd=directory, dst_dir_fd=directory)
-        os.fsync(directory)
+        return False
+    return True
+
+
+def _show(directory: int, hidden: bytes, name: bytes) -> None:
+    """Give a hidden file its name; durable before the journal goes."""
+    _rename(directory, hidden, name)
+    os.fsync(directory)
+
+
+def _rename(directory: int, old: bytes, new: bytes) -> None:
+    os.rename(old, new, src_dir_fd=directory, dst_dir_fd=directory)
 
 
 def _is_whole(fd: int) -> bool:

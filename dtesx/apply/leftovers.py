@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 
 from dtesx.apply.errors import check_broken
-from dtesx.apply.journal import HIDDEN, complete, journal_of
+from dtesx.apply.journal import HIDDEN, complete, is_there, journal_of
 from dtesx.apply.removal import remove
 from dtesx.wire.items import TEMPORARY_PREFIX
 
@@ -20,7 +20,7 @@ def tidy(directory: int, name: bytes, problem: Callable[[bytes, str], None]) -> 
     What was being moved stays: the epoch that moves it will be carried out again. So does a hidden file
     that has a journal, which gives it its name.
     """
-    if name.startswith(MOVES) or (name.startswith(HIDDEN) and _is_there(directory, journal_of(name))):
+    if name.startswith(MOVES) or (name.startswith(HIDDEN) and is_there(directory, journal_of(name))):
         return
     try:
         complete(directory, name)
@@ -28,14 +28,6 @@ def tidy(directory: int, name: bytes, problem: Callable[[bytes, str], None]) -> 
     except OSError as error:
         check_broken(error, "removing what an interrupted mirror left")
         problem(name, f"left over, and cannot be removed: {error.strerror}")
-
-
-def _is_there(directory: int, name: bytes) -> bool:
-    try:
-        os.stat(name, dir_fd=directory, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def tidy_directory(directory: int, ours: bytes, problem: Callable[[bytes, str], None]) -> None:
